@@ -1,0 +1,121 @@
+//! Valid frames for fuzzing, from any octets.
+
+use core::net::IpAddr;
+use core::num::NonZeroU16;
+
+use ::arbitrary::{Arbitrary, Result, Unstructured};
+
+use crate::ping::{self, Probe, ProbeSize, Report, Run, Seq};
+use crate::relay::{self, Content, Forward, Payload, Raw, Token};
+use crate::{Code, Endpoint};
+
+impl<'a> Arbitrary<'a> for Code {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(&Self::ALL).copied()
+    }
+}
+
+impl<'a> Arbitrary<'a> for Endpoint {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::from_parts(
+            IpAddr::arbitrary(u)?,
+            NonZeroU16::arbitrary(u)?,
+        ))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Token {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self(<[u8; 16]>::arbitrary(u)?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Probe {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let seq = Seq::arbitrary(u)?;
+        let size = u.int_in_range(Self::smallest(seq)..=ProbeSize::MAX.get())?;
+        ProbeSize::new(size)
+            .and_then(|size| Self::new(Run(u32::arbitrary(u).unwrap_or_default()), seq, size))
+            .map_err(|_| ::arbitrary::Error::IncorrectFormat)
+    }
+}
+
+impl<'a> Arbitrary<'a> for ping::Request<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=3)? {
+            0 => {
+                let size = u.int_in_range(1..=ProbeSize::MAX.get())?;
+                Self::Calibrate(ProbeSize::new(size).unwrap_or(ProbeSize::MAX))
+            }
+            1 => Self::Exit,
+            2 => Self::Probe(Probe::arbitrary(u)?),
+            _ => {
+                let octets = <&[u8]>::arbitrary(u)?;
+                Self::Message(ping::Message::new(octets).unwrap_or(ping::Message::HELLO))
+            }
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for ping::Answer {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=5)? {
+            0 => Self::Calibrated,
+            1 => Self::Stopping,
+            2 => Self::PacketAcknowledged,
+            3 => Self::Acknowledgement,
+            4 => Self::Refused(Code::arbitrary(u)?),
+            _ => {
+                let probe = Probe::arbitrary(u)?;
+                Self::Probe(probe.answer(&Report {
+                    count: Seq::arbitrary(u)?,
+                    window: u64::arbitrary(u)?,
+                    held: u64::arbitrary(u)?,
+                    received: u64::arbitrary(u)?,
+                }))
+            }
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Payload<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let octets = <&[u8]>::arbitrary(u)?;
+        let octets = octets.get(..Raw::MAX_LEN).unwrap_or(octets);
+        let content = core::str::from_utf8(octets).ok().map(Content::new);
+        Ok(match content {
+            Some(Ok(content)) => Self::Content(content),
+            _ => Self::Raw(Raw::new(octets).map_err(|_| ::arbitrary::Error::IncorrectFormat)?),
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for relay::Request<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=4)? {
+            0 => Self::Greeting,
+            1 => Self::TokenRequest,
+            2 => Self::TokenGreeting(Token::arbitrary(u)?),
+            3 => Self::ExitServer,
+            _ => Self::Send(relay::Message {
+                to: Endpoint::arbitrary(u)?,
+                payload: Payload::arbitrary(u)?,
+            }),
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for relay::Answer<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=4)? {
+            0 => Self::Address(Endpoint::arbitrary(u)?),
+            1 => Self::Token(Endpoint::arbitrary(u)?, Token::arbitrary(u)?),
+            2 => Self::Sent,
+            3 => Self::Refused(Code::arbitrary(u)?),
+            _ => Self::Forward(Forward {
+                from: Endpoint::arbitrary(u)?,
+                payload: Payload::arbitrary(u)?,
+            }),
+        })
+    }
+}

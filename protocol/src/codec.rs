@@ -1,0 +1,188 @@
+//! tokio-util codecs: [`DatagramCodec`] for `UdpFramed`, [`StreamCodec`] for `Framed` over TCP.
+//!
+//! A malformed frame is an *item*, `Err(ParseError)`, and never a codec error: a codec error has no sender to answer,
+//! and ends or wedges the stream. Whatever comes, the buffer is consumed, so the next frame is read.
+//!
+//! `UdpFramed` itself drops empty datagrams in silence; a service that has to see them (an empty datagram is a message
+//! to the ping service) receives on its own and calls `decode`.
+//!
+//! ```
+//! use hii_protocol::codec::StreamCodec;
+//! use hii_protocol::ping::RequestBuf;
+//! use tokio_util::codec::{Decoder, Encoder};
+//!
+//! let mut codec = StreamCodec::<RequestBuf>::default();
+//! let mut buffer = bytes::BytesMut::new();
+//! codec.encode(RequestBuf::Exit, &mut buffer)?;
+//! assert_eq!(&buffer[..], b"\x00\x00\x00\x04exit");
+//! assert_eq!(codec.decode(&mut buffer)?, Some(Ok(RequestBuf::Exit)));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use core::marker::PhantomData;
+use std::io;
+
+use bytes::{Buf as _, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+use crate::stream::{self, Step};
+use crate::{Frame, Limits, ParseError};
+
+/// One datagram, one frame of type `F`.
+#[derive(Debug, Clone)]
+pub struct DatagramCodec<F> {
+    limits: Limits,
+    frame: PhantomData<fn() -> F>,
+}
+
+impl<F> DatagramCodec<F> {
+    /// A codec with limits of your own.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            frame: PhantomData,
+        }
+    }
+}
+
+impl<F> Default for DatagramCodec<F> {
+    fn default() -> Self {
+        Self::new(Limits::DEFAULT)
+    }
+}
+
+impl<F: Frame> Decoder for DatagramCodec<F> {
+    type Item = Result<F, ParseError>;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        // `UdpFramed` asks again after each frame, until there is none.
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        let frame = F::decode_frame(buffer, &self.limits);
+        buffer.clear();
+        Ok(Some(frame))
+    }
+}
+
+impl<F: Frame> Encoder<F> for DatagramCodec<F> {
+    type Error = io::Error;
+
+    fn encode(&mut self, frame: F, buffer: &mut BytesMut) -> io::Result<()> {
+        append(&frame, self.limits.datagram, buffer, |_| Ok(()))
+    }
+}
+
+/// Frames of type `F`, each after its length.
+#[derive(Debug, Clone)]
+pub struct StreamCodec<F> {
+    limits: Limits,
+    /// Octets of a malformed frame still to come, which are dropped as they do.
+    skipping: u32,
+    frame: PhantomData<fn() -> F>,
+}
+
+impl<F> StreamCodec<F> {
+    /// A codec with limits of your own.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            skipping: 0,
+            frame: PhantomData,
+        }
+    }
+
+    fn skip(&mut self, buffer: &mut BytesMut) {
+        let some = buffer
+            .len()
+            .min(usize::try_from(self.skipping).unwrap_or(usize::MAX));
+        buffer.advance(some);
+        self.skipping -= u32::try_from(some).unwrap_or(self.skipping);
+    }
+}
+
+impl<F> Default for StreamCodec<F> {
+    fn default() -> Self {
+        Self::new(Limits::DEFAULT)
+    }
+}
+
+impl<F: Frame> Decoder for StreamCodec<F> {
+    type Item = Result<F, ParseError>;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        self.skip(buffer);
+        match stream::step(buffer, &self.limits) {
+            Step::Wait(needed) => {
+                buffer.reserve(needed.saturating_sub(buffer.len()));
+                Ok(None)
+            }
+            Step::Skip(octets) => {
+                buffer.advance(stream::HEADER_LEN);
+                self.skipping = octets;
+                self.skip(buffer);
+                Ok(Some(Err(stream::malformed())))
+            }
+            Step::Frame(len) => {
+                buffer.advance(stream::HEADER_LEN);
+                let payload = buffer.split_to(len);
+                Ok(Some(F::decode_frame(&payload, &self.limits)))
+            }
+        }
+    }
+
+    /// What is left at the end of the stream is a frame cut off: nothing to decode, and no error either, since every
+    /// whole frame has been handed out.
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        let item = self.decode(buffer)?;
+        if item.is_none() {
+            buffer.clear();
+        }
+        Ok(item)
+    }
+}
+
+impl<F: Frame> Encoder<F> for StreamCodec<F> {
+    type Error = io::Error;
+
+    fn encode(&mut self, frame: F, buffer: &mut BytesMut) -> io::Result<()> {
+        let limits = self.limits;
+        append(&frame, limits.datagram, buffer, |buffer| {
+            let header = stream::header(frame.frame_len(), &limits).map_err(invalid)?;
+            buffer.extend_from_slice(&header);
+            Ok(())
+        })
+    }
+}
+
+/// Appends the frame after what `before` appends; leaves the buffer as it was when that cannot be.
+fn append(
+    frame: &impl Frame,
+    limit: usize,
+    buffer: &mut BytesMut,
+    before: impl FnOnce(&mut BytesMut) -> io::Result<()>,
+) -> io::Result<()> {
+    let len = frame.frame_len();
+    if len > limit {
+        return Err(invalid(format_args!(
+            "a frame of {len} octets is over the limit of {limit}"
+        )));
+    }
+    let start = buffer.len();
+    before(buffer)?;
+    let at = buffer.len();
+    buffer.resize(at + len, 0);
+    let room = buffer.get_mut(at..).unwrap_or_default();
+    frame.encode_frame(room).map(|_| ()).map_err(|error| {
+        buffer.truncate(start);
+        invalid(error)
+    })
+}
+
+fn invalid(error: impl core::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, std::format!("{error}"))
+}
