@@ -1,0 +1,102 @@
+//! What a server says at its start: by which addresses others reach it, and what to type there.
+
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use hii_transport::addresses::{host_name, interface_addresses};
+
+/// A server's own words at its start.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    service: &'static str,
+    sockets: Vec<SocketAddr>,
+    host: Option<String>,
+    reachable: Vec<SocketAddr>,
+    command: &'static str,
+}
+
+impl Announcement {
+    /// For a service on these sockets of this host; `command` is what to type on the other side, before the address.
+    #[must_use]
+    pub fn new(service: &'static str, sockets: &[SocketAddr], command: &'static str) -> Self {
+        Self {
+            service,
+            sockets: sockets.to_vec(),
+            host: host_name(),
+            reachable: reachable(sockets, &interface_addresses()),
+            command,
+        }
+    }
+}
+
+/// The addresses by which others reach the sockets: the bound one, or each non-loopback one of the host.
+fn reachable(sockets: &[SocketAddr], host: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut reachable = Vec::new();
+    for socket in sockets {
+        if !socket.ip().is_unspecified() {
+            reachable.push(*socket);
+            continue;
+        }
+        let of_family = |ip: &&IpAddr| socket.is_ipv6() || ip.is_ipv4();
+        for ip in host.iter().filter(of_family) {
+            // A link-local address means nothing without the other side's interface.
+            let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            if !ip.is_loopback() && !link_local {
+                reachable.push(SocketAddr::new(*ip, socket.port()));
+            }
+        }
+    }
+    reachable
+}
+
+impl fmt::Display for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for socket in &self.sockets {
+            writeln!(f, "{} listens on {socket} (UDP)", self.service)?;
+        }
+        let mut list = String::new();
+        for address in &self.reachable {
+            write!(list, "{}{address}", if list.is_empty() { "" } else { ", " })?;
+        }
+        if let Some(host) = &self.host {
+            write!(f, "  this host is {host}")?;
+            writeln!(
+                f,
+                "{}",
+                if list.is_empty() {
+                    ""
+                } else {
+                    "; others reach it at:"
+                }
+            )?;
+        }
+        if !list.is_empty() {
+            writeln!(f, "  {list}")?;
+        }
+        let port = self.sockets.first().map_or(0, SocketAddr::port);
+        let example = self
+            .reachable
+            .first()
+            .copied()
+            .unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        write!(f, "  on the other side type: {} {example}", self.command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_each_address_that_others_can_use() {
+        let host = ["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1", "fe80::1"]
+            .map(|ip| ip.parse().unwrap());
+        let tell = |socket: &str| {
+            let list = reachable(&[socket.parse().unwrap()], &host);
+            list.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(tell("[::]:80"), ["192.0.2.1:80", "[2001:db8::1]:80"]);
+        assert_eq!(tell("0.0.0.0:80"), ["192.0.2.1:80"]);
+        assert_eq!(tell("127.0.0.1:80"), ["127.0.0.1:80"]);
+    }
+}

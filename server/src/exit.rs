@@ -1,0 +1,72 @@
+//! How Hii's programs end: exit codes that a script can tell apart, and errors that say what to do.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// All is well.
+pub const FINE: ExitCode = ExitCode::SUCCESS;
+
+/// What went wrong, as an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// 1: measured, but nothing answered.
+    NoAnswer = 1,
+    /// 2: the command line is wrong.
+    Usage = 2,
+    /// 3: the network, the name or the port cannot be reached or used.
+    Unreachable = 3,
+    /// 5: the other side does not speak this protocol.
+    Protocol = 5,
+    /// 7: output cannot be written.
+    Output = 7,
+    /// 130: interrupted; the summary was printed.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error that ends a program: one line what, one line what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    exit: Exit,
+    what: String,
+    advice: String,
+}
+
+impl Failure {
+    /// A failure with what happened and what to do about it.
+    pub fn new(exit: Exit, what: impl fmt::Display, advice: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            what: what.to_string(),
+            advice: advice.to_string(),
+        }
+    }
+
+    /// The program's exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Prints the failure to stderr.
+    #[must_use]
+    pub fn report(&self, program: &str) -> ExitCode {
+        eprintln!("{program}: {}", self.what);
+        eprintln!("  {}", self.advice);
+        self.exit.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.what, self.advice)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,60 @@
+//! The Hii services. Each is a plain state machine, driven without a socket in its tests, and a thin rim that runs it.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod announce;
+pub mod args;
+pub mod exit;
+pub mod ping;
+pub mod quiet;
+pub mod rate;
+
+/// Network services to measure against and to talk through.
+#[derive(Debug, Parser)]
+#[command(name = "hii-server", version, propagate_version = true)]
+#[command(after_help = "Examples:\n  \
+    hii-server ping                          answer every message on port 8080\n  \
+    hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
+    hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n\n\
+    Logs: set HII_LOG=debug (or trace, info, warn).")]
+struct Cli {
+    #[command(subcommand)]
+    service: Service,
+}
+
+#[derive(Debug, Subcommand)]
+enum Service {
+    /// Answer every message, at once or with faked loss and delay
+    Ping(ping::Args),
+}
+
+/// The program `hii-server`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_logs();
+    let result = match cli.service {
+        Service::Ping(args) => ping::run(&args),
+    };
+    match result {
+        Ok(()) => exit::FINE,
+        Err(failure) => failure.report("hii-server"),
+    }
+}
+
+/// Sends the program's logs to stderr: warnings, or what the environment variable `HII_LOG` asks for.
+pub fn init_logs() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::builder()
+        .with_env_var("HII_LOG")
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy();
+    // A second call, in a program that embeds a service, keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

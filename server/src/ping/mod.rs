@@ -1,0 +1,284 @@
+//! `hii-server ping`: a server that answers every message.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::thread::JoinHandle;
+
+use hii_transport::addresses::interface_addresses;
+use hii_transport::clock::Clock;
+use hii_transport::{datagrams, shutdown, udp};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+
+use crate::announce::Announcement;
+use crate::args::{DelayRange, Rate, delay_range, probability, rate};
+use crate::exit::{Exit, Failure};
+use crate::quiet::Quiet;
+
+mod delay_queue;
+mod impairment;
+mod runs;
+mod service;
+#[cfg(test)]
+mod service_tests;
+mod tally;
+
+pub use delay_queue::DelayQueue;
+pub use impairment::{Dice, Fate, Impairments};
+pub use runs::{Runs, Standing};
+pub use service::{AllowExit, Config, PingService, Reply};
+pub use tally::Tally;
+
+/// Datagrams a second from one source that a server answers unless told otherwise.
+const DEFAULT_RATE: &str = "20000/s";
+
+/// The command line of `hii-server ping`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    hii-server ping                     answer at once, on every address, port 8080\n  \
+    hii-server ping -p 0 -b 127.0.0.1   any free port, this host only\n  \
+    hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
+    hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n\n\
+    Ctrl-C stops the server and prints what it did.")]
+pub struct Args {
+    /// Port to listen on; 0 is any free one
+    #[arg(short, long, default_value_t = 8080)]
+    port: u16,
+
+    /// Address to listen on, may be given several times [default: every address, IPv4 and IPv6]
+    #[arg(short, long, value_name = "IP")]
+    bind: Vec<IpAddr>,
+
+    /// Lose and delay as the original server does: --loss 10% --delay 0.1ms..500ms
+    #[arg(long)]
+    simulate: bool,
+
+    /// Do not answer this share of the messages, as 0.1 or 10%
+    #[arg(long, value_name = "P", value_parser = probability)]
+    loss: Option<f64>,
+
+    /// Let each answer wait, a time or a range to draw from: 20ms, 0.1ms..500ms
+    #[arg(long, value_name = "A..B", value_parser = delay_range)]
+    delay: Option<DelayRange>,
+
+    /// Draw loss and delay from this number, so that a run can be repeated
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Whose `exit` message stops the server
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
+    allow_exit: AllowExit,
+
+    /// Messages a second that one source may send; 0 is no limit
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
+    rate: Rate,
+
+    /// Print what the server did as JSON when it stops
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    fn config(&self) -> Config {
+        let base = if self.simulate {
+            Impairments::ORIGINAL
+        } else {
+            Impairments::NONE
+        };
+        Config {
+            impairments: Impairments {
+                loss: self.loss.unwrap_or(base.loss),
+                delay: self.delay.unwrap_or(base.delay),
+            },
+            seed: self.seed.unwrap_or_else(random_seed),
+            allow_exit: self.allow_exit,
+            rate: self.rate,
+        }
+    }
+}
+
+fn random_seed() -> u64 {
+    use rand::TryRng as _;
+    // Without the system's randomness the time has to do: nothing secret is drawn from it.
+    rand::rngs::SysRng
+        .try_next_u64()
+        .unwrap_or_else(|_| Clock::start().now().wall)
+}
+
+/// Runs `hii-server ping` until it is stopped.
+///
+/// # Errors
+/// An address cannot be listened on, or the tally cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.config();
+    let runtime = current_thread_runtime().map_err(|error| {
+        Failure::new(
+            Exit::Unreachable,
+            format_args!("cannot start: {error}"),
+            "free some memory or files",
+        )
+    })?;
+    let tally = runtime.block_on(async {
+        // Caught from here on: whoever reads the announcement may stop the server.
+        let stop = shutdown::asked_to_stop().map_err(|error| {
+            Failure::new(
+                Exit::Unreachable,
+                format_args!("cannot catch signals: {error}"),
+                "free some files",
+            )
+        })?;
+        let sockets = listen(&args.bind, args.port)?;
+        let addresses = addresses(&sockets);
+        eprintln!("{}", Announcement::new("ping", &addresses, "hii ping"));
+        if config.impairments != Impairments::NONE {
+            let Impairments { loss, delay } = config.impairments;
+            eprintln!(
+                "  loses {} %, delays {:?} to {:?}, --seed {}",
+                loss * 100.0,
+                delay.min,
+                delay.max,
+                config.seed
+            );
+        }
+        let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
+        datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
+            .await
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Unreachable,
+                    format_args!("cannot serve: {error}"),
+                    "free some files",
+                )
+            })?;
+        Ok::<_, Failure>(service.tally())
+    })?;
+    print(&tally, args.json).map_err(|error| {
+        Failure::new(
+            Exit::Output,
+            format_args!("cannot print the tally: {error}"),
+            "give stdout room",
+        )
+    })
+}
+
+fn print(tally: &Tally, json: bool) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, tally)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{tally}")?;
+    }
+    out.flush()
+}
+
+fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn listen(addresses: &[IpAddr], port: u16) -> Result<Vec<UdpSocket>, Failure> {
+    let sockets = if addresses.is_empty() {
+        vec![udp::listen_everywhere(port).map_err(|error| cannot_listen(None, port, &error))?]
+    } else {
+        let listen = |ip: &IpAddr| {
+            udp::listen(SocketAddr::new(*ip, port))
+                .map_err(|error| cannot_listen(Some(*ip), port, &error))
+        };
+        addresses.iter().map(listen).collect::<Result<_, _>>()?
+    };
+    let from_std =
+        |socket| UdpSocket::from_std(socket).map_err(|error| cannot_listen(None, port, &error));
+    sockets.into_iter().map(from_std).collect()
+}
+
+fn cannot_listen(ip: Option<IpAddr>, port: u16, error: &io::Error) -> Failure {
+    let on = ip.map(|ip| format!("{ip} ")).unwrap_or_default();
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has the port: give another one with -p, or -p 0 for any free one"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 belong to the administrator: give another one with -p"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host does not have that address: give one of its own with -b"
+        }
+        _ => "give another address with -b or another port with -p",
+    };
+    Failure::new(
+        Exit::Unreachable,
+        format_args!("cannot listen on {on}port {port}: {error}"),
+        advice,
+    )
+}
+
+fn addresses(sockets: &[UdpSocket]) -> Vec<SocketAddr> {
+    sockets
+        .iter()
+        .filter_map(|socket| socket.local_addr().ok())
+        .collect()
+}
+
+/// A ping server inside another program, on a thread of its own, for that program alone.
+#[derive(Debug)]
+pub struct Embedded {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<io::Result<Tally>>,
+}
+
+impl Embedded {
+    /// Starts a server on a free loopback port.
+    ///
+    /// # Errors
+    /// There is no free port, or no memory for the thread.
+    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
+        let config = Config {
+            impairments,
+            seed: seed.unwrap_or_else(random_seed),
+            allow_exit: AllowExit::Loopback,
+            rate: Rate(None),
+        };
+        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = socket.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("ping server".into())
+            .spawn(move || {
+                let runtime = current_thread_runtime()?;
+                runtime.block_on(async {
+                    let sockets = [UdpSocket::from_std(socket)?];
+                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
+                    let stopped = async { drop(stopped.await) };
+                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
+                    Ok(service.tally())
+                })
+            })?;
+        Ok(Self {
+            address,
+            stop,
+            thread,
+        })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the server and tells what it did.
+    ///
+    /// # Errors
+    /// The server had ended early.
+    pub fn stop(self) -> io::Result<Tally> {
+        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
+        drop(self.stop);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))
+    }
+}

@@ -1,0 +1,46 @@
+//! What a ping server did, so that a client's figures can be checked against it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Counts of datagrams. Every one received is in exactly one of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All that came in.
+    pub received: u64,
+    /// Answered, refusals included.
+    pub answered: u64,
+    /// Not answered on purpose: the loss that was asked for.
+    pub dropped: u64,
+    /// Never answered: answers, datagrams of the server's own, senders below port 1024.
+    pub ignored: u64,
+    /// Over the rate allowed for one source.
+    pub over_rate: u64,
+    /// Delayed beyond what the queue of delayed answers holds.
+    pub queue_full: u64,
+    /// Answers that the network would not take.
+    pub send_failed: u64,
+    /// Answers still waiting for their time when the server stopped.
+    pub abandoned: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} received: {} answered, {} dropped on purpose, {} ignored, {} over rate",
+            self.received, self.answered, self.dropped, self.ignored, self.over_rate,
+        )?;
+        for (count, what) in [
+            (self.queue_full, "over the delay queue's cap"),
+            (self.send_failed, "not sent (network)"),
+            (self.abandoned, "still delayed at the stop"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}

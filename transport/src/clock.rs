@@ -1,0 +1,137 @@
+//! One clock for a run: monotonic time since its start, and waiting for an absolute point of it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A monotonic clock that starts at zero. Copies tell the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    origin: imp::Origin,
+}
+
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since the clock's start.
+    pub monotonic: Duration,
+    /// The wall clock, in nanoseconds since the Unix epoch.
+    pub wall: u64,
+}
+
+impl Clock {
+    /// A clock that is at zero now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self {
+            origin: imp::Origin::now(),
+        }
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Both clocks at once.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now {
+            monotonic: self.elapsed(),
+            wall: wall_nanos(),
+        }
+    }
+
+    /// Blocks the thread until the clock reaches `at`; returns at once when it has. The wait is to an absolute time, so
+    /// waits in a row do not drift.
+    pub fn sleep_until(&self, at: Duration) {
+        self.origin.sleep_until(at);
+    }
+}
+
+/// The wall clock in nanoseconds since the Unix epoch; 0 before it.
+fn wall_nanos() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use std::time::Duration;
+
+    use nix::errno::Errno;
+    use nix::sys::time::TimeSpec;
+    use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Origin(Duration);
+
+    impl Origin {
+        pub(super) fn now() -> Self {
+            Self(monotonic())
+        }
+
+        pub(super) fn elapsed(self) -> Duration {
+            monotonic().saturating_sub(self.0)
+        }
+
+        pub(super) fn sleep_until(self, at: Duration) {
+            let until = TimeSpec::from_duration(self.0 + at);
+            let clock = ClockId::CLOCK_MONOTONIC;
+            while clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &until)
+                == Err(Errno::EINTR)
+            {}
+        }
+    }
+
+    fn monotonic() -> Duration {
+        // Linux has this clock always.
+        clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::time::{Duration, Instant};
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Origin(Instant);
+
+    impl Origin {
+        pub(super) fn now() -> Self {
+            Self(Instant::now())
+        }
+
+        pub(super) fn elapsed(self) -> Duration {
+            self.0.elapsed()
+        }
+
+        pub(super) fn sleep_until(self, at: Duration) {
+            while let Some(left) = at
+                .checked_sub(self.elapsed())
+                .filter(|left| !left.is_zero())
+            {
+                std::thread::sleep(left);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_wakes_early_and_the_past_does_not_wait() {
+        let clock = Clock::start();
+        for step in 1..=5 {
+            let at = Duration::from_micros(300) * step;
+            clock.sleep_until(at);
+            assert!(clock.elapsed() >= at);
+        }
+        clock.sleep_until(Duration::ZERO);
+        assert!(clock.now().wall > 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! Sockets and clocks at the rim of Hii: what the services and the client share below their decisions.
+//!
+//! Linux comes first. Where another platform has no such thing, each module falls back to the portable way behind one
+//! `cfg` of its own.
+#![deny(unsafe_code)]
+
+pub mod addresses;
+pub mod clock;
+pub mod datagrams;
+pub mod shutdown;
+mod timer;
+pub mod udp;

@@ -1,0 +1,77 @@
+//! UDP sockets: one that serves both families, one that is connected to a target.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// What a service's socket asks to buffer; the kernel gives what it allows.
+const BUFFER: usize = 4 << 20;
+
+/// Octets that hold any datagram.
+pub const MAX_DATAGRAM: usize = 65_536;
+
+/// A bound, non-blocking socket for a service. `[::]` takes IPv4 too.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        socket.set_only_v6(!everywhere)?;
+    }
+    // A smaller buffer than asked for costs datagrams under load, and nothing else.
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A socket for all addresses of this host: both families, or IPv4 alone where there is no IPv6.
+///
+/// # Errors
+/// The port cannot be bound.
+pub fn listen_everywhere(port: u16) -> io::Result<UdpSocket> {
+    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
+        result => result,
+    }
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.kind() == io::ErrorKind::Unsupported
+        || cfg!(target_os = "linux") && error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// A non-blocking socket from a free port that sends to `target` and takes datagrams from there alone.
+///
+/// # Errors
+/// There is no free port, or no route to the target.
+pub fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
+    let local: IpAddr = match target {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((local, 0))?;
+    socket.set_nonblocking(true)?;
+    socket.connect(target)?;
+    Ok(socket)
+}
+
+/// The address with an IPv4-mapped IPv6 address as the IPv4 address that it is.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        // Keeps the scope of a link-local address.
+        IpAddr::V6(_) => address,
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+    }
+}
