@@ -61,3 +61,8 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Code, ParseError, Rule};
 pub use escaped::Escaped;
 pub use limits::{Limits, MAX_DATAGRAM};
+
+/// The README's examples run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,48 @@
+//! What the threads of a run tell the one that judges.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::ledger::Arrival;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The next probe was sent, or could not be.
+    Sent {
+        /// Just before the call that sent it.
+        at: Duration,
+        /// Whether the kernel took it.
+        went_out: bool,
+        /// The earlier probe that shares its port.
+        clash: Option<u64>,
+    },
+    /// An answer came.
+    Arrived(Arrival),
+    /// A datagram came that answers nothing.
+    Foreign,
+    /// The target's host refuses: nothing listens there (ICMP).
+    Refused,
+    /// The schedule is through.
+    AllSent,
+    /// The user wants to stop.
+    Interrupted,
+}
+
+/// Whether the user wants to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Notes it; returns whether it was noted before.
+    pub fn raise(&self) -> bool {
+        self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether the user wants to stop.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,186 @@
+//! What a Hii server's answers say about other probes (`WIRE.md` section 2.4).
+
+use hii_protocol::ping::ProbeAnswer;
+
+/// What one answer says about the probes before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Testimony {
+    /// Probes that the server had received.
+    pub received: Vec<u64>,
+    /// Probes that the server had not received, as far as it can know.
+    pub missing: Vec<u64>,
+}
+
+/// Follows the answers of one server through a run.
+#[derive(Debug, Default)]
+pub struct Witness {
+    /// The answer that the server made last, of those that came.
+    last: Option<Answered>,
+    /// The server knows nothing of probes below this: it forgot the run, or was started anew.
+    remembers_from: u64,
+    /// How often it forgot.
+    forgot: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    seq: u64,
+    count: u64,
+    received: Option<u64>,
+}
+
+impl Witness {
+    /// How often the server forgot the run.
+    #[must_use]
+    pub fn forgot(&self) -> u64 {
+        self.forgot
+    }
+
+    /// Takes an answer and tells what it says about other probes.
+    pub fn hear(&mut self, answer: &ProbeAnswer) -> Option<Testimony> {
+        let seq = answer.seq().get();
+        let count = answer.count()?.get();
+        let window = answer.window()?;
+        let this = Answered {
+            seq,
+            count,
+            received: answer.received(),
+        };
+        let follows = self.note(this);
+        let mut testimony = self.in_window(seq, window);
+        if let Some(before) = follows {
+            self.in_gap(before, this, window, &mut testimony);
+        }
+        Some(testimony)
+    }
+
+    /// Notes an answer; returns the one that the server made before it, when `count` can be compared.
+    fn note(&mut self, this: Answered) -> Option<Answered> {
+        let Some(last) = self.last else {
+            self.last = Some(this);
+            return None;
+        };
+        // The server's clock orders its answers; without it the numbers have to do.
+        let is_later = match (last.received, this.received) {
+            (Some(last), Some(this)) => this > last,
+            _ => this.seq > last.seq,
+        };
+        if !is_later {
+            return None;
+        }
+        self.last = Some(this);
+        if this.count <= last.count {
+            self.forgot += 1;
+            self.remembers_from = self.remembers_from.max(this.seq);
+            return None;
+        }
+        Some(last)
+    }
+
+    fn in_window(&self, seq: u64, window: u64) -> Testimony {
+        let covered = (1..64).filter_map(|k| Some((seq.checked_sub(k).filter(|seq| *seq > 0)?, k)));
+        let (received, missing): (Vec<_>, Vec<_>) =
+            covered.partition(|(_, k)| window >> k & 1 == 1);
+        let seqs = |list: Vec<(u64, u64)>| list.into_iter().map(|(seq, _)| seq);
+        Testimony {
+            received: seqs(received).collect(),
+            missing: seqs(missing)
+                .filter(|seq| *seq >= self.remembers_from)
+                .collect(),
+        }
+    }
+
+    /// Between two answers further apart than a window, `count` tells how many of the probes out of its sight arrived.
+    /// Only all or none says which.
+    fn in_gap(&self, before: Answered, this: Answered, window: u64, testimony: &mut Testimony) {
+        let unseen = before.seq + 1..this.seq.saturating_sub(63);
+        // Longer gaps than a client remembers say nothing that could be used.
+        let len = unseen.end.saturating_sub(unseen.start);
+        if len == 0 || len > 1 << 20 {
+            return;
+        }
+        let arrived = (this.count - before.count).saturating_sub(u64::from(window.count_ones()));
+        if arrived == 0 {
+            testimony
+                .missing
+                .extend(unseen.filter(|seq| *seq >= self.remembers_from));
+        } else if arrived == len {
+            testimony.received.extend(unseen);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hii_protocol::ping::{Probe, ProbeSize, Report, Run, Seq};
+
+    fn answer(seq: u64, count: u64, window: u64, received: u64) -> ProbeAnswer {
+        let probe =
+            Probe::new(Run(1), Seq::new(seq).unwrap(), ProbeSize::new(128).unwrap()).unwrap();
+        let count = Seq::new(count).unwrap();
+        probe.answer(&Report {
+            count,
+            window,
+            held: 0,
+            received,
+        })
+    }
+
+    #[test]
+    fn a_window_tells_received_from_missing() {
+        let mut witness = Witness::default();
+        let testimony = witness.hear(&answer(4, 3, 0b1011, 10)).unwrap();
+        assert_eq!(
+            testimony,
+            Testimony {
+                received: vec![3, 1],
+                missing: vec![2]
+            }
+        );
+    }
+
+    #[test]
+    fn a_server_that_forgot_is_no_witness_for_what_was_before() {
+        let mut witness = Witness::default();
+        witness.hear(&answer(10, 10, 0x3ff, 10)).unwrap();
+        let testimony = witness.hear(&answer(15, 1, 1, 20)).unwrap();
+        assert!(testimony.missing.is_empty());
+        assert_eq!(witness.forgot(), 1);
+        // What it missed since, it knows.
+        let testimony = witness.hear(&answer(17, 2, 0b101, 30)).unwrap();
+        assert_eq!(
+            testimony,
+            Testimony {
+                received: vec![15],
+                missing: vec![16]
+            }
+        );
+    }
+
+    #[test]
+    fn probes_that_overtook_each_other_are_no_loss_of_memory() {
+        let mut witness = Witness::default();
+        // 3 was received before 2, and the answers came in the order of the numbers.
+        witness.hear(&answer(1, 1, 0b1, 10)).unwrap();
+        witness.hear(&answer(2, 3, 0b11, 30)).unwrap();
+        witness.hear(&answer(3, 2, 0b101, 20)).unwrap();
+        assert_eq!(witness.forgot(), 0);
+    }
+
+    #[test]
+    fn over_a_long_gap_count_tells_all_or_none() {
+        let mut none = Witness::default();
+        none.hear(&answer(1, 1, 1, 10)).unwrap();
+        let testimony = none.hear(&answer(101, 2, 1, 20)).unwrap();
+        assert!((2..101).all(|seq| testimony.missing.contains(&seq)));
+        let mut all = Witness::default();
+        all.hear(&answer(1, 1, 1, 10)).unwrap();
+        let testimony = all.hear(&answer(101, 101, u64::MAX, 20)).unwrap();
+        assert!((2..101).all(|seq| testimony.received.contains(&seq)));
+        let mut some = Witness::default();
+        some.hear(&answer(1, 1, 1, 10)).unwrap();
+        let testimony = some.hear(&answer(101, 80, u64::MAX, 20)).unwrap();
+        assert!(!testimony.received.contains(&20) && !testimony.missing.contains(&20));
+    }
+}

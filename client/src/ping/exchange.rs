@@ -1,0 +1,41 @@
+//! One request and its answer, asked again when none comes: calibration, and the farewell.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hii_protocol::ping::{ProbeSize, Request};
+use hii_transport::udp::{self, MAX_DATAGRAM};
+
+use super::events::Interrupt;
+
+const TRIES: u32 = 3;
+/// An original server with one delayed answer to send waits half a second before it looks at the request.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Tells the server the size of the probes; returns its answer, none when it stays silent.
+pub fn calibrate(server: SocketAddr, size: ProbeSize, interrupt: &Interrupt) -> Option<Vec<u8>> {
+    exchange(server, &Request::Calibrate(size).to_vec(), interrupt)
+}
+
+/// Asks the server to stop; returns its last word, none when it stays silent.
+pub fn farewell(server: SocketAddr) -> Option<Vec<u8>> {
+    exchange(server, &Request::Exit.to_vec(), &Interrupt::default())
+}
+
+fn exchange(server: SocketAddr, request: &[u8], interrupt: &Interrupt) -> Option<Vec<u8>> {
+    (0..TRIES)
+        .take_while(|_| !interrupt.is_raised())
+        .find_map(|_| once(server, request).ok())
+}
+
+fn once(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = udp::connect(server)?;
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(WAIT))?;
+    socket.send(request)?;
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let len = socket.recv(&mut buffer)?;
+    buffer.truncate(len);
+    Ok(buffer)
+}

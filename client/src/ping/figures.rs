@@ -1,0 +1,196 @@
+//! Round-trip times in constant memory.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// What the histogram tells apart at most; longer times still count in minimum, mean and maximum.
+const LONGEST: u64 = 60_000_000_000;
+
+/// Round-trip times: exact minimum, mean, maximum and standard deviation; quantiles to three digits.
+#[derive(Debug)]
+pub struct RoundTrips {
+    histogram: Option<Histogram<u64>>,
+    count: u64,
+    min: u64,
+    max: u64,
+    /// Mean and sum of squared differences from it, updated as Welford does, which stays exact over long runs.
+    mean: f64,
+    squares: f64,
+}
+
+/// The figures of a set of times, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Figures {
+    /// How many times there were.
+    pub count: u64,
+    /// The shortest.
+    pub min: u64,
+    /// The average.
+    pub mean: f64,
+    /// Half were at most this.
+    pub median: u64,
+    /// 99 % were at most this.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+    /// The standard deviation, of all these times (not an estimate for others).
+    pub standard_deviation: f64,
+}
+
+impl RoundTrips {
+    /// No times yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            // 216 KiB; the bounds are valid, so there is always one.
+            histogram: Histogram::new_with_bounds(1, LONGEST, 3).ok(),
+            count: 0,
+            min: u64::MAX,
+            max: 0,
+            mean: 0.0,
+            squares: 0.0,
+        }
+    }
+
+    /// Adds a time.
+    pub fn record(&mut self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(nanos);
+        }
+        self.count += 1;
+        self.min = self.min.min(nanos);
+        self.max = self.max.max(nanos);
+        let from_old = nanos as f64 - self.mean;
+        self.mean += from_old / self.count as f64;
+        self.squares += from_old * (nanos as f64 - self.mean);
+    }
+
+    /// The figures; none without a time.
+    #[must_use]
+    pub fn figures(&self) -> Option<Figures> {
+        if self.count == 0 {
+            return None;
+        }
+        let quantile = |q| {
+            let value = self
+                .histogram
+                .as_ref()
+                .map_or(0, |histogram| histogram.value_at_quantile(q));
+            // A histogram answers with the end of a bucket, which may lie beyond what was seen.
+            value.clamp(self.min, self.max)
+        };
+        Some(Figures {
+            count: self.count,
+            min: self.min,
+            mean: self.mean,
+            median: quantile(0.5),
+            p99: quantile(0.99),
+            max: self.max,
+            standard_deviation: (self.squares / self.count as f64).sqrt(),
+        })
+    }
+}
+
+impl Default for RoundTrips {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "min {}, mean {}, median {}, p99 {}, max {}, standard deviation {}",
+            Time(self.min as f64),
+            Time(self.mean),
+            Time(self.median as f64),
+            Time(self.p99 as f64),
+            Time(self.max as f64),
+            Time(self.standard_deviation),
+        )
+    }
+}
+
+/// A time in nanoseconds, shown to three or four digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(
+    /// Nanoseconds.
+    pub f64,
+);
+
+impl From<Duration> for Time {
+    fn from(time: Duration) -> Self {
+        Self(time.as_nanos() as f64)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0 {
+            ns if ns < 1e3 => (ns, "ns"),
+            ns if ns < 1e6 => (ns / 1e3, "us"),
+            ns if ns < 1e9 => (ns / 1e6, "ms"),
+            ns => (ns / 1e9, "s"),
+        };
+        let digits = match value {
+            v if v < 10.0 => 3,
+            v if v < 100.0 => 2,
+            _ => 1,
+        };
+        write!(f, "{value:.digits$} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_recomputation(nanos in prop::collection::vec(1..70_000_000_000_u64, 1..300)) {
+            let mut trips = RoundTrips::new();
+            for nanos in &nanos {
+                trips.record(Duration::from_nanos(*nanos));
+            }
+            let figures = trips.figures().unwrap();
+            let mut sorted = nanos.clone();
+            sorted.sort_unstable();
+            let n = sorted.len();
+            prop_assert_eq!((figures.count, figures.min, figures.max), (n as u64, sorted[0], sorted[n - 1]));
+            let mean = sorted.iter().map(|v| *v as f64).sum::<f64>() / n as f64;
+            prop_assert!((figures.mean - mean).abs() <= mean * 1e-9);
+            let variance = sorted.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n as f64;
+            prop_assert!((figures.standard_deviation - variance.sqrt()).abs() <= mean * 1e-6);
+            for (percent, value) in [(50, figures.median), (99, figures.p99)] {
+                let exact = sorted[(n * percent).div_ceil(100) - 1];
+                // Beyond a minute the histogram only knows that it was longer.
+                if exact < LONGEST {
+                    prop_assert!(value.abs_diff(exact) as f64 <= exact as f64 * 1e-3 + 1.0, "{} {}", value, exact);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_time_has_no_figures() {
+        assert_eq!(RoundTrips::new().figures(), None);
+    }
+
+    #[test]
+    fn times_show_their_unit() {
+        for (nanos, shown) in [
+            (999.0, "999.0 ns"),
+            (1_500.0, "1.500 us"),
+            (23.4567e6, "23.46 ms"),
+            (2e9, "2.000 s"),
+        ] {
+            assert_eq!(Time(nanos).to_string(), shown);
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! What became of each probe (RFC 2680 loss, each way on its own).
+//!
+//! A pure type: events and their times go in, verdicts come out. It holds the probes of the last moments only, so its
+//! memory does not grow with a run.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hii_protocol::ping::ProbeAnswer;
+use serde::Serialize;
+
+use super::evidence::Witness;
+
+/// The least time that an answer is waited for.
+pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers that may arrive before the ledger learns that their probe was sent.
+const MOST_EARLY: usize = 64;
+
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// Answered within the deadline.
+    InTime {
+        /// The round-trip time in nanoseconds.
+        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        rtt: Duration,
+    },
+    /// Answered after the deadline.
+    Late {
+        /// The round-trip time in nanoseconds.
+        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        rtt: Duration,
+    },
+    /// Lost on the way to the server.
+    LostThere,
+    /// Received by the server, lost on the way back.
+    LostBack,
+    /// Lost; which way is not known.
+    LostUnknown,
+    /// Answered or lost: two probes had to share a port, and an answer could be to either.
+    Unknown,
+    /// Not sent: this host had no room for it.
+    NotSent,
+    /// Still waited for when the run was interrupted.
+    InFlight,
+}
+
+fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// How many probes came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Probes that went out.
+    pub sent: u64,
+    /// Answered within the deadline.
+    pub in_time: u64,
+    /// Answered after the deadline.
+    pub late: u64,
+    /// Lost on the way to the server.
+    pub lost_there: u64,
+    /// Lost on the way back.
+    pub lost_back: u64,
+    /// Lost, which way is not known.
+    pub lost_unknown: u64,
+    /// Answered or lost, which cannot be told.
+    pub unknown: u64,
+    /// Still waited for when the run was interrupted.
+    pub in_flight: u64,
+    /// Not sent.
+    pub not_sent: u64,
+    /// Further answers to probes that were answered already.
+    pub duplicates: u64,
+    /// Answers that came after their probe was given up.
+    pub given_up: u64,
+    /// Datagrams that answer no probe of this run.
+    pub foreign: u64,
+}
+
+impl Counts {
+    /// Probes answered, in time or late.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.in_time + self.late
+    }
+
+    /// Probes lost, whichever way.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_there + self.lost_back + self.lost_unknown
+    }
+
+    fn add(&mut self, verdict: Verdict) {
+        let count = match verdict {
+            Verdict::InTime { .. } => &mut self.in_time,
+            Verdict::Late { .. } => &mut self.late,
+            Verdict::LostThere => &mut self.lost_there,
+            Verdict::LostBack => &mut self.lost_back,
+            Verdict::LostUnknown => &mut self.lost_unknown,
+            Verdict::Unknown => &mut self.unknown,
+            Verdict::NotSent => &mut self.not_sent,
+            Verdict::InFlight => &mut self.in_flight,
+        };
+        *count += 1;
+    }
+}
+
+/// An answer that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The number of the probe that it answers.
+    pub seq: u64,
+    /// When it arrived.
+    pub at: Duration,
+    /// What a Hii server told with it.
+    pub report: Option<ProbeAnswer>,
+}
+
+/// A probe whose verdict is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// The probe's number.
+    pub seq: u64,
+    /// When it was sent.
+    pub sent: Duration,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Whether [`Ledger::overdue`] has told of it before.
+    pub told: bool,
+}
+
+/// What an arrival meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first answer to a probe, with its number.
+    Answered(u64, Verdict),
+    /// Counted, and nothing to show.
+    Counted,
+}
+
+/// What is known of the probes of the last moments.
+#[derive(Debug)]
+pub struct Ledger {
+    deadline: Duration,
+    patience: Duration,
+    tells_direction: bool,
+    /// Probe `first` and those after it, without a gap.
+    records: VecDeque<Record>,
+    first: u64,
+    /// The first probe that [`overdue`](Self::overdue) has not looked at.
+    next_overdue: u64,
+    /// Numbers above this are no probes that count.
+    last: u64,
+    /// Numbers above this are no probes at all: in between are those that only settle the end.
+    last_closing: u64,
+    early: Vec<Arrival>,
+    witness: Witness,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    sent: Duration,
+    state: State,
+    told: bool,
+    /// The server had received it.
+    received: bool,
+    /// The server had not received it when it answered a later one.
+    missing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Answered(Verdict),
+    Unknown,
+    NotSent,
+}
+
+impl Ledger {
+    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Answers later than `deadline` are late; probes are given up after the longer of
+    /// the deadline and [`LEAST_PATIENCE`].
+    #[must_use]
+    pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
+        Self {
+            deadline,
+            patience: deadline.max(LEAST_PATIENCE),
+            tells_direction,
+            records: VecDeque::new(),
+            first: 1,
+            next_overdue: 1,
+            last,
+            last_closing: last.saturating_add(closing),
+            early: Vec::new(),
+            witness: Witness::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// How long an answer is waited for.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// How many probes came to what so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How often the server forgot this run.
+    #[must_use]
+    pub fn forgot(&self) -> u64 {
+        self.witness.forgot()
+    }
+
+    /// Notes that the next probe was sent (or could not be). `clash` is an earlier probe whose answer cannot be told
+    /// from this one's.
+    pub fn sent(&mut self, at: Duration, went_out: bool, clash: Option<u64>) -> Option<Outcome> {
+        let seq = self.next_seq();
+        if went_out {
+            self.counts.sent += 1;
+        }
+        let state = match (went_out, clash) {
+            (false, _) => State::NotSent,
+            (true, Some(_)) => State::Unknown,
+            (true, None) => State::Waiting,
+        };
+        self.records.push_back(Record {
+            sent: at,
+            state,
+            told: false,
+            received: false,
+            missing: false,
+        });
+        if went_out
+            && let Some(earlier) = clash.and_then(|clash| self.record(clash))
+            && earlier.state == State::Waiting
+        {
+            earlier.state = State::Unknown;
+        }
+        let index = self.early.iter().position(|arrival| arrival.seq == seq)?;
+        let arrival = self.early.swap_remove(index);
+        Some(self.arrived(arrival))
+    }
+
+    /// Notes an answer.
+    pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
+        let seq = arrival.seq;
+        if seq >= self.next_seq() && seq <= self.last {
+            // The thread that sends has not said so yet.
+            if self.early.len() < MOST_EARLY {
+                self.early.push(arrival);
+            } else {
+                self.counts.foreign += 1;
+            }
+            return Outcome::Counted;
+        }
+        if seq > self.last_closing {
+            self.counts.foreign += 1;
+            return Outcome::Counted;
+        }
+        if let Some(report) = &arrival.report {
+            self.consider(report);
+        }
+        if seq > self.last {
+            return Outcome::Counted;
+        }
+        let deadline = self.deadline;
+        let Some(record) = self.record(seq) else {
+            self.counts.given_up += 1;
+            return Outcome::Counted;
+        };
+        match record.state {
+            State::Waiting => {
+                let rtt = arrival.at.saturating_sub(record.sent);
+                let verdict = if rtt <= deadline {
+                    Verdict::InTime { rtt }
+                } else {
+                    Verdict::Late { rtt }
+                };
+                record.state = State::Answered(verdict);
+                Outcome::Answered(seq, verdict)
+            }
+            State::Answered(_) => {
+                self.counts.duplicates += 1;
+                Outcome::Counted
+            }
+            State::Unknown | State::NotSent => {
+                self.counts.foreign += 1;
+                Outcome::Counted
+            }
+        }
+    }
+
+    /// Notes a datagram that answers nothing of this run.
+    pub fn foreign(&mut self) {
+        self.counts.foreign += 1;
+    }
+
+    fn consider(&mut self, report: &ProbeAnswer) {
+        let Some(testimony) = self.witness.hear(report) else {
+            return;
+        };
+        for seq in testimony.received {
+            if let Some(record) = self.record(seq) {
+                record.received = true;
+            }
+        }
+        for seq in testimony.missing {
+            if let Some(record) = self.record(seq) {
+                record.missing = true;
+            }
+        }
+    }
+
+    /// The next probe that has waited too long and has not been told of: its number and what is known by now. Its
+    /// verdict is not final yet.
+    pub fn overdue(&mut self, now: Duration) -> Option<(u64, Verdict)> {
+        loop {
+            let seq = self.next_overdue.max(self.first);
+            let patience = self.patience;
+            let record = self.record(seq)?;
+            if record.sent + patience > now {
+                return None;
+            }
+            let waiting = record.state == State::Waiting;
+            record.told |= waiting;
+            let verdict = record.lost();
+            self.next_overdue = seq + 1;
+            if waiting {
+                return Some((seq, verdict));
+            }
+        }
+    }
+
+    /// When the next probe becomes overdue.
+    #[must_use]
+    pub fn next_overdue(&self) -> Option<Duration> {
+        let index = self.next_overdue.max(self.first) - self.first;
+        let record = self.records.get(usize::try_from(index).ok()?)?;
+        Some(record.sent + self.patience)
+    }
+
+    /// The next probe, in order, whose verdict is final.
+    pub fn settle(&mut self, now: Duration) -> Option<Settled> {
+        let front = self.records.front()?;
+        if front.sent + self.patience > now {
+            return None;
+        }
+        // As long as a later answer may still tell which way it was lost, it stays.
+        let undecided = front.state == State::Waiting && front.lost() == Verdict::LostUnknown;
+        if undecided && self.tells_direction && self.records.len() < 64 {
+            return None;
+        }
+        self.pop(Record::lost)
+    }
+
+    /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
+    pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
+        let patience = self.patience;
+        self.counts.foreign += std::mem::take(&mut self.early).len() as u64;
+        self.pop(|record| {
+            if interrupted && record.sent + patience > now {
+                Verdict::InFlight
+            } else {
+                record.lost()
+            }
+        })
+    }
+
+    fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
+        let record = self.records.pop_front()?;
+        let verdict = match record.state {
+            State::Waiting => unanswered(&record),
+            State::Answered(verdict) => verdict,
+            State::Unknown => Verdict::Unknown,
+            State::NotSent => Verdict::NotSent,
+        };
+        self.counts.add(verdict);
+        let seq = self.first;
+        self.first += 1;
+        Some(Settled {
+            seq,
+            sent: record.sent,
+            verdict,
+            told: record.told,
+        })
+    }
+
+    /// Whether every probe sent so far is answered, or cannot be.
+    #[must_use]
+    pub fn nothing_waits(&self) -> bool {
+        self.early.is_empty()
+            && self
+                .records
+                .iter()
+                .all(|record| record.state != State::Waiting)
+    }
+
+    /// Whether it is still open for some probe which way it was lost.
+    #[must_use]
+    pub fn direction_is_open(&self) -> bool {
+        let open = |record: &Record| {
+            record.state == State::Waiting && record.lost() == Verdict::LostUnknown
+        };
+        self.tells_direction && self.records.iter().any(open)
+    }
+
+    fn next_seq(&self) -> u64 {
+        self.first + self.records.len() as u64
+    }
+
+    fn record(&mut self, seq: u64) -> Option<&mut Record> {
+        let index = seq.checked_sub(self.first)?;
+        self.records.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Record {
+    /// Which way it was lost, if it was: a set bit anywhere outweighs clear ones, since a probe may be overtaken.
+    fn lost(&self) -> Verdict {
+        match (self.received, self.missing) {
+            (true, _) => Verdict::LostBack,
+            (false, true) => Verdict::LostThere,
+            (false, false) => Verdict::LostUnknown,
+        }
+    }
+}

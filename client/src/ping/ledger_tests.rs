@@ -1,0 +1,265 @@
+//! The ledger on simulated paths: what it concludes against what really happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
+use proptest::prelude::*;
+
+use super::ledger::{Arrival, Counts, LEAST_PATIENCE, Ledger, Outcome, Settled, Verdict};
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn answer(seq: u64, at: Duration) -> Arrival {
+    Arrival {
+        seq,
+        at,
+        report: None,
+    }
+}
+
+fn settle_all(ledger: &mut Ledger) -> Vec<Settled> {
+    std::iter::from_fn(|| ledger.close(Duration::MAX, false)).collect()
+}
+
+#[test]
+fn a_late_answer_is_late_and_never_another_probe_s() {
+    let mut ledger = Ledger::new(2, 0, ms(100), false);
+    ledger.sent(ms(0), true, None);
+    ledger.sent(ms(100), true, None);
+    // The answer to 1 comes when 2 is out already.
+    let outcome = ledger.arrived(answer(1, ms(150)));
+    assert_eq!(
+        outcome,
+        Outcome::Answered(1, Verdict::Late { rtt: ms(150) })
+    );
+    assert_eq!(ledger.overdue(ms(2_150)), Some((2, Verdict::LostUnknown)));
+    assert_eq!(ledger.overdue(ms(2_150)), None);
+    let settled = settle_all(&mut ledger);
+    assert_eq!(settled[1].verdict, Verdict::LostUnknown);
+    assert_eq!((ledger.counts().late, ledger.counts().lost()), (1, 1));
+}
+
+#[test]
+fn the_deadline_itself_is_in_time() {
+    let mut ledger = Ledger::new(1, 0, ms(100), false);
+    ledger.sent(ms(5), true, None);
+    assert_eq!(
+        ledger.arrived(answer(1, ms(105))),
+        Outcome::Answered(1, Verdict::InTime { rtt: ms(100) })
+    );
+}
+
+#[test]
+fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
+    let mut ledger = Ledger::new(3, 0, ms(100), false);
+    ledger.sent(ms(0), true, None);
+    ledger.arrived(answer(1, ms(1)));
+    assert_eq!(ledger.arrived(answer(1, ms(2))), Outcome::Counted);
+    ledger.foreign();
+    ledger.sent(ms(100), true, None);
+    assert!(ledger.settle(ms(2_000)).is_some());
+    assert!(ledger.settle(ms(2_100)).is_some());
+    assert_eq!(ledger.arrived(answer(2, ms(2_101))), Outcome::Counted);
+    // A number that was never sent.
+    ledger.arrived(answer(3, ms(2_102)));
+    assert!(settle_all(&mut ledger).is_empty());
+    let expected = Counts {
+        sent: 2,
+        in_time: 1,
+        lost_unknown: 1,
+        duplicates: 1,
+        foreign: 2,
+        given_up: 1,
+        ..Counts::default()
+    };
+    assert_eq!(ledger.counts(), expected);
+}
+
+#[test]
+fn an_answer_may_overtake_the_news_of_its_sending() {
+    let mut ledger = Ledger::new(1, 0, ms(100), false);
+    assert_eq!(ledger.arrived(answer(1, ms(3))), Outcome::Counted);
+    assert_eq!(
+        ledger.sent(ms(1), true, None),
+        Some(Outcome::Answered(1, Verdict::InTime { rtt: ms(2) }))
+    );
+    assert!(ledger.nothing_waits());
+}
+
+#[test]
+fn probes_that_share_a_port_are_unknown() {
+    let mut ledger = Ledger::new(3, 0, ms(100), false);
+    ledger.sent(ms(0), true, None);
+    ledger.sent(ms(100), true, None);
+    ledger.sent(ms(200), true, Some(1));
+    let verdicts: Vec<_> = settle_all(&mut ledger)
+        .iter()
+        .map(|settled| settled.verdict)
+        .collect();
+    assert_eq!(
+        verdicts,
+        [Verdict::Unknown, Verdict::LostUnknown, Verdict::Unknown]
+    );
+}
+
+#[test]
+fn an_interrupted_run_has_probes_in_flight() {
+    let mut ledger = Ledger::new(9, 0, ms(100), false);
+    ledger.sent(ms(0), true, None);
+    ledger.sent(ms(1_500), true, None);
+    ledger.sent(ms(1_600), false, None);
+    while ledger.close(ms(2_000), true).is_some() {}
+    let counts = ledger.counts();
+    assert_eq!(
+        (
+            counts.sent,
+            counts.lost_unknown,
+            counts.in_flight,
+            counts.not_sent
+        ),
+        (2, 1, 1, 1)
+    );
+}
+
+/// What really happens to a probe.
+#[derive(Debug, Clone, Copy)]
+struct Truth {
+    there: Option<Duration>,
+    back: Option<Duration>,
+}
+
+fn truths() -> impl Strategy<Value = Vec<Truth>> {
+    let way = |lost: u32| {
+        prop_oneof![
+            lost => Just(None),
+            6 => (0..5_u64).prop_map(|delay| Some(ms(delay))),
+            2 => (0..60_u64).prop_map(|delay| Some(ms(delay))),
+        ]
+    };
+    prop::collection::vec(
+        (way(1), way(1)).prop_map(|(there, back)| Truth { there, back }),
+        1..200,
+    )
+}
+
+/// A server that remembers every probe, so that its windows are whole.
+#[derive(Default)]
+struct Server {
+    received: Vec<u64>,
+}
+
+impl Server {
+    fn answer(&mut self, seq: u64, at: Duration) -> ProbeAnswer {
+        self.received.push(seq);
+        let window = (0..64).fold(0, |window, k| {
+            let was = seq
+                .checked_sub(k)
+                .is_some_and(|seq| self.received.contains(&seq));
+            window | u64::from(was) << k
+        });
+        let probe =
+            Probe::new(Run(1), Seq::new(seq).unwrap(), ProbeSize::new(128).unwrap()).unwrap();
+        probe.answer(&Report {
+            count: Seq::new(self.received.len() as u64).unwrap(),
+            window,
+            held: 0,
+            received: u64::try_from(at.as_nanos()).unwrap() + 1,
+        })
+    }
+}
+
+/// Runs probes, one every 10 ms, over the path; an uncounted closing probe gets through at the end.
+fn simulate(truths: &[Truth]) -> (Ledger, Vec<Verdict>) {
+    let deadline = ms(50);
+    let last = truths.len() as u64;
+    let mut ledger = Ledger::new(last, 1, deadline, true);
+    let mut server = Server::default();
+    let sent = |seq: u64| ms(10) * u32::try_from(seq - 1).unwrap();
+    // Events in the order of their times; the second number keeps those of one time apart.
+    let mut at_server: BTreeMap<(Duration, u64), u64> = BTreeMap::new();
+    for (seq, truth) in (1..).zip(truths) {
+        if let Some(there) = truth.there {
+            at_server.insert((sent(seq) + there, seq), seq);
+        }
+    }
+    let mut at_client: BTreeMap<(Duration, u64), Option<ProbeAnswer>> = BTreeMap::new();
+    for seq in 1..=last {
+        at_client.insert((sent(seq), seq), None);
+    }
+    for ((at, _), seq) in at_server {
+        let report = server.answer(seq, at);
+        if let Some(back) = truths[usize::try_from(seq - 1).unwrap()].back {
+            at_client.insert((at + back, 1_000 + seq), Some(report));
+        }
+    }
+    let end = sent(last) + LEAST_PATIENCE;
+    at_client.insert((end, 9_999), Some(server.answer(last + 1, end)));
+    let mut verdicts = Vec::new();
+    for ((at, _), event) in at_client {
+        match event {
+            None => assert_eq!(ledger.sent(at, true, None), None),
+            Some(report) => {
+                let seq = report.seq().get();
+                ledger.arrived(Arrival {
+                    seq,
+                    at,
+                    report: Some(report),
+                });
+            }
+        }
+        while let Some(settled) = ledger.settle(at) {
+            verdicts.push(settled.verdict);
+        }
+    }
+    while let Some(settled) = ledger.close(end, false) {
+        verdicts.push(settled.verdict);
+    }
+    (ledger, verdicts)
+}
+
+proptest! {
+    #[test]
+    fn verdicts_are_what_happened(truths in truths()) {
+        let (ledger, verdicts) = simulate(&truths);
+        prop_assert_eq!(verdicts.len(), truths.len());
+        for (index, (truth, verdict)) in truths.iter().zip(&verdicts).enumerate() {
+            let right = match (truth.there, truth.back, *verdict) {
+                (Some(there), Some(back), Verdict::InTime { rtt }) => rtt == there + back && rtt <= ms(50),
+                (Some(there), Some(back), Verdict::Late { rtt }) => rtt == there + back && rtt > ms(50),
+                (None, _, Verdict::LostThere) | (Some(_), None, Verdict::LostBack) => true,
+                // No answer covers it: the closing probe sees 63 back.
+                (there, back, Verdict::LostUnknown) => there.is_none() || back.is_none(),
+                _ => false,
+            };
+            prop_assert!(right, "probe {}: {:?} judged {:?}", index + 1, truth, verdict);
+            if truths.len() - index < 64 {
+                prop_assert_ne!(*verdict, Verdict::LostUnknown, "probe {} is in the closing window", index + 1);
+            }
+        }
+        let counts = ledger.counts();
+        prop_assert_eq!(counts.sent, counts.answered() + counts.lost());
+        prop_assert_eq!((counts.duplicates, counts.foreign, counts.given_up), (0, 0, 0));
+    }
+
+    #[test]
+    fn duplicated_answers_are_counted_and_nothing_else_changes(truths in truths(), copies in 1..4_u64) {
+        let last = truths.len() as u64;
+        let mut ledger = Ledger::new(last, 0, ms(50), false);
+        let mut answered = 0;
+        for (seq, truth) in (1..).zip(&truths) {
+            ledger.sent(ms(seq), true, None);
+            if truth.back.is_some() {
+                answered += 1;
+                for _ in 0..=copies {
+                    ledger.arrived(answer(seq, ms(seq + 1)));
+                }
+            }
+        }
+        settle_all(&mut ledger);
+        prop_assert_eq!(ledger.counts().answered(), answered);
+        prop_assert_eq!(ledger.counts().duplicates, answered * copies);
+    }
+}

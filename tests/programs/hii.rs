@@ -1,0 +1,7 @@
+//! The program `hii`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hii_client::main()
+}

@@ -1,0 +1,7 @@
+//! The program `hii-server`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hii_server::main()
+}

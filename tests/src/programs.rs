@@ -1,0 +1,167 @@
+//! Starting the built programs and reading what they say.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Guards against a program that hangs; no test depends on how long it is.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// What a program left when it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; none when a signal killed it.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The standard output as JSON.
+    ///
+    /// # Panics
+    /// It is not JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// It cannot be started, or hangs.
+pub fn run(program: &str, args: &[&str]) -> Ended {
+    finish(start(program, args))
+}
+
+/// Starts a program with its output caught.
+///
+/// # Panics
+/// It cannot be started.
+pub fn start(program: &str, args: &[&str]) -> Child {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// Waits for a program's end.
+///
+/// # Panics
+/// It hangs.
+pub fn finish(child: Child) -> Ended {
+    let id = child.id();
+    let (done, ended) = mpsc::channel();
+    let waiter = thread::spawn(move || {
+        let _ = done.send(child.wait_with_output());
+    });
+    let Ok(output) = ended.recv_timeout(WATCHDOG) else {
+        signal(id, Signal::SIGKILL);
+        panic!("the program hangs");
+    };
+    waiter.join().expect("the waiter only waits");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.expect("the program's output can be read");
+    let text = |octets: Vec<u8>| String::from_utf8(octets).expect("programs print UTF-8");
+    Ended {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
+}
+
+/// Sends a signal to a program.
+///
+/// # Panics
+/// There is no such program.
+pub fn signal(id: u32, signal: Signal) {
+    let id = Pid::from_raw(i32::try_from(id).expect("process ids are small"));
+    kill(id, signal).expect("the program is there");
+}
+
+/// A running `hii-server`.
+#[derive(Debug)]
+pub struct Server {
+    child: Option<Child>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server with these arguments and `-p 0`, and waits until it listens.
+    ///
+    /// # Panics
+    /// It does not say where it listens.
+    pub fn start(program: &str, args: &[&str]) -> Self {
+        let mut child = start(program, &[args, &["-p", "0"]].concat());
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let mut lines = BufReader::new(stderr);
+        let mut line = String::new();
+        lines
+            .read_line(&mut line)
+            .expect("the server says where it listens");
+        let address = line
+            .split_whitespace()
+            .find_map(|word| word.parse().ok())
+            .unwrap_or_else(|| panic!("no address in {line:?}"));
+        // The rest is read too, or the server would one day wait for room.
+        thread::spawn(move || lines.read_to_string(&mut String::new()));
+        Self {
+            child: Some(child),
+            address,
+        }
+    }
+
+    /// Where it listens, as it said.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// Never: it runs until it is stopped.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Stops it as an operator does, and returns what it left.
+    ///
+    /// # Panics
+    /// It hangs.
+    pub fn stop(self) -> Ended {
+        signal(self.id(), Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits until it has stopped by itself.
+    ///
+    /// # Panics
+    /// It hangs.
+    pub fn wait(mut self) -> Ended {
+        finish(self.child.take().expect("it runs"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
