@@ -1,0 +1,6 @@
+//! A ping client decodes what anyone sends it; the port it listens on is easily guessed.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| hii_fuzz::ping_answer(octets));

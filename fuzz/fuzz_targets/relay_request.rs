@@ -1,0 +1,6 @@
+//! A relay decodes what anyone sends it, and passes on what it understood.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| hii_fuzz::relay_request(octets));
