@@ -8,5 +8,7 @@ pub mod addresses;
 pub mod clock;
 pub mod datagrams;
 pub mod shutdown;
-mod timer;
+mod socket;
+pub mod tcp;
+pub mod timer;
 pub mod udp;

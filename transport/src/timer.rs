@@ -1,19 +1,23 @@
-//! A timer for the receive loop that is finer than tokio's, whose grain is 1 ms.
+//! A timer for the services' loops that is finer than tokio's, whose grain is 1 ms.
 
 use std::io;
 use std::time::Duration;
 
 /// A timer that can be set again and again.
 #[derive(Debug)]
-pub(crate) struct Timer(imp::Timer);
+pub struct Timer(imp::Timer);
 
 impl Timer {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A timer that is not set.
+    ///
+    /// # Errors
+    /// There is no descriptor for it.
+    pub fn new() -> io::Result<Self> {
         imp::Timer::new().map(Self)
     }
 
     /// Returns after `wait`; never, when there is nothing to wait for.
-    pub(crate) async fn wait(&self, wait: Option<Duration>) {
+    pub async fn wait(&self, wait: Option<Duration>) {
         match wait {
             // A wait of zero would disarm the timer.
             Some(wait) => self.0.wait(wait.max(Duration::from_nanos(1))).await,

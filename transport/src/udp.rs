@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Type};
+
+use crate::socket;
 
 /// What a service's socket asks to buffer; the kernel gives what it allows.
 const BUFFER: usize = 4 << 20;
@@ -16,15 +18,7 @@ pub const MAX_DATAGRAM: usize = 65_536;
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        socket.set_only_v6(!everywhere)?;
-    }
+    let socket = socket::open(address, Type::DGRAM, Protocol::UDP)?;
     // A smaller buffer than asked for costs datagrams under load, and nothing else.
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
@@ -38,17 +32,7 @@ pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// The port cannot be bound.
 pub fn listen_everywhere(port: u16) -> io::Result<UdpSocket> {
-    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
-        result => result,
-    }
-}
-
-fn lacks_ipv6(error: &io::Error) -> bool {
-    const EAFNOSUPPORT: i32 = 97;
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.kind() == io::ErrorKind::Unsupported
-        || cfg!(target_os = "linux") && error.raw_os_error() == Some(EAFNOSUPPORT)
+    socket::everywhere(port, listen)
 }
 
 /// A non-blocking socket from a free port that sends to `target` and takes datagrams from there alone.

@@ -1,0 +1,60 @@
+//! TCP sockets: a listener that serves both families, connections that send at once, and an end that loses nothing.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Protocol, SockRef, Type};
+use tokio::net::TcpStream;
+
+use crate::socket;
+
+/// Connections that may wait to be accepted; the kernel gives what it allows.
+const BACKLOG: i32 = 1024;
+
+/// How long the other side has to close after us.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A non-blocking listener for a service. `[::]` takes IPv4 too.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket::open(address, Type::STREAM, Protocol::TCP)?;
+    // A server that is started again would else have to wait for its old connections. On other systems the option lets
+    // a second program take the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A listener for all addresses of this host: both families, or IPv4 alone where there is no IPv6.
+///
+/// # Errors
+/// The port cannot be bound.
+pub fn listen_everywhere(port: u16) -> io::Result<TcpListener> {
+    socket::everywhere(port, listen)
+}
+
+/// Ends a connection so that what was sent arrives: closing with octets unread would take it back.
+pub async fn close_gently(stream: TcpStream) {
+    if SockRef::from(&stream).shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let unread = async {
+        let mut buffer = [0; 4096];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Whoever goes on sending has had its time.
+    let _ = tokio::time::timeout(LAST_WORDS, unread).await;
+}
