@@ -9,6 +9,7 @@ use hii_transport::addresses::{host_name, interface_addresses};
 #[derive(Debug, Clone)]
 pub struct Announcement {
     service: &'static str,
+    transports: &'static str,
     sockets: Vec<SocketAddr>,
     host: Option<String>,
     reachable: Vec<SocketAddr>,
@@ -16,11 +17,18 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// For a service on these sockets of this host; `command` is what to type on the other side, before the address.
+    /// For a service on these sockets of this host, by these transports; `command` is what to type on the other side,
+    /// before the address.
     #[must_use]
-    pub fn new(service: &'static str, sockets: &[SocketAddr], command: &'static str) -> Self {
+    pub fn new(
+        service: &'static str,
+        transports: &'static str,
+        sockets: &[SocketAddr],
+        command: &'static str,
+    ) -> Self {
         Self {
             service,
+            transports,
             sockets: sockets.to_vec(),
             host: host_name(),
             reachable: reachable(sockets, &interface_addresses()),
@@ -52,7 +60,11 @@ fn reachable(sockets: &[SocketAddr], host: &[IpAddr]) -> Vec<SocketAddr> {
 impl fmt::Display for Announcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for socket in &self.sockets {
-            writeln!(f, "{} listens on {socket} (UDP)", self.service)?;
+            writeln!(
+                f,
+                "{} listens on {socket} ({})",
+                self.service, self.transports
+            )?;
         }
         let mut list = String::new();
         for address in &self.reachable {

@@ -67,6 +67,13 @@ impl Dice {
         }
     }
 
+    /// The delay of the next answer that may not be lost; it uses up a fate as [`roll`](Self::roll) does.
+    pub fn roll_delay(&mut self) -> Duration {
+        let delay = self.delay();
+        let _ = self.rng.random::<f64>();
+        delay
+    }
+
     fn delay(&mut self) -> Duration {
         let DelayRange { min, max, step } = self.impairments.delay;
         // An hour is the longest delay, so nanoseconds fit.

@@ -3,31 +3,43 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
 use hii_transport::{datagrams, shutdown, udp};
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
+use tokio::task::LocalSet;
 
 use crate::announce::Announcement;
-use crate::args::{DelayRange, Rate, delay_range, probability, rate};
+use crate::args::{DelayRange, Rate, delay_range, duration, probability, rate};
 use crate::exit::{Exit, Failure};
 use crate::quiet::Quiet;
 
+mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod delay_queue;
 mod impairment;
+mod listen;
 mod runs;
 mod service;
 #[cfg(test)]
 mod service_tests;
+mod streams;
 mod tally;
 
+pub use connection::{Connection, End};
 pub use delay_queue::DelayQueue;
 pub use impairment::{Dice, Fate, Impairments};
 pub use runs::{Runs, Standing};
-pub use service::{AllowExit, Config, PingService, Reply};
-pub use tally::Tally;
+pub use service::{AllowExit, Config, Decision, PingService, Reply};
+pub use streams::StreamLimits;
+pub use tally::{Connections, Tally};
+
+use listen::Sockets;
+use streams::Shared;
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
 const DEFAULT_RATE: &str = "20000/s";
@@ -35,13 +47,15 @@ const DEFAULT_RATE: &str = "20000/s";
 /// The command line of `hii-server ping`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    hii-server ping                     answer at once, on every address, port 8080\n  \
+    hii-server ping                     answer at once, on every address, port 8080, UDP and TCP\n  \
     hii-server ping -p 0 -b 127.0.0.1   any free port, this host only\n  \
     hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
-    hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n\n\
+    hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
+    hii-server ping --max-connections 10000 --idle 10m\n\n\
+    A TCP connection carries frames, or the plain messages of the original echo client; its first octet tells.\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
-    /// Port to listen on; 0 is any free one
+    /// Port to listen on, UDP and TCP; 0 is any free one
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
 
@@ -53,7 +67,7 @@ pub struct Args {
     #[arg(long)]
     simulate: bool,
 
-    /// Do not answer this share of the messages, as 0.1 or 10%
+    /// Do not answer this share of the messages, as 0.1 or 10% (classic TCP messages are always answered)
     #[arg(long, value_name = "P", value_parser = probability)]
     loss: Option<f64>,
 
@@ -65,13 +79,21 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Whose `exit` message stops the server
+    /// Whose `exit` datagram stops the server; over TCP it closes its own connection
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
     allow_exit: AllowExit,
 
     /// Messages a second that one source may send; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
     rate: Rate,
+
+    /// TCP connections at once; further ones are closed
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    max_connections: usize,
+
+    /// Close a TCP connection that does nothing for so long
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    idle: Duration,
 
     /// Print what the server did as JSON when it stops
     #[arg(long)]
@@ -93,6 +115,13 @@ impl Args {
             seed: self.seed.unwrap_or_else(random_seed),
             allow_exit: self.allow_exit,
             rate: self.rate,
+        }
+    }
+
+    fn stream_limits(&self) -> StreamLimits {
+        StreamLimits {
+            connections: self.max_connections,
+            idle: self.idle,
         }
     }
 }
@@ -127,9 +156,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 "free some files",
             )
         })?;
-        let sockets = listen(&args.bind, args.port)?;
-        let addresses = addresses(&sockets);
-        eprintln!("{}", Announcement::new("ping", &addresses, "hii ping"));
+        let sockets = Sockets::listen(&args.bind, args.port)?;
+        let addresses = sockets.addresses();
+        let announcement = Announcement::new("ping", "UDP and TCP", &addresses, "hii ping");
+        eprintln!("{announcement}");
         if config.impairments != Impairments::NONE {
             let Impairments { loss, delay } = config.impairments;
             eprintln!(
@@ -140,8 +170,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 config.seed
             );
         }
-        let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
-        datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
+        let quiet = Quiet::new(&addresses, interface_addresses());
+        let service = Shared::new(PingService::new(&config, quiet));
+        serve(&sockets, &service, args.stream_limits(), stop)
             .await
             .map_err(|error| {
                 Failure::new(
@@ -150,7 +181,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                     "free some files",
                 )
             })?;
-        Ok::<_, Failure>(service.tally())
+        Ok::<_, Failure>(service.with(|service| service.tally()))
     })?;
     print(&tally, args.json).map_err(|error| {
         Failure::new(
@@ -159,6 +190,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "give stdout room",
         )
     })
+}
+
+/// Serves datagrams and connections on this thread until the service is asked to stop. Connections end with it.
+async fn serve(
+    sockets: &Sockets,
+    service: &Shared,
+    limits: StreamLimits,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let clock = Clock::start();
+    let mut for_datagrams = service.clone();
+    let both = async {
+        tokio::select! {
+            served = datagrams::serve(&sockets.udp, &mut for_datagrams, &clock, stop) => served,
+            () = streams::serve(&sockets.tcp, service.clone(), clock, limits) => Ok(()),
+        }
+    };
+    LocalSet::new().run_until(both).await
 }
 
 fn print(tally: &Tally, json: bool) -> io::Result<()> {
@@ -177,49 +226,6 @@ fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-}
-
-fn listen(addresses: &[IpAddr], port: u16) -> Result<Vec<UdpSocket>, Failure> {
-    let sockets = if addresses.is_empty() {
-        vec![udp::listen_everywhere(port).map_err(|error| cannot_listen(None, port, &error))?]
-    } else {
-        let listen = |ip: &IpAddr| {
-            udp::listen(SocketAddr::new(*ip, port))
-                .map_err(|error| cannot_listen(Some(*ip), port, &error))
-        };
-        addresses.iter().map(listen).collect::<Result<_, _>>()?
-    };
-    let from_std =
-        |socket| UdpSocket::from_std(socket).map_err(|error| cannot_listen(None, port, &error));
-    sockets.into_iter().map(from_std).collect()
-}
-
-fn cannot_listen(ip: Option<IpAddr>, port: u16, error: &io::Error) -> Failure {
-    let on = ip.map(|ip| format!("{ip} ")).unwrap_or_default();
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program has the port: give another one with -p, or -p 0 for any free one"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 belong to the administrator: give another one with -p"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this host does not have that address: give one of its own with -b"
-        }
-        _ => "give another address with -b or another port with -p",
-    };
-    Failure::new(
-        Exit::Unreachable,
-        format_args!("cannot listen on {on}port {port}: {error}"),
-        advice,
-    )
-}
-
-fn addresses(sockets: &[UdpSocket]) -> Vec<SocketAddr> {
-    sockets
-        .iter()
-        .filter_map(|socket| socket.local_addr().ok())
-        .collect()
 }
 
 /// A ping server inside another program, on a thread of its own, for that program alone.

@@ -1,10 +1,11 @@
 //! What the ping service decides, without sockets or clocks.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
@@ -12,7 +13,7 @@ use hii_transport::datagrams::{Effect, Peer, Service};
 use super::delay_queue::DelayQueue;
 use super::impairment::{Dice, Fate, Impairments};
 use super::runs::{Runs, Standing};
-use super::tally::Tally;
+use super::tally::{Connections, Tally};
 use crate::args::Rate;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
@@ -65,7 +66,22 @@ pub struct PingService {
     dice: Dice,
     runs: Runs,
     waiting: DelayQueue<(Peer, Reply)>,
+    /// Answers that wait in TCP connections, for their time or for room.
+    in_connections: u64,
     tally: Tally,
+}
+
+/// What becomes of one message, whatever carried it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// No answer.
+    Silence,
+    /// An answer at once.
+    Answer(Reply),
+    /// An answer when it is due.
+    Later(Duration, Reply),
+    /// The sender asks to stop. What that stops, and the answer, is the transport's rule.
+    Exit,
 }
 
 /// An answer whose `held` is known when it is written.
@@ -95,6 +111,7 @@ impl PingService {
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
             waiting: DelayQueue::new(QUEUE_CAPACITY),
+            in_connections: 0,
             tally: Tally::default(),
         }
     }
@@ -103,25 +120,102 @@ impl PingService {
     #[must_use]
     pub fn tally(&self) -> Tally {
         Tally {
-            abandoned: self.waiting.len() as u64,
+            abandoned: self.tally.abandoned + self.in_connections + self.waiting.len() as u64,
             ..self.tally
         }
     }
 
+    /// Decides about a frame of a TCP connection, or what is wrong with it. Whoever is told to answer says later what
+    /// became of the answer: [`answered_on_stream`](Self::answered_on_stream) or
+    /// [`abandoned_on_stream`](Self::abandoned_on_stream).
+    pub fn handle_frame(
+        &mut self,
+        frame: Result<&[u8], ParseError>,
+        from: SocketAddr,
+        now: Now,
+    ) -> Decision {
+        self.tally.received += 1;
+        self.tally.tcp.messages += 1;
+        let decision = self.decide(frame.and_then(Request::decode), from, now);
+        self.in_connections += u64::from(decision != Decision::Silence);
+        decision
+    }
+
+    /// Decides about a message of a classic TCP connection. Its answer may be delayed on purpose, but is not dropped:
+    /// the originals send nothing more until it has come.
+    pub fn handle_classic(&mut self, from: SocketAddr, now: Now) -> Decision {
+        self.tally.received += 1;
+        self.tally.tcp.messages += 1;
+        self.tally.tcp.classic_messages += 1;
+        if !self.limiter.allows(from.ip(), now.monotonic) {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
+        self.in_connections += 1;
+        let reply = Reply::Fixed(Answer::Acknowledgement);
+        match self.dice.roll_delay() {
+            Duration::ZERO => Decision::Answer(reply),
+            delay => Decision::Later(now.monotonic + delay, reply),
+        }
+    }
+
+    /// Answers have been handed to the network by a TCP connection.
+    pub fn answered_on_stream(&mut self, answers: u64) {
+        self.in_connections = self.in_connections.saturating_sub(answers);
+        self.tally.answered += answers;
+    }
+
+    /// A TCP connection has ended with answers still waiting.
+    pub fn abandoned_on_stream(&mut self, answers: u64) {
+        self.in_connections = self.in_connections.saturating_sub(answers);
+        self.tally.abandoned += answers;
+    }
+
+    /// The counts of TCP connections.
+    pub fn connections(&mut self) -> &mut Connections {
+        &mut self.tally.tcp
+    }
+
+    /// The rules that hold for every message.
+    fn decide(
+        &mut self,
+        request: Result<Request<'_>, ParseError>,
+        from: SocketAddr,
+        now: Now,
+    ) -> Decision {
+        if !self.limiter.allows(from.ip(), now.monotonic) {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
+        let at_once = |answer| Decision::Answer(Reply::Fixed(answer));
+        match request {
+            Err(error) => at_once(Answer::Refused(error.code())),
+            Ok(Request::Calibrate(_)) => at_once(Answer::Calibrated),
+            Ok(Request::Exit) => Decision::Exit,
+            Ok(Request::Message(_)) => {
+                self.impair(Reply::Fixed(Answer::PacketAcknowledged), now.monotonic)
+            }
+            Ok(Request::Probe(probe)) => {
+                let standing = self.runs.record(from, probe, now.monotonic);
+                let reply = Reply::ToProbe {
+                    probe,
+                    standing,
+                    received: now,
+                };
+                self.impair(reply, now.monotonic)
+            }
+        }
+    }
+
     /// Loses or delays an answer as it was asked to.
-    fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Reply> {
+    fn impair(&mut self, reply: Reply, now: Duration) -> Decision {
         match self.dice.roll() {
             Fate::Lost => {
                 self.tally.dropped += 1;
-                Effect::Nothing
+                Decision::Silence
             }
-            Fate::Delayed(Duration::ZERO) => Effect::Answer(reply),
-            Fate::Delayed(delay) => {
-                if self.waiting.push(now + delay, (to, reply)).is_err() {
-                    self.tally.queue_full += 1;
-                }
-                Effect::Nothing
-            }
+            Fate::Delayed(Duration::ZERO) => Decision::Answer(reply),
+            Fate::Delayed(delay) => Decision::Later(now + delay, reply),
         }
     }
 }
@@ -135,31 +229,19 @@ impl Service for PingService {
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
-        if !self.limiter.allows(from.address.ip(), now.monotonic) {
-            self.tally.over_rate += 1;
-            return Effect::Nothing;
-        }
-        let at_once = |answer| Effect::Answer(Reply::Fixed(answer));
-        match Request::decode(datagram) {
-            Err(error) => at_once(Answer::Refused(error.code())),
-            Ok(Request::Calibrate(_)) => at_once(Answer::Calibrated),
-            Ok(Request::Exit) if self.allow_exit.honours(from.address.ip()) => {
-                Effect::AnswerAndStop(Reply::Fixed(Answer::Stopping))
+        match self.decide(Request::decode(datagram), from.address, now) {
+            Decision::Silence => Effect::Nothing,
+            Decision::Answer(reply) => Effect::Answer(reply),
+            Decision::Later(due, reply) => {
+                if self.waiting.push(due, (from, reply)).is_err() {
+                    self.tally.queue_full += 1;
+                }
+                Effect::Nothing
             }
-            Ok(Request::Exit) => at_once(Answer::PacketAcknowledged),
-            Ok(Request::Message(_)) => {
-                let reply = Reply::Fixed(Answer::PacketAcknowledged);
-                self.impair(from, reply, now.monotonic)
+            Decision::Exit if self.allow_exit.honours(from.address.ip()) => {
+                Effect::AnswerAndStop(Reply::STOPPING)
             }
-            Ok(Request::Probe(probe)) => {
-                let standing = self.runs.record(from.address, probe, now.monotonic);
-                let reply = Reply::ToProbe {
-                    probe,
-                    standing,
-                    received: now,
-                };
-                self.impair(from, reply, now.monotonic)
-            }
+            Decision::Exit => Effect::Answer(Reply::Fixed(Answer::PacketAcknowledged)),
         }
     }
 
@@ -185,6 +267,9 @@ impl Service for PingService {
 }
 
 impl Reply {
+    /// To an `exit` that is honoured.
+    pub const STOPPING: Self = Self::Fixed(Answer::Stopping);
+
     /// The answer as it is at this moment.
     #[must_use]
     pub fn at(&self, now: Duration) -> Answer {

@@ -53,6 +53,7 @@ fn assert_balanced(tally: Tally) {
         queue_full,
         send_failed,
         abandoned,
+        tcp: _,
     } = tally;
     assert_eq!(
         received,

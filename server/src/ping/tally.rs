@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Counts of datagrams. Every one received is in exactly one of the others.
+/// Counts of messages: datagrams, and what came over TCP connections. Every one received is in exactly one of the others.
+///
+/// The `exit` that ends a classic connection has no answer and is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// All that came in.
@@ -21,8 +23,29 @@ pub struct Tally {
     pub queue_full: u64,
     /// Answers that the network would not take.
     pub send_failed: u64,
-    /// Answers still waiting for their time when the server stopped.
+    /// Answers still waiting for their time, or for room, when the server stopped or their connection ended.
     pub abandoned: u64,
+    /// How they came over TCP.
+    pub tcp: Connections,
+}
+
+/// Counts of TCP connections, and of what came over them. The messages are in [`Tally::received`] as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// Connections served.
+    pub connections: u64,
+    /// Of these, those without frames, as the originals have them.
+    pub classic_connections: u64,
+    /// Connections closed at once: there were as many as allowed.
+    pub refused: u64,
+    /// Connections closed because nothing whole came for too long.
+    pub idle: u64,
+    /// Connections closed because their answers were not taken.
+    pub unread: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Of these, those on classic connections.
+    pub classic_messages: u64,
 }
 
 impl fmt::Display for Tally {
@@ -35,7 +58,31 @@ impl fmt::Display for Tally {
         for (count, what) in [
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
-            (self.abandoned, "still delayed at the stop"),
+            (self.abandoned, "still waiting at the end"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        if self.tcp.connections + self.tcp.refused > 0 {
+            write!(f, "; {}", self.tcp)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "over TCP {} of them on {} connections",
+            self.messages, self.connections
+        )?;
+        for (count, what) in [
+            (self.classic_connections, "connections without frames"),
+            (self.refused, "connections over the limit"),
+            (self.idle, "connections idle too long"),
+            (self.unread, "connections that took no answers"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

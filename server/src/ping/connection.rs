@@ -1,0 +1,299 @@
+//! One TCP connection's side of the ping service (`WIRE.md` section 4), without a socket: octets in, octets out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hii_protocol::stream::{self, Step};
+use hii_protocol::{Limits, MAX_DATAGRAM};
+use hii_transport::clock::Now;
+
+use super::delay_queue::DelayQueue;
+use super::service::{Decision, PingService, Reply};
+
+/// Answers that one connection may have waiting. Beyond, nothing more is read from it: the sender's own buffers fill.
+const MOST_WAITING: usize = 1024;
+
+/// What a classic server takes at once, and so the most that is one message.
+const CLASSIC_READ: usize = 1024;
+
+/// What is read at once from a connection that carries frames.
+const FRAMED_READ: usize = 16 * 1024;
+
+/// Octets written at once, where there are several answers.
+const WRITE: usize = 16 * 1024;
+
+/// A ping frame is never longer than a datagram.
+const LIMITS: Limits = Limits {
+    datagram: MAX_DATAGRAM,
+    stream_frame: MAX_DATAGRAM as u32,
+};
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    from: SocketAddr,
+    speaks: Speaks,
+    input: Input,
+    /// The beginning of a frame, or frames that wait for room among the answers.
+    inbox: Vec<u8>,
+    delayed: DelayQueue<Reply>,
+    outbox: VecDeque<Reply>,
+    writing: Writing,
+    idle: Duration,
+    /// When something whole last came or went.
+    progress: Duration,
+}
+
+/// What the first octet told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Unknown,
+    Frames,
+    Classic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// The other side sends no more; what it sent is still answered.
+    Ended,
+    /// Whatever still comes is not looked at.
+    Refused,
+}
+
+/// Answers on their way to the network.
+#[derive(Debug, Default)]
+struct Writing {
+    octets: Vec<u8>,
+    written: usize,
+    answers: u64,
+}
+
+/// Why a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All has been said.
+    Done,
+    /// Nothing whole came for too long.
+    Idle,
+    /// The answers were not taken for too long.
+    Unread,
+}
+
+impl Connection {
+    /// A connection from this address, closed when nothing happens for `idle`.
+    #[must_use]
+    pub fn new(from: SocketAddr, idle: Duration, now: Duration) -> Self {
+        Self {
+            from,
+            speaks: Speaks::Unknown,
+            input: Input::Open,
+            inbox: Vec::new(),
+            delayed: DelayQueue::new(MOST_WAITING),
+            outbox: VecDeque::new(),
+            writing: Writing::default(),
+            idle,
+            progress: now,
+        }
+    }
+
+    /// How many octets may be read at once; none while nothing should be read.
+    #[must_use]
+    pub fn wants(&self) -> Option<usize> {
+        if self.input != Input::Open || self.is_full() {
+            return None;
+        }
+        Some(match self.speaks {
+            // Until it is known to be another, a read may be a classic message.
+            Speaks::Unknown | Speaks::Classic => CLASSIC_READ,
+            Speaks::Frames => FRAMED_READ,
+        })
+    }
+
+    /// Takes octets of one read; none is the end of the stream.
+    pub fn receive(&mut self, octets: &[u8], service: &mut PingService, now: Now) {
+        let Some(first) = octets.first() else {
+            self.input = Input::Ended;
+            return;
+        };
+        if self.input != Input::Open {
+            return;
+        }
+        if self.speaks == Speaks::Unknown {
+            if stream::is_framed(*first) {
+                self.speaks = Speaks::Frames;
+            } else {
+                self.speaks = Speaks::Classic;
+                service.connections().classic_connections += 1;
+            }
+        }
+        if self.speaks == Speaks::Classic {
+            self.progress = now.monotonic;
+            if octets == b"exit" {
+                self.refuse_more(service);
+            } else {
+                let decision = service.handle_classic(self.from, now);
+                self.apply(decision, service);
+            }
+        } else {
+            self.inbox.extend_from_slice(octets);
+            self.take_frames(service, now);
+        }
+    }
+
+    /// Answers the frames that are there, as far as there is room for answers.
+    fn take_frames(&mut self, service: &mut PingService, now: Now) {
+        let inbox = std::mem::take(&mut self.inbox);
+        let mut rest = inbox.as_slice();
+        while self.input != Input::Refused && !self.is_full() {
+            let frame = match stream::step(rest, &LIMITS) {
+                Step::Wait(_) => break,
+                Step::Frame(len) => {
+                    let (frame, after) = split(split(rest, stream::HEADER_LEN).1, len);
+                    rest = after;
+                    Ok(frame)
+                }
+                Step::Skip(octets) => {
+                    rest = split(rest, stream::HEADER_LEN).1;
+                    if octets > 0 {
+                        // Stepping over it would mean to listen to as much as a stranger cares to send.
+                        self.input = Input::Refused;
+                    }
+                    Err(stream::malformed())
+                }
+            };
+            self.progress = now.monotonic;
+            let decision = service.handle_frame(frame, self.from, now);
+            self.apply(decision, service);
+        }
+        if self.input != Input::Refused {
+            self.inbox = rest.to_vec();
+        }
+    }
+
+    fn apply(&mut self, decision: Decision, service: &mut PingService) {
+        match decision {
+            Decision::Silence => {}
+            Decision::Answer(reply) => self.outbox.push_back(reply),
+            Decision::Later(due, reply) => {
+                if self.delayed.push(due, reply).is_err() {
+                    service.abandoned_on_stream(1);
+                }
+            }
+            Decision::Exit => {
+                self.refuse_more(service);
+                self.outbox.push_back(Reply::STOPPING);
+            }
+        }
+    }
+
+    /// The other side has said its last: what is delayed is too late.
+    fn refuse_more(&mut self, service: &mut PingService) {
+        self.input = Input::Refused;
+        service.abandoned_on_stream(self.delayed.len() as u64);
+        self.delayed = DelayQueue::new(MOST_WAITING);
+    }
+
+    /// When the next delayed answer is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        self.delayed.next_due()
+    }
+
+    /// When the connection is to be closed, if nothing happens until then.
+    #[must_use]
+    pub fn closes_at(&self) -> Option<Duration> {
+        // Its answers are delayed by this side.
+        self.delayed
+            .is_empty()
+            .then(|| self.progress.saturating_add(self.idle))
+    }
+
+    /// Whether the connection is to be closed now, and why.
+    #[must_use]
+    pub fn end(&self, now: Duration) -> Option<End> {
+        if self.waiting() == 0 && self.input != Input::Open {
+            Some(End::Done)
+        } else if self.closes_at().is_some_and(|at| at <= now) {
+            Some(if self.waiting() > 0 {
+                End::Unread
+            } else {
+                End::Idle
+            })
+        } else {
+            None
+        }
+    }
+
+    /// The octets to send next; empty when there are none.
+    pub fn to_send(&mut self, now: Duration) -> &[u8] {
+        while let Some(reply) = self.delayed.take_due(now) {
+            self.progress = now;
+            self.outbox.push_back(reply);
+        }
+        while self.writing.octets.len() < WRITE
+            && self.writing.written == 0
+            && let Some(reply) = self.outbox.pop_front()
+        {
+            self.writing
+                .append(&reply, self.speaks == Speaks::Frames, now);
+        }
+        split(&self.writing.octets, self.writing.written).1
+    }
+
+    /// Notes that the network took so many of the octets.
+    pub fn sent(&mut self, octets: usize, service: &mut PingService, now: Now) {
+        self.writing.written += octets;
+        if self.writing.written < self.writing.octets.len() {
+            return;
+        }
+        self.progress = now.monotonic;
+        service.answered_on_stream(self.writing.answers);
+        // Dropping the buffer too: an idle connection holds nothing.
+        self.writing = Writing::default();
+        self.take_frames(service, now);
+    }
+
+    /// Whether there is something to send as soon as the network has room.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.writing.octets.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Notes the connection's end, with what was not sent.
+    pub fn close(self, service: &mut PingService) {
+        service.abandoned_on_stream(self.waiting() as u64);
+    }
+
+    /// Answers on the way.
+    fn waiting(&self) -> usize {
+        let writing = usize::try_from(self.writing.answers).unwrap_or(usize::MAX);
+        self.delayed.len() + self.outbox.len() + writing
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting() >= MOST_WAITING
+    }
+}
+
+impl Writing {
+    fn append(&mut self, reply: &Reply, framed: bool, now: Duration) {
+        let answer = reply.at(now);
+        let len = answer.encoded_len();
+        if framed && let Ok(header) = stream::header(len, &LIMITS) {
+            self.octets.extend_from_slice(&header);
+        }
+        let start = self.octets.len();
+        self.octets.resize(start + len, 0);
+        // The room is just what the answer needs.
+        let room = self.octets.get_mut(start..).unwrap_or_default();
+        let _ = answer.encode_into(room);
+        self.answers += 1;
+    }
+}
+
+/// Like `split_at`, and all in the first part when there is less.
+fn split(octets: &[u8], at: usize) -> (&[u8], &[u8]) {
+    octets.split_at_checked(at).unwrap_or((octets, &[]))
+}
