@@ -5,5 +5,7 @@
 //! the other. What the originals do wrong on the wire, the doubles do as well.
 
 pub mod decision;
+pub mod echo_client;
+pub mod echo_server;
 pub mod ping_client;
 pub mod ping_server;
