@@ -8,13 +8,14 @@ use clap::{Parser, Subcommand};
 
 pub mod ping;
 
-/// Measure what a path does to UDP.
+/// Measure what a path does to UDP and TCP.
 #[derive(Debug, Parser)]
 #[command(name = "hii", version, propagate_version = true)]
 #[command(after_help = "Examples:\n  \
     hii ping                       measure a server inside this program\n  \
     hii ping example.net           ... or any ping server, Hii or original\n  \
-    hii ping 192.0.2.7:8080 -n 100 -i 10ms\n\n\
+    hii ping 192.0.2.7:8080 -n 100 -i 10ms\n  \
+    hii ping tcp://example.net     ... over TCP\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! `hii`: measures what a path does to UDP.
+//! `hii`: measures what a path does to UDP and TCP.
 
 use std::process::ExitCode;
 

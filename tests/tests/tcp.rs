@@ -1,13 +1,17 @@
-//! Ping over TCP: the built server under clients of all kinds.
+//! Ping over TCP: the built programs, against each other and against others of all kinds.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::fmt::Display;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use hii_tests::classic::echo_client;
-use hii_tests::programs::Server;
+use hii_tests::classic::echo_server::EchoServer;
+use hii_tests::programs::{Ended, Server, finish, run, signal, start};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
+const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
 /// Guards against a server that hangs; no test depends on how long it is.
@@ -238,4 +242,169 @@ fn one_connection_s_delays_do_not_delay_another_and_the_tally_knows_what_still_w
     let tally = tally(server);
     assert_eq!(count(&tally["abandoned"]), 2);
     assert_eq!(count(&tally["answered"]), 2);
+}
+
+fn ping(target: impl Display, args: &[&str]) -> Ended {
+    run(
+        HII,
+        &[&["ping", &format!("tcp://{target}"), "--json"], args].concat(),
+    )
+}
+
+fn answered(summary: &Value) -> (u64, u64) {
+    (count(&summary["sent"]), count(&summary["answered"]))
+}
+
+#[test]
+fn our_client_measures_our_server_with_frames() {
+    let server = server(&[]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "2ms", "-s", "2000"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document = ended.json();
+    assert_eq!(document["server"], "hii");
+    assert_eq!(document["size"], 2000);
+    assert_eq!(document["tcp"]["resolution_ns"], Value::Null);
+    assert!(count(&document["tcp"]["connect_ns"]) > 0);
+    let summary = &document["summary"];
+    assert_eq!(answered(summary), (50, 50));
+    assert_eq!(summary["loss_percent"], 0.0);
+    assert_eq!(summary["lost"]["there"], 0);
+    assert_eq!(summary["rtt_ns"]["count"], 50);
+    let tally = tally(server);
+    // One question more, on the connection that is measured.
+    assert_eq!(count(&tally["tcp"]["messages"]), 51);
+    assert_eq!(count(&tally["tcp"]["connections"]), 1);
+    assert_eq!(count(&tally["answered"]), 51);
+}
+
+#[test]
+fn names_are_resolved_and_people_are_told_each_step() {
+    let server = Server::start(HII_SERVER, &["ping"]);
+    let target = format!("tcp://localhost:{}", server.address().port());
+    let ended = run(HII, &["ping", &target, "-n", "2", "-i", "1ms"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("name resolved in "), "{ended:?}");
+    assert!(ended.stdout.contains("; connected in "), "{ended:?}");
+    assert!(ended.stdout.contains("2 sent, 2 answered"), "{ended:?}");
+    let server = server.stop();
+    assert!(
+        server
+            .stdout
+            .contains("over TCP 3 of them on 1 connections"),
+        "{server:?}"
+    );
+}
+
+#[test]
+fn what_the_server_drops_on_purpose_is_lost_back_over_tcp_too() {
+    let server = server(&["--loss", "0.3", "--seed", "3"]);
+    let ended = ping(server.address(), &["-n", "100", "-i", "1ms"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document = ended.json();
+    let summary = &document["summary"];
+    let tally = tally(server);
+    let lost = &summary["lost"];
+    assert!(count(&lost["back"]) > 0, "{summary}");
+    assert_eq!(count(&lost["total"]), count(&lost["back"]), "{summary}");
+    let unanswered = count(&summary["uncounted"]["unanswered"]);
+    let dropped = count(&lost["back"]) + unanswered;
+    assert_eq!(count(&tally["dropped"]), dropped, "{summary} {tally}");
+}
+
+#[test]
+fn the_original_server_is_measured_one_message_at_a_time() {
+    for bind in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(server) = EchoServer::start(bind.parse().unwrap()) else {
+            assert!(bind.starts_with('['), "only IPv6 may be missing");
+            continue;
+        };
+        let ended = ping(server.addr(), &["-n", "5", "-i", "1ms"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let document = ended.json();
+        assert_eq!(document["server"], "original");
+        let summary = &document["summary"];
+        assert_eq!(answered(summary), (5, 5));
+        assert_eq!(summary["lost"]["there"], Value::Null);
+        // The original takes the next connection when it has read the `exit` of this one.
+        assert_eq!(echo_client::run(server.addr()).unwrap().len(), 5);
+        let log = server.log();
+        assert!(log[0].starts_with("\0\0\0\u{40}P "), "{log:?}");
+        let expected = ["Hii Server"; 5].into_iter().chain(["exit"]);
+        let classic: Vec<_> = log[1..7].iter().map(String::as_str).collect();
+        assert_eq!(classic, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_ends_has_a_summary() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The question and two probes are answered, the third ends it.
+        for _ in 0..3 {
+            let probe = receive(&mut stream);
+            send(&mut stream, probe.replacen('P', "A", 1).as_bytes());
+        }
+        receive(&mut stream);
+    });
+    let ended = ping(address, &["-n", "1000000", "-i", "5ms"]);
+    thread.join().unwrap();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let document = ended.json();
+    let summary = &document["summary"];
+    assert_eq!(count(&summary["answered"]), 2, "{summary}");
+    assert!(count(&summary["lost"]["total"]) >= 1, "{summary}");
+    let how = summary["connection_ended"].as_str();
+    assert!(matches!(how, Some("closed" | "broken")), "{summary}");
+}
+
+#[test]
+fn an_interrupted_run_has_its_summary() {
+    let server = server(&[]);
+    let target = format!("tcp://{}", server.address());
+    let mut child = start(HII, &["ping", &target, "-n", "1000000", "-i", "1ms"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("seq 3") {
+        assert!(lines.read_line(&mut seen).unwrap() > 0, "{seen}");
+    }
+    signal(child.id(), Signal::SIGINT);
+    lines.read_to_string(&mut seen).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    assert!(seen.contains(" answered ("), "{seen}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_in_a_line() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = nobody.local_addr().unwrap();
+    drop(nobody);
+    for (target, args, code, what) in [
+        (refused.to_string(), &[][..], 3, "nothing listens at"),
+        ("no-such-name.invalid".into(), &[], 3, "cannot find"),
+        ("127.0.0.1".into(), &["--stop"], 2, "--stop"),
+        ("127.0.0.1".into(), &["-s", "5"], 2, "give -s"),
+    ] {
+        let ended = ping(target, args);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(ended.stderr.contains(what), "{ended:?}");
+        assert!(ended.stdout.is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_stranger_is_shown_what_it_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"SSH-2.0-\x1b[31m\r\n").unwrap();
+        rest(&mut stream);
+    });
+    let ended = ping(address, &[]);
+    thread.join().unwrap();
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.stderr.contains("SSH-2.0"), "{ended:?}");
+    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
 }

@@ -156,7 +156,9 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
     })
 }
 
-fn question(run: Run, number: u64) -> Vec<u8> {
+/// An uncounted probe that asks what the target is; short enough to be a first frame on TCP.
+#[must_use]
+pub fn question(run: Run, number: u64) -> Vec<u8> {
     let size = ProbeSize::new(64).unwrap_or(ProbeSize::MAX);
     let seq = Seq::new(number).unwrap_or(Seq::MIN);
     Probe::new(run, seq, size)
@@ -164,7 +166,11 @@ fn question(run: Run, number: u64) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-fn classify(address: SocketAddr, question: &[u8], answer: &[u8]) -> Result<Known, Failure> {
+/// What the answer to a question tells.
+///
+/// # Errors
+/// It is not that of a ping server.
+pub fn classify(address: SocketAddr, question: &[u8], answer: &[u8]) -> Result<Known, Failure> {
     let kind = match Answer::decode(answer) {
         Ok(Answer::Probe(probe)) if is_answer_to(question, probe.run(), probe.seq()) => {
             ServerKind::Hii

@@ -200,6 +200,13 @@ impl Ledger {
         }
     }
 
+    /// Waits at least so long for an answer before its probe is given up.
+    #[must_use]
+    pub fn with_patience(mut self, least: Duration) -> Self {
+        self.patience = self.deadline.max(least);
+        self
+    }
+
     /// How long an answer is waited for.
     #[must_use]
     pub fn patience(&self) -> Duration {

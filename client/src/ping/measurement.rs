@@ -1,19 +1,16 @@
 //! One run: the threads' events go to the ledger, its verdicts to the output.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use mio::Poll;
-
-use super::events::{Event, Interrupt};
+use super::events::{Ending, Event, Interrupt};
 use super::figures::RoundTrips;
 use super::ledger::{Ledger, Outcome, Verdict};
+use super::link::Link;
 use super::output::Output;
 use super::schedule::Schedule;
 use super::summary::{Summary, Uncounted};
-use super::threads::{self, Line, Receiver};
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -22,9 +19,8 @@ pub const CLOSING_PROBES: u64 = 3;
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
 /// A run under way.
-pub struct Measurement<W> {
-    line: Arc<Line>,
-    poll: Option<Poll>,
+pub struct Measurement<W, L> {
+    link: L,
     schedule: Schedule,
     output: Output<W>,
     interrupt: Interrupt,
@@ -37,25 +33,21 @@ pub struct Measurement<W> {
     /// The highest number of a closing probe that was answered.
     closed: u64,
     closing: Uncounted,
+    ended: Option<Ending>,
 }
 
-impl<W: Write> Measurement<W> {
-    /// A run on this line.
-    pub fn new(
-        (line, poll): (Line, Poll),
-        schedule: Schedule,
-        output: Output<W>,
-        interrupt: Interrupt,
-    ) -> Self {
+impl<W: Write, L: Link> Measurement<W, L> {
+    /// A run on this link.
+    pub fn new(link: L, schedule: Schedule, output: Output<W>, interrupt: Interrupt) -> Self {
         let ledger = Ledger::new(
             schedule.count,
             CLOSING_PROBES,
             schedule.interval,
-            line.method.tells_direction(),
-        );
+            link.tells_direction(),
+        )
+        .with_patience(link.patience());
         Self {
-            line: Arc::new(line),
-            poll: Some(poll),
+            link,
             schedule,
             output,
             interrupt,
@@ -67,6 +59,7 @@ impl<W: Write> Measurement<W> {
             user_stopped: false,
             closed: 0,
             closing: Uncounted::default(),
+            ended: None,
         }
     }
 
@@ -75,29 +68,23 @@ impl<W: Write> Measurement<W> {
     /// # Errors
     /// The output cannot be written, or the threads cannot be started.
     pub fn run(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
-        let Some(poll) = self.poll.take() else {
-            return Ok(());
-        };
-        let receiver = Receiver::start(Arc::clone(&self.line), poll, events.clone())?;
-        threads::start_sender(
-            Arc::clone(&self.line),
-            self.schedule,
-            self.interrupt.clone(),
-            events.clone(),
-        )?;
+        self.link.start(self.schedule, &self.interrupt, events)?;
         let result = self.judge(inbox).and_then(|()| self.close(events, inbox));
         self.user_stopped = self.interrupt.is_raised();
         // The sender may be waiting for its next slot; it ends with the program.
         self.interrupt.raise();
-        receiver.stop();
+        self.link.stop();
         result
     }
 
     /// Takes events until nothing is waited for any more.
     fn judge(&mut self, inbox: &Inbox<Event>) -> io::Result<()> {
         while !self.interrupt.is_raised() {
-            let now = self.line.clock.elapsed();
+            let now = self.link.clock().elapsed();
             self.tell(now)?;
+            if self.ended.is_some() {
+                return Ok(());
+            }
             let end = self.last_sent + self.ledger.patience();
             if self.all_sent && (self.ledger.nothing_waits() || now >= end) {
                 return Ok(());
@@ -112,15 +99,16 @@ impl<W: Write> Measurement<W> {
     /// Settles which way the last probes were lost.
     fn close(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
         for number in 1..=CLOSING_PROBES {
-            if !self.ledger.direction_is_open() || self.interrupt.is_raised() {
+            let over = self.ended.is_some() || self.interrupt.is_raised();
+            if over || !self.ledger.direction_is_open() {
                 break;
             }
             let seq = self.schedule.count + number;
-            self.line.send_uncounted(seq, events);
+            self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
-            let end = self.line.clock.elapsed() + CLOSING_WAIT;
-            while self.closed < seq && !self.interrupt.is_raised() {
-                let left = end.saturating_sub(self.line.clock.elapsed());
+            let end = self.link.clock().elapsed() + CLOSING_WAIT;
+            while self.closed < seq && self.ended.is_none() && !self.interrupt.is_raised() {
+                let left = end.saturating_sub(self.link.clock().elapsed());
                 if left.is_zero() {
                     break;
                 }
@@ -128,7 +116,7 @@ impl<W: Write> Measurement<W> {
             }
             self.closing.unanswered += u64::from(self.closed < seq);
         }
-        let now = self.line.clock.elapsed();
+        let now = self.link.clock().elapsed();
         let interrupted = self.interrupt.is_raised();
         while let Some(settled) = self.ledger.close(now, interrupted) {
             self.output.settled(&settled)?;
@@ -177,6 +165,10 @@ impl<W: Write> Measurement<W> {
                 self.all_sent = true;
                 None
             }
+            Event::Ended(ending) => {
+                self.ended = self.ended.or(Some(ending));
+                None
+            }
             Event::Interrupted => None,
         };
         if let Some(Outcome::Answered(seq, verdict)) = outcome {
@@ -204,7 +196,7 @@ impl<W: Write> Measurement<W> {
         let mut summary = Summary::new(
             &self.ledger.counts(),
             self.trips.figures(),
-            self.line.method.tells_direction(),
+            self.link.tells_direction(),
         );
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
@@ -213,6 +205,7 @@ impl<W: Write> Measurement<W> {
         summary.refused = self.refused;
         summary.server_forgot = self.ledger.forgot();
         summary.interrupted = self.user_stopped;
+        summary.connection_ended = self.ended;
         summary
     }
 

@@ -24,6 +24,7 @@ pub mod figures;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod link;
 pub mod measurement;
 pub mod method;
 pub mod output;
@@ -31,18 +32,20 @@ pub mod port_pool;
 pub mod schedule;
 pub mod summary;
 pub mod target;
+pub mod tcp;
 pub mod threads;
 
 use detect::Found;
 use events::{Event, Interrupt};
+use link::Link;
 use measurement::{CLOSING_PROBES, Measurement};
 use method::{Known, Method, ServerKind};
 use output::{Heading, Output};
 use port_pool::PortPool;
 use schedule::Schedule;
 use summary::{Summary, Uncounted};
-use target::{Family, Target};
-use threads::Line;
+use target::{Family, Target, Transport};
+use threads::{Line, UdpLink};
 
 /// Ports towards a server whose answers carry no number, at most: well below the descriptors that a program may open.
 const MOST_PORTS: usize = 512;
@@ -58,11 +61,12 @@ const MOST_PORTS: usize = 512;
     hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
     hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
     hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
+    hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n\n\
-    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, 5 not a ping server,\n\
-    7 output failed, 130 interrupted (with the summary).")]
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
+    5 not a ping server, 7 output failed, 130 interrupted (with the summary).")]
 pub struct Args {
-    /// The server, as host, host:port or [ipv6]:port [default: one inside this program]
+    /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port [default: one inside this program]
     target: Option<Target>,
 
     /// How many probes
@@ -117,6 +121,13 @@ fn size(text: &str) -> Result<ProbeSize, String> {
 }
 
 impl Args {
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            count: self.count,
+            interval: self.interval,
+        }
+    }
+
     fn family(&self) -> Family {
         match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
@@ -145,13 +156,15 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (events, inbox) = channel();
     catch_interrupt(&interrupt, &events)?;
 
+    if let Some(target) = &args.target
+        && target.transport() == Transport::Tcp
+    {
+        return tcp::run(args, target, &interrupt, &events, &inbox);
+    }
     let subject = subject(args, &interrupt)?;
-    let schedule = Schedule {
-        count: args.count,
-        interval: args.interval,
-    };
+    let schedule = args.schedule();
     let method = method(args, &subject.known, &interrupt);
-    let line = connect(args, &subject, method)?;
+    let (line, poll) = connect(args, &subject, method)?;
 
     let mut output = Output::new(io::stdout().lock(), args.json);
     let heading = Heading::new(
@@ -162,7 +175,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         args.size.get(),
     );
     let started = output.start(&heading);
-    let mut measurement = Measurement::new(line, schedule, output, interrupt.clone());
+    let udp = UdpLink::new(line, poll);
+    let mut measurement = Measurement::new(udp, schedule, output, interrupt.clone());
     let measured = match started {
         Ok(()) => measurement.run(&events, &inbox),
         Err(error) => Err(error),
@@ -174,7 +188,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     // Its answers are all here, or it has been given time for them.
     summary.server = subject.embedded.and_then(|server| server.stop().ok());
-    if let Err(error) = measured.and_then(|()| measurement.finish(&subject.name, &summary)) {
+    conclude(&mut measurement, measured, &subject.name, &summary)
+}
+
+/// Prints the summary and tells how the program ends.
+fn conclude<W: io::Write, L: Link>(
+    measurement: &mut Measurement<W, L>,
+    measured: io::Result<()>,
+    name: &str,
+    summary: &Summary,
+) -> Result<ExitCode, Failure> {
+    if let Err(error) = measured.and_then(|()| measurement.finish(name, summary)) {
         // What was measured is not lost with the output.
         eprintln!("{summary}");
         return Err(Failure::new(
@@ -183,12 +207,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             "the summary stands above; give stdout room",
         ));
     }
-    Ok(exit_code(&summary))
+    Ok(exit_code(summary))
 }
 
 fn exit_code(summary: &Summary) -> ExitCode {
     if summary.interrupted {
         Exit::Interrupted.into()
+    } else if summary.connection_ended.is_some() {
+        Exit::Unreachable.into()
     } else if summary.answered > 0 || summary.unknown > 0 {
         FINE
     } else if summary.refused > 0 {

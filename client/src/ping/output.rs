@@ -34,10 +34,22 @@ pub struct Heading<'a> {
     count: u64,
     interval_ns: u64,
     size: usize,
+    /// For a run over TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<Steps>,
     #[serde(skip)]
     says: Option<String>,
     #[serde(skip)]
     interval: Duration,
+}
+
+/// What it took to connect, step by step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Steps {
+    /// Name resolution; null where an address was given.
+    pub resolution_ns: Option<u64>,
+    /// The TCP handshake with the address that is measured.
+    pub connect_ns: u64,
 }
 
 impl<'a> Heading<'a> {
@@ -59,9 +71,17 @@ impl<'a> Heading<'a> {
             count: schedule.count,
             interval_ns: u64::try_from(schedule.interval.as_nanos()).unwrap_or(u64::MAX),
             size,
+            tcp: None,
             says: original.then(|| Escaped(&known.text).to_string()),
             interval: schedule.interval,
         }
+    }
+
+    /// The same over a connection that took these steps.
+    #[must_use]
+    pub fn over_tcp(mut self, steps: Steps) -> Self {
+        self.tcp = Some(steps);
+        self
     }
 
     fn server(&self) -> String {
@@ -116,7 +136,15 @@ impl<W: Write> Output<W> {
             heading.count,
             heading.size,
             Time::from(heading.interval),
-        )
+        )?;
+        let Some(steps) = heading.tcp else {
+            return Ok(());
+        };
+        match steps.resolution_ns {
+            Some(nanos) => write!(self.out, "name resolved in {}", Time(nanos as f64))?,
+            None => write!(self.out, "name resolution: n/a, an address was given")?,
+        }
+        writeln!(self.out, "; connected in {}", Time(steps.connect_ns as f64))
     }
 
     /// A probe was answered.

@@ -5,6 +5,7 @@ use std::fmt;
 use hii_server::ping::Tally;
 use serde::Serialize;
 
+use super::events::Ending;
 use super::figures::Figures;
 use super::ledger::Counts;
 
@@ -45,6 +46,9 @@ pub struct Summary {
     pub rtt_ns: Option<Figures>,
     /// Whether the user stopped the run.
     pub interrupted: bool,
+    /// How the connection ended, when it did before the run was through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_ended: Option<Ending>,
     /// What the server's last word was, when it was asked to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub farewell: Option<String>,
@@ -105,6 +109,7 @@ impl Summary {
             server_forgot: 0,
             rtt_ns: rtt,
             interrupted: false,
+            connection_ended: None,
             farewell: None,
             server: None,
         }
@@ -152,6 +157,9 @@ impl fmt::Display for Summary {
             if count > 0 {
                 writeln!(f, "{count} {what}")?;
             }
+        }
+        if let Some(ending) = self.connection_ended {
+            writeln!(f, "the connection ended early: {ending}")?;
         }
         if self.uncounted.unanswered > 0 {
             let Uncounted { sent, unanswered } = self.uncounted;

@@ -9,11 +9,21 @@ use hii_server::exit::{Exit, Failure};
 /// The port of a ping server.
 pub const DEFAULT_PORT: u16 = 8080;
 
-/// A host and a port as the user gave them.
+/// A host and a port as the user gave them, and how they are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    transport: Transport,
     host: String,
     port: u16,
+}
+
+/// What carries the probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A connection.
+    Tcp,
 }
 
 /// Which addresses of a name are used.
@@ -30,10 +40,14 @@ pub enum Family {
 impl FromStr for Target {
     type Err = String;
 
-    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address.
+    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it.
     fn from_str(text: &str) -> Result<Self, String> {
+        let (transport, text) = match text.strip_prefix("tcp://") {
+            Some(text) => (Transport::Tcp, text),
+            None => (Transport::Udp, text),
+        };
         if text.contains("://") {
-            return Err("give a host, or host:port; the ping service is measured over UDP".into());
+            return Err("give host or host:port for UDP, tcp://host:port for TCP".into());
         }
         let (host, port) = if text.parse::<Ipv6Addr>().is_ok() {
             (text, None)
@@ -75,12 +89,19 @@ impl FromStr for Target {
             Some(port) => return Err(format!("{port:?} is not a port")),
         };
         let host = host.to_owned();
-        Ok(Self { host, port })
+        Ok(Self {
+            transport,
+            host,
+            port,
+        })
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.transport == Transport::Tcp {
+            write!(f, "tcp://")?;
+        }
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
@@ -90,6 +111,19 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// What carries the probes.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Whether there is a name to look up.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        let ip = self.host.split('%').next().unwrap_or_default();
+        ip.parse::<IpAddr>().is_err()
+    }
+
     /// The target's addresses; at least one.
     ///
     /// # Errors
@@ -130,8 +164,11 @@ impl From<SocketAddr> for Target {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => ip.to_string(),
         };
-        let port = address.port();
-        Self { host, port }
+        Self {
+            transport: Transport::Udp,
+            host,
+            port: address.port(),
+        }
     }
 }
 
@@ -149,8 +186,22 @@ mod tests {
             ("[2001:db8::1]", "[2001:db8::1]:8080"),
             ("[2001:db8::1]:9", "[2001:db8::1]:9"),
             ("[fe80::1%lo]:9", "[fe80::1%lo]:9"),
+            ("tcp://example.net", "tcp://example.net:8080"),
+            ("tcp://[2001:db8::1]:9", "tcp://[2001:db8::1]:9"),
+            ("tcp://::1", "tcp://[::1]:8080"),
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn tells_names_from_addresses() {
+        for (text, name) in [
+            ("example.net", true),
+            ("192.0.2.1", false),
+            ("tcp://[fe80::1%lo]", false),
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().is_name(), name);
         }
     }
 
@@ -169,6 +220,9 @@ mod tests {
             "[host]:1x",
             "1:2:3",
             "udp://host",
+            "tcp://",
+            "tcp://tcp://host",
+            "TCP://host",
         ] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }

@@ -13,7 +13,8 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::events::{Event, Interrupt};
-use super::ledger::Arrival;
+use super::ledger::{Arrival, LEAST_PATIENCE};
+use super::link::Link;
 use super::method::{Assignment, Heard, Method};
 use super::schedule::Schedule;
 
@@ -55,6 +56,64 @@ impl Line {
         let mut buffer = vec![0; MAX_DATAGRAM];
         let len = self.method.write_probe(seq, self.size, &mut buffer);
         self.send(0, buffer.get(..len).unwrap_or_default(), events);
+    }
+}
+
+/// A line and the threads on it.
+#[derive(Debug)]
+pub struct UdpLink {
+    line: Arc<Line>,
+    poll: Option<Poll>,
+    receiver: Option<Receiver>,
+}
+
+impl UdpLink {
+    /// The line, and what watches its sockets.
+    #[must_use]
+    pub fn new(line: Line, poll: Poll) -> Self {
+        Self {
+            line: Arc::new(line),
+            poll: Some(poll),
+            receiver: None,
+        }
+    }
+}
+
+impl Link for UdpLink {
+    fn clock(&self) -> Clock {
+        self.line.clock
+    }
+
+    fn tells_direction(&self) -> bool {
+        self.line.method.tells_direction()
+    }
+
+    fn patience(&self) -> Duration {
+        LEAST_PATIENCE
+    }
+
+    fn start(
+        &mut self,
+        schedule: Schedule,
+        interrupt: &Interrupt,
+        events: &Sender<Event>,
+    ) -> io::Result<()> {
+        if let Some(poll) = self.poll.take() {
+            let line = Arc::clone(&self.line);
+            self.receiver = Some(Receiver::start(line, poll, events.clone())?);
+        }
+        let line = Arc::clone(&self.line);
+        start_sender(line, schedule, interrupt.clone(), events.clone())
+    }
+
+    fn send_uncounted(&self, seq: u64, events: &Sender<Event>) {
+        self.line.send_uncounted(seq, events);
+    }
+
+    fn stop(&mut self) {
+        if let Some(receiver) = self.receiver.take() {
+            receiver.stop();
+        }
     }
 }
 

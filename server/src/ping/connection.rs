@@ -23,11 +23,12 @@ const FRAMED_READ: usize = 16 * 1024;
 /// Octets written at once, where there are several answers.
 const WRITE: usize = 16 * 1024;
 
-/// A ping frame is never longer than a datagram.
+/// A ping frame is never longer than a datagram, so a longer one is refused before it is held.
 const LIMITS: Limits = Limits {
     datagram: MAX_DATAGRAM,
-    stream_frame: MAX_DATAGRAM as u32,
+    stream_frame: 65_507,
 };
+const _: () = assert!(LIMITS.stream_frame as usize == MAX_DATAGRAM);
 
 /// One connection.
 #[derive(Debug)]

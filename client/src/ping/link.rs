@@ -1,0 +1,39 @@
+//! What a run measures by, whatever the transport.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use hii_transport::clock::Clock;
+
+use super::events::{Event, Interrupt};
+use super::schedule::Schedule;
+
+/// Sockets towards the target, and the threads on them.
+pub trait Link {
+    /// The clock of all times.
+    fn clock(&self) -> Clock;
+
+    /// Whether the target tells which way a probe was lost.
+    fn tells_direction(&self) -> bool;
+
+    /// How long an answer is waited for at least.
+    fn patience(&self) -> Duration;
+
+    /// Starts to send on the schedule, and to receive.
+    ///
+    /// # Errors
+    /// There is no memory for a thread, or no descriptor.
+    fn start(
+        &mut self,
+        schedule: Schedule,
+        interrupt: &Interrupt,
+        events: &Sender<Event>,
+    ) -> io::Result<()>;
+
+    /// Sends a probe beside those that count.
+    fn send_uncounted(&self, seq: u64, events: &Sender<Event>);
+
+    /// Stops receiving.
+    fn stop(&mut self);
+}
