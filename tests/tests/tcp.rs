@@ -147,7 +147,7 @@ fn malformed_frames_are_refused() {
     assert_eq!(ask(&mut stream, b"still here"), "Packet Acknowledged");
     // Over the limit: an answer, and the end, although more is sent than anyone reads.
     stream.write_all(&65_508_u32.to_be_bytes()).unwrap();
-    stream.write_all(&[b'x'; 50_000]).unwrap();
+    stream.write_all(&b"x".repeat(50_000)).unwrap();
     assert_eq!(receive(&mut stream), "400");
     assert!(rest(&mut stream).is_empty());
     assert_eq!(count(&tally(server)["answered"]), 3);
@@ -194,12 +194,12 @@ fn connections_over_the_cap_are_closed_and_counted() {
     assert_eq!(ask(&mut first, b"exit"), "Stopping the Server.");
     assert!(rest(&mut first).is_empty());
     drop(first);
-    let served = (0..1000).any(|_| {
+    let got_in = (0..1000).any(|_| {
         let mut next = connect(server.address());
         let _ = next.write_all(&frame(b"a"));
         !rest_after_shutdown(next).is_empty()
     });
-    assert!(served);
+    assert!(got_in);
     let tally = tally(server);
     assert_eq!(count(&tally["tcp"]["connections"]), 3);
     assert!(count(&tally["tcp"]["refused"]) >= 1);
@@ -407,4 +407,12 @@ fn a_stranger_is_shown_what_it_says() {
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(ended.stderr.contains("SSH-2.0"), "{ended:?}");
     assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_takes_connections_and_says_nothing_cannot_be_measured() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ended = ping(silent.local_addr().unwrap(), &[]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("answers nothing"), "{ended:?}");
 }

@@ -80,15 +80,21 @@ pub(super) async fn serve(
     let slots = Arc::new(Semaphore::new(
         limits.connections.min(Semaphore::MAX_PERMITS),
     ));
+    let mut short = false;
     loop {
         let (stream, from) = match accept(listeners).await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // Said once: it may come again twenty times a second.
+                if !short {
+                    tracing::warn!(%error, "cannot accept connections; others wait until some end");
+                }
+                short = true;
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
         };
+        short = false;
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             tracing::debug!(%from, "over the limit of connections");
             service.with(|service| service.connections().refused += 1);

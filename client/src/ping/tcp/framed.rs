@@ -2,8 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
@@ -32,6 +32,8 @@ struct Line {
     method: Method,
     size: ProbeSize,
     clock: Clock,
+    /// Held from before a probe is sent until that has been told, so that the connection's end is told after it.
+    sending: Mutex<()>,
 }
 
 impl FramedLink {
@@ -43,6 +45,7 @@ impl FramedLink {
             method,
             size,
             clock: Clock::start(),
+            sending: Mutex::new(()),
         }))
     }
 }
@@ -117,6 +120,7 @@ impl Line {
             if interrupt.is_raised() {
                 return;
             }
+            let sending = self.sending();
             let at = self.clock.elapsed();
             let event = match self.send(frame) {
                 Ok(()) => Event::Sent {
@@ -130,8 +134,14 @@ impl Line {
             if events.send(event).is_err() || over {
                 return;
             }
+            drop(sending);
         }
         let _ = events.send(Event::AllSent);
+    }
+
+    fn sending(&self) -> MutexGuard<'_, ()> {
+        // It guards an order of events, and no data that could be half done.
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn receive(&self, events: &Sender<Event>) {
@@ -165,6 +175,9 @@ impl Line {
                 break ending;
             }
         };
+        // A probe that is being sent may wait for room that there will not be.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        drop(self.sending());
         let _ = events.send(Event::Ended(ending));
     }
 }
