@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod clock;
 pub mod datagrams;
+pub mod files;
 pub mod shutdown;
 mod socket;
 pub mod tcp;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::files;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
 use hii_transport::udp::canonical;
@@ -22,6 +23,9 @@ use super::service::{PingService, Reply};
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// Files beside those of the connections: the standard streams, the service's sockets, the runtime's own.
+const OTHER_FILES: usize = 64;
 
 /// What all connections together and each of them may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,24 +81,31 @@ pub(super) async fn serve(
     clock: Clock,
     limits: StreamLimits,
 ) {
+    // One for the socket, one for the timer of delayed answers.
+    let files = limits
+        .connections
+        .saturating_mul(2)
+        .saturating_add(OTHER_FILES);
+    files::want(u64::try_from(files).unwrap_or(u64::MAX));
     let slots = Arc::new(Semaphore::new(
         limits.connections.min(Semaphore::MAX_PERMITS),
     ));
-    let mut short = false;
+    let mut told = false;
     loop {
         let (stream, from) = match accept(listeners).await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Said once: it may come again twenty times a second.
-                if !short {
-                    tracing::warn!(%error, "cannot accept connections; others wait until some end");
+                // A warning once: it may come again twenty times a second.
+                if told {
+                    tracing::debug!(%error, "cannot accept connections");
+                } else {
+                    tracing::warn!(%error, "cannot accept connections; they wait until others end");
                 }
-                short = true;
+                told = true;
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
         };
-        short = false;
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             tracing::debug!(%from, "over the limit of connections");
             service.with(|service| service.connections().refused += 1);
