@@ -87,8 +87,9 @@ pub async fn serve<S: Service>(
             () = timer.wait(wait) => {}
             first = receive(sockets, &mut buffer) => {
                 let mut next = Some(first);
-                for _ in 0..BATCH {
-                    let Some((peer, len)) = next else { break };
+                let mut taken = 0;
+                while let Some((peer, len)) = next {
+                    taken += 1;
                     let datagram = buffer.get(..len).unwrap_or_default();
                     match service.handle(datagram, peer, clock.now()) {
                         Effect::Nothing => {}
@@ -98,7 +99,12 @@ pub async fn serve<S: Service>(
                             return Ok(());
                         }
                     }
-                    next = try_receive(sockets, &mut buffer);
+                    // What is received is handled: nothing is taken from the socket beyond the batch.
+                    next = if taken < BATCH {
+                        try_receive(sockets, &mut buffer)
+                    } else {
+                        None
+                    };
                 }
             }
         }
