@@ -106,6 +106,10 @@ pub async fn serve<S: Service>(
                         None
                     };
                 }
+                if taken == BATCH {
+                    // A flood of datagrams leaves time for what else runs on this thread.
+                    tokio::task::yield_now().await;
+                }
             }
         }
         for _ in 0..BATCH {
@@ -189,4 +193,64 @@ fn try_receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> Option<(Peer, usize)
         };
         Some((peer, len))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udp;
+
+    /// Counts datagrams until it is told to stop.
+    struct Counts(usize);
+
+    impl Service for Counts {
+        type Answer = ();
+
+        fn handle(&mut self, datagram: &[u8], _: Peer, _: Now) -> Effect<()> {
+            self.0 += 1;
+            match datagram {
+                b"stop" => Effect::AnswerAndStop(()),
+                _ => Effect::Nothing,
+            }
+        }
+
+        fn next_due(&self) -> Option<Duration> {
+            None
+        }
+
+        fn take_due(&mut self, _: Duration) -> Option<(Peer, ())> {
+            None
+        }
+
+        fn write(&mut self, (): &(), _: Duration, _: &mut [u8]) -> usize {
+            0
+        }
+
+        fn sent(&mut self, _: &io::Result<usize>) {}
+    }
+
+    #[test]
+    fn every_datagram_of_several_batches_is_handled() {
+        let others = 3 * BATCH;
+        let socket = udp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sender = udp::connect(socket.local_addr().unwrap()).unwrap();
+        // All are there before the first is looked at.
+        for _ in 0..others {
+            sender.send(b"go on").unwrap();
+        }
+        sender.send(b"stop").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut counts = Counts(0);
+        runtime
+            .block_on(async {
+                let sockets = [UdpSocket::from_std(socket).unwrap()];
+                let never = std::future::pending();
+                serve(&sockets, &mut counts, &Clock::start(), never).await
+            })
+            .unwrap();
+        assert_eq!(counts.0, others + 1);
+    }
 }
