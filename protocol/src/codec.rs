@@ -26,7 +26,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::stream::{self, Step};
-use crate::{Frame, Limits, ParseError};
+use crate::{Frame, Limits, ParseError, Rule};
 
 /// One datagram, one frame of type `F`.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl<F: Frame> Encoder<F> for DatagramCodec<F> {
 pub struct StreamCodec<F> {
     limits: Limits,
     /// Octets of a malformed frame still to come, which are dropped as they do.
-    skipping: u32,
+    skipping: usize,
     frame: PhantomData<fn() -> F>,
 }
 
@@ -96,11 +96,16 @@ impl<F> StreamCodec<F> {
     }
 
     fn skip(&mut self, buffer: &mut BytesMut) {
-        let some = buffer
-            .len()
-            .min(usize::try_from(self.skipping).unwrap_or(usize::MAX));
+        let some = buffer.len().min(self.skipping);
         buffer.advance(some);
-        self.skipping -= u32::try_from(some).unwrap_or(self.skipping);
+        self.skipping -= some;
+    }
+
+    /// Drops a malformed frame: its length, and of its payload what is there and what is still to come.
+    fn drop_frame(&mut self, payload: usize, buffer: &mut BytesMut) {
+        buffer.advance(stream::HEADER_LEN);
+        self.skipping = payload;
+        self.skip(buffer);
     }
 }
 
@@ -117,14 +122,20 @@ impl<F: Frame> Decoder for StreamCodec<F> {
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
         self.skip(buffer);
         match stream::step(buffer, &self.limits) {
+            // No frame of these services is that long: it is refused before it is held.
+            Step::Wait(needed) if needed - stream::HEADER_LEN > self.limits.datagram => {
+                self.drop_frame(needed - stream::HEADER_LEN, buffer);
+                Ok(Some(Err(ParseError::new(
+                    Rule::Datagram,
+                    self.limits.datagram,
+                ))))
+            }
             Step::Wait(needed) => {
                 buffer.reserve(needed.saturating_sub(buffer.len()));
                 Ok(None)
             }
             Step::Skip(octets) => {
-                buffer.advance(stream::HEADER_LEN);
-                self.skipping = octets;
-                self.skip(buffer);
+                self.drop_frame(usize::try_from(octets).unwrap_or(usize::MAX), buffer);
                 Ok(Some(Err(stream::malformed())))
             }
             Step::Frame(len) => {

@@ -2,7 +2,7 @@
 //!
 //! Octets become typed frames with `decode`, and typed frames become octets with `encode_into`; `Display` is the wire
 //! text. Requests and answers borrow from the octets and are `Copy`; `into_owned` (feature `alloc`) frees them from the
-//! buffer. What cannot be encoded cannot be built. Nothing here panics, allocates behind your back, opens a socket or
+//! buffer. What the grammar cannot express cannot be built. Nothing here panics, allocates behind your back, opens a socket or
 //! reads a clock.
 //!
 //! ```
