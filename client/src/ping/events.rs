@@ -2,22 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use super::ledger::Arrival;
+use super::ledger::{Arrival, Sent};
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The next probe was sent, or could not be.
-    Sent {
-        /// Just before the call that sent it.
-        at: Duration,
-        /// Whether the kernel took it.
-        went_out: bool,
-        /// The earlier probe that shares its port.
-        clash: Option<u64>,
-    },
+    Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
     /// A datagram came that answers nothing.

@@ -1,4 +1,4 @@
-//! Round-trip times in constant memory.
+//! Times of many probes in constant memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use serde::Serialize;
 /// What the histogram tells apart at most; longer times still count in minimum, mean and maximum.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Round-trip times: exact minimum, mean, maximum and standard deviation; quantiles to three digits.
+/// Times: exact minimum, mean, maximum and standard deviation; quantiles to three digits.
 #[derive(Debug)]
-pub struct RoundTrips {
+pub struct Distribution {
     histogram: Option<Histogram<u64>>,
     count: u64,
     min: u64,
@@ -32,15 +32,19 @@ pub struct Figures {
     pub mean: f64,
     /// Half were at most this.
     pub median: u64,
+    /// 90 % were at most this.
+    pub p90: u64,
     /// 99 % were at most this.
     pub p99: u64,
+    /// 99.9 % were at most this.
+    pub p99_9: u64,
     /// The longest.
     pub max: u64,
     /// The standard deviation, of all these times (not an estimate for others).
     pub standard_deviation: f64,
 }
 
-impl RoundTrips {
+impl Distribution {
     /// No times yet.
     #[must_use]
     pub fn new() -> Self {
@@ -88,14 +92,16 @@ impl RoundTrips {
             min: self.min,
             mean: self.mean,
             median: quantile(0.5),
+            p90: quantile(0.9),
             p99: quantile(0.99),
+            p99_9: quantile(0.999),
             max: self.max,
             standard_deviation: (self.squares / self.count as f64).sqrt(),
         })
     }
 }
 
-impl Default for RoundTrips {
+impl Default for Distribution {
     fn default() -> Self {
         Self::new()
     }
@@ -105,11 +111,13 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "min {}, mean {}, median {}, p99 {}, max {}, standard deviation {}",
+            "min {}, mean {}, median {}, p90 {}, p99 {}, p99.9 {}, max {}, standard deviation {}",
             Time(self.min as f64),
             Time(self.mean),
             Time(self.median as f64),
+            Time(self.p90 as f64),
             Time(self.p99 as f64),
+            Time(self.p99_9 as f64),
             Time(self.max as f64),
             Time(self.standard_deviation),
         )
@@ -132,12 +140,12 @@ impl From<Duration> for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (value, unit) = match self.0 {
-            ns if ns < 1e3 => (ns, "ns"),
-            ns if ns < 1e6 => (ns / 1e3, "us"),
-            ns if ns < 1e9 => (ns / 1e6, "ms"),
+            ns if ns.abs() < 1e3 => (ns, "ns"),
+            ns if ns.abs() < 1e6 => (ns / 1e3, "us"),
+            ns if ns.abs() < 1e9 => (ns / 1e6, "ms"),
             ns => (ns / 1e9, "s"),
         };
-        let digits = match value {
+        let digits = match value.abs() {
             v if v < 10.0 => 3,
             v if v < 100.0 => 2,
             _ => 1,
@@ -154,7 +162,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_plain_recomputation(nanos in prop::collection::vec(1..70_000_000_000_u64, 1..300)) {
-            let mut trips = RoundTrips::new();
+            let mut trips = Distribution::new();
             for nanos in &nanos {
                 trips.record(Duration::from_nanos(*nanos));
             }
@@ -167,8 +175,8 @@ mod tests {
             prop_assert!((figures.mean - mean).abs() <= mean * 1e-9);
             let variance = sorted.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n as f64;
             prop_assert!((figures.standard_deviation - variance.sqrt()).abs() <= mean * 1e-6);
-            for (percent, value) in [(50, figures.median), (99, figures.p99)] {
-                let exact = sorted[(n * percent).div_ceil(100) - 1];
+            for (permille, value) in [(500, figures.median), (900, figures.p90), (990, figures.p99), (999, figures.p99_9)] {
+                let exact = sorted[(n * permille).div_ceil(1000) - 1];
                 // Beyond a minute the histogram only knows that it was longer.
                 if exact < LONGEST {
                     prop_assert!(value.abs_diff(exact) as f64 <= exact as f64 * 1e-3 + 1.0, "{} {}", value, exact);
@@ -179,7 +187,7 @@ mod tests {
 
     #[test]
     fn no_time_has_no_figures() {
-        assert_eq!(RoundTrips::new().figures(), None);
+        assert_eq!(Distribution::new().figures(), None);
     }
 
     #[test]

@@ -135,10 +135,40 @@ pub struct Settled {
 /// What an arrival meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The first answer to a probe, with its number.
-    Answered(u64, Verdict),
+    /// The first answer to a probe.
+    Answered(Answered),
     /// Counted, and nothing to show.
     Counted,
+}
+
+/// The first answer to a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The probe's number.
+    pub seq: u64,
+    /// In time or late.
+    pub verdict: Verdict,
+    /// When the probe was sent.
+    pub sent: Duration,
+    /// From its sending to its answer.
+    pub rtt: Duration,
+    /// From when it was due to its answer: what a client sees that had to wait for its turn.
+    pub from_due: Duration,
+    /// What a Hii server told with it.
+    pub report: Option<ProbeAnswer>,
+}
+
+/// A probe that was sent, or could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was due.
+    pub due: Duration,
+    /// When it was sent: just before the call.
+    pub at: Duration,
+    /// Whether the kernel took it.
+    pub went_out: bool,
+    /// An earlier probe whose answer cannot be told from this one's.
+    pub clash: Option<u64>,
 }
 
 /// What is known of the probes of the last moments.
@@ -163,6 +193,7 @@ pub struct Ledger {
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
+    due: Duration,
     sent: Duration,
     state: State,
     told: bool,
@@ -218,9 +249,14 @@ impl Ledger {
         self.witness.forgot()
     }
 
-    /// Notes that the next probe was sent (or could not be). `clash` is an earlier probe whose answer cannot be told
-    /// from this one's.
-    pub fn sent(&mut self, at: Duration, went_out: bool, clash: Option<u64>) -> Option<Outcome> {
+    /// Notes that the next probe was sent, or could not be.
+    pub fn sent(&mut self, sent: Sent) -> Option<Outcome> {
+        let Sent {
+            due,
+            at,
+            went_out,
+            clash,
+        } = sent;
         let seq = self.next_seq();
         if went_out {
             self.counts.sent += 1;
@@ -231,6 +267,7 @@ impl Ledger {
             (true, None) => State::Waiting,
         };
         self.records.push_back(Record {
+            due,
             sent: at,
             state,
             told: false,
@@ -284,7 +321,14 @@ impl Ledger {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
-                Outcome::Answered(seq, verdict)
+                Outcome::Answered(Answered {
+                    seq,
+                    verdict,
+                    sent: record.sent,
+                    rtt,
+                    from_due: arrival.at.saturating_sub(record.due),
+                    report: arrival.report,
+                })
             }
             State::Answered(_) => {
                 self.counts.duplicates += 1;

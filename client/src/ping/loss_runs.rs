@@ -73,9 +73,18 @@ mod tests {
         let mut runs = LossRuns::default();
         for (seq, lost) in (1..).zip(lost) {
             let rtt = Duration::from_millis(1);
-            let verdict = if *lost { Verdict::LostBack } else { Verdict::InTime { rtt } };
+            let verdict = if *lost {
+                Verdict::LostBack
+            } else {
+                Verdict::InTime { rtt }
+            };
             let sent = Duration::from_secs(seq);
-            runs.take(&Settled { seq, sent, verdict, told: false });
+            runs.take(&Settled {
+                seq,
+                sent,
+                verdict,
+                told: false,
+            });
         }
         runs.figures()
     }
@@ -83,10 +92,17 @@ mod tests {
     #[test]
     fn an_outage_lasts_from_answered_to_answered() {
         let found = figures(&[false, true, true, false, true, false]);
-        let expected = LossRunFigures { runs: 2, longest: 2, longest_outage_ns: 3_000_000_000 };
+        let expected = LossRunFigures {
+            runs: 2,
+            longest: 2,
+            longest_outage_ns: 3_000_000_000,
+        };
         assert_eq!(found, expected);
         // To the ends of the measurement, where nothing was answered before or after.
-        assert_eq!(figures(&[true, true, true]).longest_outage_ns, 2_000_000_000);
+        assert_eq!(
+            figures(&[true, true, true]).longest_outage_ns,
+            2_000_000_000
+        );
         assert_eq!(figures(&[false, false]), LossRunFigures::default());
     }
 

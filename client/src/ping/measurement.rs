@@ -8,10 +8,10 @@ use std::time::Duration;
 use mio::Poll;
 
 use super::events::{Event, Interrupt};
-use super::figures::RoundTrips;
-use super::ledger::{Ledger, Outcome, Verdict};
+use super::ledger::{Ledger, Outcome, Settled};
 use super::output::Output;
 use super::schedule::Schedule;
+use super::statistics::Statistics;
 use super::summary::{Summary, Uncounted};
 use super::threads::{self, Line, Receiver};
 
@@ -29,7 +29,7 @@ pub struct Measurement<W> {
     output: Output<W>,
     interrupt: Interrupt,
     ledger: Ledger,
-    trips: RoundTrips,
+    statistics: Statistics,
     refused: u64,
     last_sent: Duration,
     all_sent: bool,
@@ -53,6 +53,9 @@ impl<W: Write> Measurement<W> {
             schedule.interval,
             line.method.tells_direction(),
         );
+        let now = line.clock.now();
+        let since = u64::try_from(now.monotonic.as_nanos()).unwrap_or(u64::MAX);
+        let statistics = Statistics::new(now.wall.saturating_sub(since));
         Self {
             line: Arc::new(line),
             poll: Some(poll),
@@ -60,7 +63,7 @@ impl<W: Write> Measurement<W> {
             output,
             interrupt,
             ledger,
-            trips: RoundTrips::new(),
+            statistics,
             refused: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
@@ -131,7 +134,7 @@ impl<W: Write> Measurement<W> {
         let now = self.line.clock.elapsed();
         let interrupted = self.interrupt.is_raised();
         while let Some(settled) = self.ledger.close(now, interrupted) {
-            self.output.settled(&settled)?;
+            self.settled(&settled)?;
         }
         Ok(())
     }
@@ -151,13 +154,10 @@ impl<W: Write> Measurement<W> {
 
     fn take(&mut self, event: Event) -> io::Result<()> {
         let outcome = match event {
-            Event::Sent {
-                at,
-                went_out,
-                clash,
-            } => {
-                self.last_sent = at;
-                self.ledger.sent(at, went_out, clash)
+            Event::Sent(sent) => {
+                self.last_sent = sent.at;
+                self.statistics.sent(&sent);
+                self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => {
                 if arrival.seq > self.schedule.count {
@@ -179,11 +179,9 @@ impl<W: Write> Measurement<W> {
             }
             Event::Interrupted => None,
         };
-        if let Some(Outcome::Answered(seq, verdict)) = outcome {
-            if let Verdict::InTime { rtt } | Verdict::Late { rtt } = verdict {
-                self.trips.record(rtt);
-            }
-            self.output.answered(seq, verdict)?;
+        if let Some(Outcome::Answered(answered)) = outcome {
+            self.statistics.answered(&answered);
+            self.output.answered(answered.seq, answered.verdict)?;
         }
         Ok(())
     }
@@ -194,16 +192,21 @@ impl<W: Write> Measurement<W> {
             self.output.overdue(seq, verdict)?;
         }
         while let Some(settled) = self.ledger.settle(now) {
-            self.output.settled(&settled)?;
+            self.settled(&settled)?;
         }
         Ok(())
+    }
+
+    fn settled(&mut self, settled: &Settled) -> io::Result<()> {
+        self.statistics.settled(settled);
+        self.output.settled(settled)
     }
 
     /// The figures so far; `questions` were asked before.
     pub fn summary(&self, questions: Uncounted) -> Summary {
         let mut summary = Summary::new(
             &self.ledger.counts(),
-            self.trips.figures(),
+            self.statistics.figures(),
             self.line.method.tells_direction(),
         );
         summary.uncounted = Uncounted {

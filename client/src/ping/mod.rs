@@ -24,14 +24,18 @@ pub mod figures;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
 pub mod port_pool;
 pub mod schedule;
+pub mod server_clock;
+pub mod statistics;
 pub mod summary;
 pub mod target;
 pub mod threads;
+pub mod variation;
 
 use detect::Found;
 use events::{Event, Interrupt};

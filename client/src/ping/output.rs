@@ -199,6 +199,7 @@ impl<W: Write> Output<W> {
 mod tests {
     use super::*;
     use crate::ping::ledger::Counts;
+    use crate::ping::statistics::Statistics;
 
     #[test]
     fn json_is_one_document_with_and_without_probes() {
@@ -231,7 +232,10 @@ mod tests {
                 output.settled(&settled).unwrap();
             }
             output
-                .finish("a\"b", &Summary::new(&Counts::default(), None, true))
+                .finish(
+                    "a\"b",
+                    &Summary::new(&Counts::default(), Statistics::new(0).figures(), true),
+                )
                 .unwrap();
             let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(document["target"], "a\"b");

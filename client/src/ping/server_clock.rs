@@ -77,7 +77,10 @@ impl ServerClock {
         self.back.add(back);
         if self.best.is_none_or(|best| network < best.network) {
             let twice_offset = there - back;
-            self.best = Some(Exchange { network, twice_offset });
+            self.best = Some(Exchange {
+                network,
+                twice_offset,
+            });
         }
     }
 

@@ -5,8 +5,11 @@ use std::fmt;
 use hii_server::ping::Tally;
 use serde::Serialize;
 
-use super::figures::Figures;
+use super::figures::{Figures, Time};
 use super::ledger::Counts;
+use super::loss_runs::LossRunFigures;
+use super::server_clock::OneWayFigures;
+use super::statistics::RunFigures;
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]
@@ -41,8 +44,9 @@ pub struct Summary {
     pub refused: u64,
     /// How often the server forgot the run.
     pub server_forgot: u64,
-    /// Round-trip times of all answered probes, in nanoseconds.
-    pub rtt_ns: Option<Figures>,
+    /// Times, variation, loss runs, one-way delay.
+    #[serde(flatten)]
+    pub figures: RunFigures,
     /// Whether the user stopped the run.
     pub interrupted: bool,
     /// What the server's last word was, when it was asked to stop.
@@ -79,7 +83,7 @@ pub struct Lost {
 impl Summary {
     /// The summary of these counts.
     #[must_use]
-    pub fn new(counts: &Counts, rtt: Option<Figures>, tells_direction: bool) -> Self {
+    pub fn new(counts: &Counts, figures: RunFigures, tells_direction: bool) -> Self {
         let told = |count| tells_direction.then_some(count);
         Self {
             sent: counts.sent,
@@ -103,7 +107,7 @@ impl Summary {
             uncounted: Uncounted::default(),
             refused: 0,
             server_forgot: 0,
-            rtt_ns: rtt,
+            figures,
             interrupted: false,
             farewell: None,
             server: None,
@@ -160,15 +164,75 @@ impl fmt::Display for Summary {
                 "not counted: {sent} probes before and after the run, {unanswered} of them unanswered"
             )?;
         }
-        match &self.rtt_ns {
-            Some(figures) => writeln!(f, "RTT of {} answers: {figures}", figures.count)?,
-            None => writeln!(f, "RTT: n/a, nothing was answered")?,
-        }
+        self.figures.fmt(f)?;
         if let Some(tally) = &self.server {
             writeln!(f, "the server's own count: {tally}")?;
         }
         if let Some(word) = &self.farewell {
             writeln!(f, "the server's last word: {word}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RunFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rtt) = &self.rtt_ns else {
+            return writeln!(f, "RTT: n/a, nothing was answered");
+        };
+        writeln!(f, "RTT of {} answers: {rtt}", rtt.count)?;
+        if let Some(network) = &self.network_rtt_ns {
+            writeln!(f, "less what the server held: {network}")?;
+        }
+        if let Some(variation) = &self.variation {
+            write!(f, "jitter {} (RFC 3550)", Time(variation.jitter_ns))?;
+            if let Some(difference) = &variation.difference_ns {
+                let Figures { mean, p99, .. } = *difference;
+                write!(
+                    f,
+                    ", delay variation mean {}, p99 {} (RFC 3393)",
+                    Time(mean),
+                    Time(p99 as f64)
+                )?;
+            }
+            writeln!(f, ", {} reordered (RFC 4737)", variation.reordered)?;
+        }
+        if self.loss_runs.runs > 0 {
+            let LossRunFigures {
+                runs,
+                longest,
+                longest_outage_ns,
+            } = self.loss_runs;
+            let outage = Time(longest_outage_ns as f64);
+            writeln!(
+                f,
+                "loss runs: {runs}, the longest {longest} probes; longest outage {outage}"
+            )?;
+        }
+        if let Some(OneWayFigures {
+            there, back, bound, ..
+        }) = &self.one_way_ns
+        {
+            let time = |nanos: i64| Time(nanos as f64);
+            writeln!(
+                f,
+                "one way: there {} to {}, back {} to {}, each within {}",
+                time(there.min),
+                time(there.max),
+                time(back.min),
+                time(back.max),
+                time(*bound),
+            )?;
+        }
+        if let Some(error) = &self.schedule_error_ns {
+            let Figures {
+                median, p99, max, ..
+            } = *error;
+            let [median, p99, max] = [median, p99, max].map(|nanos| Time(nanos as f64));
+            writeln!(
+                f,
+                "sent later than due by: median {median}, p99 {p99}, max {max}"
+            )?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::events::{Event, Interrupt};
-use super::ledger::Arrival;
+use super::ledger::{Arrival, Sent};
 use super::method::{Assignment, Heard, Method};
 use super::schedule::Schedule;
 
@@ -75,8 +75,8 @@ pub fn start_sender(
             // Everything that takes time comes before the slot.
             let len = line.method.write_probe(seq, line.size, &mut buffer);
             let datagram = buffer.get(..len).unwrap_or_default();
-            line.clock
-                .sleep_until(start.saturating_add(schedule.slot(seq)));
+            let due = start.saturating_add(schedule.slot(seq));
+            line.clock.sleep_until(due);
             if interrupt.is_raised() {
                 return;
             }
@@ -84,14 +84,13 @@ pub fn start_sender(
             let at = line.clock.elapsed();
             let went_out = line.send(port, datagram, &events);
             // The judging thread learns of it afterwards: telling it may take a while.
-            if events
-                .send(Event::Sent {
-                    at,
-                    went_out,
-                    clash,
-                })
-                .is_err()
-            {
+            let sent = Sent {
+                due,
+                at,
+                went_out,
+                clash,
+            };
+            if events.send(Event::Sent(sent)).is_err() {
                 return;
             }
         }
