@@ -47,7 +47,18 @@ pub enum Verdict {
     InFlight,
 }
 
-fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+impl Verdict {
+    /// Whether the probe was lost, whichever way.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::LostThere | Self::LostBack | Self::LostUnknown)
+    }
+}
+
+/// Serializes a time as nanoseconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
@@ -163,6 +174,8 @@ pub struct Answered {
 pub struct Sent {
     /// When it was due.
     pub due: Duration,
+    /// How long its answer may take and still be in time.
+    pub deadline: Duration,
     /// When it was sent: just before the call.
     pub at: Duration,
     /// Whether the kernel took it.
@@ -174,7 +187,6 @@ pub struct Sent {
 /// What is known of the probes of the last moments.
 #[derive(Debug)]
 pub struct Ledger {
-    deadline: Duration,
     patience: Duration,
     tells_direction: bool,
     /// Probe `first` and those after it, without a gap.
@@ -194,6 +206,7 @@ pub struct Ledger {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     due: Duration,
+    deadline: Duration,
     sent: Duration,
     state: State,
     told: bool,
@@ -212,12 +225,11 @@ enum State {
 }
 
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Answers later than `deadline` are late; probes are given up after the longer of
-    /// the deadline and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are given up after the
+    /// longer of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
     #[must_use]
     pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
-            deadline,
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
             records: VecDeque::new(),
@@ -253,6 +265,7 @@ impl Ledger {
     pub fn sent(&mut self, sent: Sent) -> Option<Outcome> {
         let Sent {
             due,
+            deadline,
             at,
             went_out,
             clash,
@@ -268,6 +281,7 @@ impl Ledger {
         };
         self.records.push_back(Record {
             due,
+            deadline,
             sent: at,
             state,
             told: false,
@@ -307,7 +321,6 @@ impl Ledger {
         if seq > self.last {
             return Outcome::Counted;
         }
-        let deadline = self.deadline;
         let Some(record) = self.record(seq) else {
             self.counts.given_up += 1;
             return Outcome::Counted;
@@ -315,7 +328,7 @@ impl Ledger {
         match record.state {
             State::Waiting => {
                 let rtt = arrival.at.saturating_sub(record.sent);
-                let verdict = if rtt <= deadline {
+                let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
                 } else {
                     Verdict::Late { rtt }

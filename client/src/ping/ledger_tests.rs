@@ -22,10 +22,11 @@ fn answer(seq: u64, at: Duration) -> Arrival {
     }
 }
 
-/// A probe sent when it was due.
+/// A probe sent when it was due, with a deadline of 100 ms.
 fn sent(at: Duration) -> Sent {
     Sent {
         due: at,
+        deadline: ms(100),
         at,
         went_out: true,
         clash: None,
@@ -223,7 +224,13 @@ fn simulate(truths: &[Truth]) -> (Ledger, Vec<Verdict>) {
     let mut verdicts = Vec::new();
     for ((at, _), event) in at_client {
         match event {
-            None => assert_eq!(ledger.sent(sent(at)), None),
+            None => assert_eq!(
+                ledger.sent(Sent {
+                    deadline,
+                    ..sent(at)
+                }),
+                None
+            ),
             Some(report) => {
                 let seq = report.seq().get();
                 ledger.arrived(Arrival {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use mio::Poll;
 
 use super::events::{Event, Interrupt};
+use super::interval_report::IntervalReport;
+use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::output::Output;
 use super::schedule::Schedule;
@@ -26,6 +28,8 @@ pub struct Measurement<W> {
     line: Arc<Line>,
     poll: Option<Poll>,
     schedule: Schedule,
+    report: Option<IntervalReport>,
+    knee: KneeFinder,
     output: Output<W>,
     interrupt: Interrupt,
     ledger: Ledger,
@@ -44,11 +48,12 @@ impl<W: Write> Measurement<W> {
     pub fn new(
         (line, poll): (Line, Poll),
         schedule: Schedule,
+        report: Option<Duration>,
         output: Output<W>,
         interrupt: Interrupt,
     ) -> Self {
         let ledger = Ledger::new(
-            schedule.count,
+            schedule.last(),
             CLOSING_PROBES,
             schedule.interval,
             line.method.tells_direction(),
@@ -60,6 +65,8 @@ impl<W: Write> Measurement<W> {
             line: Arc::new(line),
             poll: Some(poll),
             schedule,
+            report: report.map(IntervalReport::new),
+            knee: KneeFinder::default(),
             output,
             interrupt,
             ledger,
@@ -107,6 +114,10 @@ impl<W: Write> Measurement<W> {
             }
             let next = self.ledger.next_overdue().unwrap_or(now + CLOSING_WAIT);
             let next = if self.all_sent { next.min(end) } else { next };
+            let next = self
+                .report
+                .as_ref()
+                .map_or(next, |report| next.min(report.next()));
             self.take_events(inbox, next.saturating_sub(now))?;
         }
         Ok(())
@@ -118,7 +129,7 @@ impl<W: Write> Measurement<W> {
             if !self.ledger.direction_is_open() || self.interrupt.is_raised() {
                 break;
             }
-            let seq = self.schedule.count + number;
+            let seq = self.schedule.last() + number;
             self.line.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.line.clock.elapsed() + CLOSING_WAIT;
@@ -157,10 +168,13 @@ impl<W: Write> Measurement<W> {
             Event::Sent(sent) => {
                 self.last_sent = sent.at;
                 self.statistics.sent(&sent);
+                if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
+                    report.sent();
+                }
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => {
-                if arrival.seq > self.schedule.count {
+                if arrival.seq > self.schedule.last() {
                     self.closed = self.closed.max(arrival.seq);
                 }
                 Some(self.ledger.arrived(arrival))
@@ -181,7 +195,10 @@ impl<W: Write> Measurement<W> {
         };
         if let Some(Outcome::Answered(answered)) = outcome {
             self.statistics.answered(&answered);
-            self.output.answered(answered.seq, answered.verdict)?;
+            match &mut self.report {
+                Some(report) => report.answered(&answered),
+                None => self.output.answered(answered.seq, answered.verdict)?,
+            }
         }
         Ok(())
     }
@@ -189,17 +206,29 @@ impl<W: Write> Measurement<W> {
     /// Tells what time alone has decided.
     fn tell(&mut self, now: Duration) -> io::Result<()> {
         while let Some((seq, verdict)) = self.ledger.overdue(now) {
-            self.output.overdue(seq, verdict)?;
+            if self.report.is_none() {
+                self.output.overdue(seq, verdict)?;
+            }
         }
         while let Some(settled) = self.ledger.settle(now) {
             self.settled(&settled)?;
         }
-        Ok(())
+        match self.report.as_mut().and_then(|report| report.due(now)) {
+            Some(line) => self.output.interval(&line),
+            None => Ok(()),
+        }
     }
 
     fn settled(&mut self, settled: &Settled) -> io::Result<()> {
         self.statistics.settled(settled);
-        self.output.settled(settled)
+        if !self.schedule.is_fixed() {
+            self.knee
+                .take(settled, self.schedule.interval_after(settled.seq));
+        }
+        if let Some(report) = &mut self.report {
+            report.settled(settled);
+        }
+        self.output.settled(settled, self.report.is_none())
     }
 
     /// The figures so far; `questions` were asked before.
@@ -213,6 +242,7 @@ impl<W: Write> Measurement<W> {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
+        summary.knee = self.knee.knee();
         summary.refused = self.refused;
         summary.server_forgot = self.ledger.forgot();
         summary.interrupted = self.user_stopped;

@@ -21,6 +21,8 @@ pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod figures;
+pub mod interval_report;
+pub mod knee;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
@@ -51,6 +53,12 @@ use threads::Line;
 /// Ports towards a server whose answers carry no number, at most: well below the descriptors that a program may open.
 const MOST_PORTS: usize = 512;
 
+/// More probes than anybody sends: their numbers leave room for the closing ones.
+const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// How often a run without end prints its figures.
+const DEFAULT_REPORT: Duration = Duration::from_secs(10);
+
 /// The command line of `hii ping`.
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -61,6 +69,8 @@ const MOST_PORTS: usize = 512;
     hii ping                              a server inside this program, losing 10 %, delaying up to 500 ms\n  \
     hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
     hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
+    hii ping 192.0.2.7 -n 0 --report 60    until Ctrl-C, a line a minute\n  \
+    hii ping 192.0.2.7 -n 200 --decay 0.95 ramp up until something gives way\n  \
     hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, 5 not a ping server,\n\
@@ -69,13 +79,25 @@ pub struct Args {
     /// The server, as host, host:port or [ipv6]:port [default: one inside this program]
     target: Option<Target>,
 
-    /// How many probes
+    /// How many probes; 0 is without end, with a line of figures every so often
     #[arg(short = 'n', long, value_name = "N", default_value = "10", value_parser = count)]
     count: u64,
+
+    /// Send for so long instead, in seconds or as 5m
+    #[arg(short, long, value_name = "TIME", value_parser = duration, conflicts_with = "count")]
+    duration: Option<Duration>,
 
     /// Time between two probes, in seconds or as 10ms; a later answer is late
     #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = interval)]
     interval: Duration,
+
+    /// Ramp: each interval is so much of the one before, as 0.95; tells the rate where delay or loss breaks away
+    #[arg(long, value_name = "FACTOR", value_parser = decay)]
+    decay: Option<f64>,
+
+    /// A line of figures every so often instead of one for each probe [default with -n 0: 10]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    report: Option<Duration>,
 
     /// Octets of each probe, 1 to 65507
     #[arg(short, long, value_name = "OCTETS", default_value = "128", value_parser = size)]
@@ -99,10 +121,16 @@ pub struct Args {
 }
 
 fn count(text: &str) -> Result<u64, String> {
-    // The closing probes need numbers too.
     match text.parse() {
-        Ok(count) if count > 0 && count < u64::MAX - CLOSING_PROBES => Ok(count),
-        _ => Err("give a whole number from 1".into()),
+        Ok(count) if count <= MOST_PROBES => Ok(count),
+        _ => Err("give a whole number from 1, or 0 for no end".into()),
+    }
+}
+
+fn decay(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if factor > 0.0 && factor <= 1.0 => Ok(factor),
+        _ => Err("give a factor above 0, up to 1".into()),
     }
 }
 
@@ -121,6 +149,37 @@ fn size(text: &str) -> Result<ProbeSize, String> {
 }
 
 impl Args {
+    fn schedule(&self) -> Result<Schedule, Failure> {
+        let count = (self.count > 0).then_some(self.count);
+        let schedule = Schedule {
+            decay: self.decay.unwrap_or(1.0),
+            ..Schedule::fixed(count, self.interval)
+        };
+        let schedule = match self.duration {
+            None => schedule,
+            Some(duration) => Schedule {
+                count: schedule
+                    .slots_before(duration)
+                    .filter(|slots| *slots <= MOST_PROBES),
+                ..schedule
+            },
+        };
+        if schedule.count.is_none() && (self.duration.is_some() || !schedule.is_fixed()) {
+            return Err(Failure::new(
+                Exit::Usage,
+                "the intervals shrink to nothing, so the probes would have no end",
+                "give a count with -n, or a duration -d below interval / (1 - decay)",
+            ));
+        }
+        Ok(schedule)
+    }
+
+    /// How often a line of figures is printed instead of one for each probe.
+    fn report(&self, schedule: &Schedule) -> Option<Duration> {
+        let endless = schedule.count.is_none().then_some(DEFAULT_REPORT);
+        self.report.or(endless)
+    }
+
     fn family(&self) -> Family {
         match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
@@ -145,17 +204,14 @@ struct Subject {
 /// # Errors
 /// The target cannot be reached, is no ping server, or the output cannot be written. What was measured has been printed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let schedule = args.schedule()?;
     let interrupt = Interrupt::default();
     let (events, inbox) = channel();
     catch_interrupt(&interrupt, &events)?;
 
     let subject = subject(args, &interrupt)?;
-    let schedule = Schedule {
-        count: args.count,
-        interval: args.interval,
-    };
-    let method = method(args, &subject.known, &interrupt);
-    let line = connect(args, &subject, method)?;
+    let method = method(args, &schedule, &subject.known, &interrupt);
+    let line = connect(args, &schedule, &subject, method)?;
 
     let mut output = Output::new(io::stdout().lock(), args.json);
     let heading = Heading::new(
@@ -166,7 +222,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         args.size.get(),
     );
     let started = output.start(&heading);
-    let mut measurement = Measurement::new(line, schedule, output, interrupt.clone());
+    let mut measurement = Measurement::new(
+        line,
+        schedule,
+        args.report(&schedule),
+        output,
+        interrupt.clone(),
+    );
     let measured = match started {
         Ok(()) => measurement.run(&events, &inbox),
         Err(error) => Err(error),
@@ -291,8 +353,8 @@ fn embedded() -> Result<Subject, Failure> {
 }
 
 /// How this server is measured. An original is told the size first, as its own clients do.
-fn method(args: &Args, known: &Known, interrupt: &Interrupt) -> Method {
-    let last = Seq::new(args.count.saturating_add(CLOSING_PROBES)).unwrap_or(Seq::MAX);
+fn method(args: &Args, schedule: &Schedule, known: &Known, interrupt: &Interrupt) -> Method {
+    let last = Seq::new(schedule.last() + CLOSING_PROBES).unwrap_or(Seq::MAX);
     let needed = Probe::smallest(last);
     let fits = args.size.get() >= needed;
     if !fits && known.kind != ServerKind::Original {
@@ -331,10 +393,15 @@ fn hello(size: ProbeSize) -> Vec<u8> {
 }
 
 /// The sockets that the method needs, and what watches them.
-fn connect(args: &Args, subject: &Subject, method: Method) -> Result<(Line, mio::Poll), Failure> {
+fn connect(
+    args: &Args,
+    schedule: &Schedule,
+    subject: &Subject,
+    method: Method,
+) -> Result<(Line, mio::Poll), Failure> {
     let address = subject.known.address;
     let wanted = match &method {
-        Method::Ports { .. } => usize::try_from(args.count)
+        Method::Ports { .. } => usize::try_from(schedule.last())
             .unwrap_or(MOST_PORTS)
             .min(MOST_PORTS),
         _ => 1,

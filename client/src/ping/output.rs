@@ -1,12 +1,12 @@
 //! What a run prints: lines for people, or one JSON document, written as the run goes.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use hii_protocol::Escaped;
 use serde::Serialize;
 
 use super::figures::Time;
+use super::interval_report::IntervalLine;
 use super::ledger::{Settled, Verdict};
 use super::method::{Known, ServerKind};
 use super::schedule::Schedule;
@@ -31,13 +31,11 @@ pub struct Heading<'a> {
     address: String,
     /// Null for a target that did not answer.
     server: Option<ServerKind>,
-    count: u64,
-    interval_ns: u64,
+    #[serde(flatten)]
+    schedule: Schedule,
     size: usize,
     #[serde(skip)]
     says: Option<String>,
-    #[serde(skip)]
-    interval: Duration,
 }
 
 impl<'a> Heading<'a> {
@@ -56,11 +54,9 @@ impl<'a> Heading<'a> {
             target,
             address: known.address.to_string(),
             server: (!silent).then_some(known.kind),
-            count: schedule.count,
-            interval_ns: u64::try_from(schedule.interval.as_nanos()).unwrap_or(u64::MAX),
+            schedule,
             size,
             says: original.then(|| Escaped(&known.text).to_string()),
-            interval: schedule.interval,
         }
     }
 
@@ -107,16 +103,42 @@ impl<W: Write> Output<W> {
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
         }
+        let Schedule {
+            count,
+            interval,
+            decay,
+        } = heading.schedule;
+        let probes = count.map_or("probes without end".to_owned(), |count| {
+            format!("{count} probes")
+        });
+        let interval = Time::from(interval);
+        let every = if heading.schedule.is_fixed() {
+            format!("one every {interval}")
+        } else {
+            format!("at first one every {interval}, then each interval {decay} of the one before")
+        };
+        let Heading {
+            target,
+            address,
+            size,
+            ..
+        } = heading;
+        let server = heading.server();
         writeln!(
             self.out,
-            "hii ping {} ({}, {}): {} probes of {} octets, one every {}",
-            heading.target,
-            heading.address,
-            heading.server(),
-            heading.count,
-            heading.size,
-            Time::from(heading.interval),
+            "hii ping {target} ({address}, {server}): {probes} of {size} octets, {every}"
         )
+    }
+
+    /// The figures of the time since the last such line.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn interval(&mut self, line: &IntervalLine) -> io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        writeln!(self.out, "{line}")
     }
 
     /// A probe was answered.
@@ -138,11 +160,11 @@ impl<W: Write> Output<W> {
         self.answered(seq, verdict)
     }
 
-    /// A probe's verdict is final.
+    /// A probe's verdict is final; `as_line` when people get a line for each probe.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn settled(&mut self, settled: &Settled) -> io::Result<()> {
+    pub fn settled(&mut self, settled: &Settled, as_line: bool) -> io::Result<()> {
         if self.json {
             let line = ProbeLine {
                 seq: settled.seq,
@@ -152,7 +174,8 @@ impl<W: Write> Output<W> {
             let comma = if self.probes > 0 { "," } else { "" };
             self.probes += 1;
             write!(self.out, "{comma}\n{}", serde_json::to_string(&line)?)
-        } else if settled.told
+        } else if !as_line
+            || settled.told
             || matches!(
                 settled.verdict,
                 Verdict::InTime { .. } | Verdict::Late { .. }
@@ -198,6 +221,8 @@ impl<W: Write> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::ping::ledger::Counts;
     use crate::ping::statistics::Statistics;
 
@@ -211,10 +236,7 @@ mod tests {
                 kind: ServerKind::Hii,
                 text: Vec::new(),
             };
-            let schedule = Schedule {
-                count: probes,
-                interval: Duration::from_secs(1),
-            };
+            let schedule = Schedule::fixed(Some(probes), Duration::from_secs(1));
             output
                 .start(&Heading::new("a\"b", &known, false, schedule, 128))
                 .unwrap();
@@ -229,7 +251,7 @@ mod tests {
                     told: false,
                 };
                 output.answered(seq, verdict).unwrap();
-                output.settled(&settled).unwrap();
+                output.settled(&settled, true).unwrap();
             }
             output
                 .finish(

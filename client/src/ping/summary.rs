@@ -6,6 +6,7 @@ use hii_server::ping::Tally;
 use serde::Serialize;
 
 use super::figures::{Figures, Time};
+use super::knee::{Knee, Sign};
 use super::ledger::Counts;
 use super::loss_runs::LossRunFigures;
 use super::server_clock::OneWayFigures;
@@ -47,6 +48,9 @@ pub struct Summary {
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
+    /// Where a ramp broke away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
     /// Whether the user stopped the run.
     pub interrupted: bool,
     /// What the server's last word was, when it was asked to stop.
@@ -108,6 +112,7 @@ impl Summary {
             refused: 0,
             server_forgot: 0,
             figures,
+            knee: None,
             interrupted: false,
             farewell: None,
             server: None,
@@ -165,6 +170,20 @@ impl fmt::Display for Summary {
             )?;
         }
         self.figures.fmt(f)?;
+        if let Some(Knee {
+            probes_per_second,
+            sign,
+        }) = self.knee
+        {
+            let sign = match sign {
+                Sign::Delay => "delay",
+                Sign::Loss => "loss",
+            };
+            writeln!(
+                f,
+                "knee: {sign} breaks away at {probes_per_second:.1} probes a second"
+            )?;
+        }
         if let Some(tally) = &self.server {
             writeln!(f, "the server's own count: {tally}")?;
         }

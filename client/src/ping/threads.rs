@@ -71,7 +71,7 @@ pub fn start_sender(
     let send = move || {
         let mut buffer = vec![0; MAX_DATAGRAM];
         let start = line.clock.elapsed();
-        for seq in 1..=schedule.count {
+        for seq in 1..=schedule.last() {
             // Everything that takes time comes before the slot.
             let len = line.method.write_probe(seq, line.size, &mut buffer);
             let datagram = buffer.get(..len).unwrap_or_default();
@@ -86,6 +86,7 @@ pub fn start_sender(
             // The judging thread learns of it afterwards: telling it may take a while.
             let sent = Sent {
                 due,
+                deadline: schedule.interval_after(seq),
                 at,
                 went_out,
                 clash,
