@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod clock;
 pub mod datagrams;
+mod packet_info;
 pub mod shutdown;
 mod timer;
 pub mod udp;

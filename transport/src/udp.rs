@@ -5,25 +5,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What a service's socket asks to buffer; the kernel gives what it allows.
+/// What a socket asks to buffer; the kernel gives what it allows.
 const BUFFER: usize = 4 << 20;
 
 /// Octets that hold any datagram.
-pub const MAX_DATAGRAM: usize = 65_536;
+pub const BUFFER_LEN: usize = 65_536;
 
-/// A bound, non-blocking socket for a service. `[::]` takes IPv4 too.
+/// A bound, non-blocking socket for a service; `[::]` takes IPv6 only.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    bind(canonical(address), true)
+}
+
+fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
     if address.is_ipv6() {
-        let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        socket.set_only_v6(!everywhere)?;
+        socket.set_only_v6(only_v6)?;
     }
     // A smaller buffer than asked for costs datagrams under load, and nothing else.
     let _ = socket.set_recv_buffer_size(BUFFER);
@@ -38,7 +41,7 @@ pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// The port cannot be bound.
 pub fn listen_everywhere(port: u16) -> io::Result<UdpSocket> {
-    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
+    match bind((Ipv6Addr::UNSPECIFIED, port).into(), false) {
         Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
         result => result,
     }
@@ -60,10 +63,14 @@ pub fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind((local, 0))?;
+    let local = SocketAddr::new(local, 0);
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+    // A burst of answers is not to be lost here and be taken for the path's loss.
+    let _ = socket.set_recv_buffer_size(BUFFER);
     socket.set_nonblocking(true)?;
-    socket.connect(target)?;
-    Ok(socket)
+    socket.bind(&local.into())?;
+    socket.connect(&target.into())?;
+    Ok(socket.into())
 }
 
 /// The address with an IPv4-mapped IPv6 address as the IPv4 address that it is.

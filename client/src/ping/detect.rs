@@ -134,7 +134,7 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
                 let Some((socket, question)) = asked.get(event.token().0) else {
                     continue;
                 };
-                let mut buffer = vec![0; udp::MAX_DATAGRAM];
+                let mut buffer = vec![0; udp::BUFFER_LEN];
                 match socket.recv(&mut buffer) {
                     Ok(len) => {
                         buffer.truncate(len);

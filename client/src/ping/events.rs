@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::ledger::{Arrival, Sent};
 
@@ -12,6 +13,8 @@ pub enum Event {
     Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
+    /// An answer came that could be to either of two probes.
+    Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
     /// The target's host refuses: nothing listens there (ICMP).
@@ -25,6 +28,17 @@ pub enum Event {
 /// Whether the user wants to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
+
+impl Event {
+    /// When it happened, where that is part of it.
+    pub fn at(&self) -> Option<Duration> {
+        match self {
+            Self::Sent(sent) => Some(sent.at),
+            Self::Arrived(arrival) => Some(arrival.at),
+            _ => None,
+        }
+    }
+}
 
 impl Interrupt {
     /// Notes it; returns whether it was noted before.

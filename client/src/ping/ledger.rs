@@ -11,8 +11,17 @@ use serde::Serialize;
 
 use super::evidence::Witness;
 
-/// The least time that an answer is waited for.
+/// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
 pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// Probes remembered at most, once they are overdue.
+const MOST_REMEMBERED: usize = 1 << 16;
+
+/// How long the end of a run waits for answers, at most.
+const MOST_LINGER: Duration = Duration::from_secs(10);
 
 /// Answers that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
@@ -85,8 +94,10 @@ pub struct Counts {
     pub not_sent: u64,
     /// Further answers to probes that were answered already.
     pub duplicates: u64,
-    /// Answers that came after their probe was given up.
-    pub given_up: u64,
+    /// Answers to probes that are no longer remembered.
+    pub forgotten: u64,
+    /// Answers that could be to either of two probes which shared a port.
+    pub ambiguous: u64,
     /// Datagrams that answer no probe of this run.
     pub foreign: u64,
 }
@@ -225,8 +236,8 @@ enum State {
 }
 
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are given up after the
-    /// longer of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
+    /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
     #[must_use]
     pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
@@ -243,10 +254,15 @@ impl Ledger {
         }
     }
 
-    /// How long an answer is waited for.
-    #[must_use]
+    /// After how long an answer is overdue.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// How long the end of a run waits for answers: 2 s, or the deadline where that is longer, within reason.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        self.patience.min(MOST_LINGER)
     }
 
     /// How many probes came to what so far.
@@ -322,10 +338,15 @@ impl Ledger {
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
-            self.counts.given_up += 1;
+            self.counts.forgotten += 1;
             return Outcome::Counted;
         };
         match record.state {
+            State::Waiting if arrival.at < record.sent => {
+                // Nobody answers what was not sent yet.
+                self.counts.foreign += 1;
+                Outcome::Counted
+            }
             State::Waiting => {
                 let rtt = arrival.at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
@@ -352,6 +373,11 @@ impl Ledger {
                 Outcome::Counted
             }
         }
+    }
+
+    /// Notes an answer that could be to either of two probes.
+    pub fn ambiguous(&mut self) {
+        self.counts.ambiguous += 1;
     }
 
     /// Notes a datagram that answers nothing of this run.
@@ -406,7 +432,9 @@ impl Ledger {
     /// The next probe, in order, whose verdict is final.
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
-        if front.sent + self.patience > now {
+        let age = now.saturating_sub(front.sent);
+        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
+        if remembered || age < self.patience {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.

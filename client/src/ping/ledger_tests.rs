@@ -78,11 +78,11 @@ fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
     assert_eq!(ledger.arrived(answer(1, ms(2))), Outcome::Counted);
     ledger.foreign();
     ledger.sent(sent(ms(100)));
-    assert!(ledger.settle(ms(2_000)).is_some());
-    assert!(ledger.settle(ms(2_100)).is_some());
-    assert_eq!(ledger.arrived(answer(2, ms(2_101))), Outcome::Counted);
+    assert!(ledger.settle(ms(10_000)).is_some());
+    assert!(ledger.settle(ms(10_100)).is_some());
+    assert_eq!(ledger.arrived(answer(2, ms(10_101))), Outcome::Counted);
     // A number that was never sent.
-    ledger.arrived(answer(3, ms(2_102)));
+    ledger.arrived(answer(3, ms(10_102)));
     assert!(settle_all(&mut ledger).is_empty());
     let expected = Counts {
         sent: 2,
@@ -90,10 +90,39 @@ fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
         lost_unknown: 1,
         duplicates: 1,
         foreign: 2,
-        given_up: 1,
+        forgotten: 1,
         ..Counts::default()
     };
     assert_eq!(ledger.counts(), expected);
+}
+
+#[test]
+fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
+    let mut ledger = Ledger::new(200, 0, ms(100), false);
+    for probe in 0..200 {
+        ledger.sent(sent(ms(probe * 20)));
+    }
+    assert_eq!(ledger.overdue(ms(2_500)), Some((1, Verdict::LostUnknown)));
+    assert_eq!(ledger.settle(ms(9_999)), None);
+    let late = Verdict::Late { rtt: ms(9_999) };
+    assert_eq!(
+        answered(ledger.arrived(answer(1, ms(9_999)))),
+        Some((1, late))
+    );
+    assert_eq!(ledger.settle(ms(10_000)).unwrap().verdict, late);
+    assert_eq!(
+        ledger.settle(ms(10_020)).unwrap().verdict,
+        Verdict::LostUnknown
+    );
+}
+
+#[test]
+fn an_answer_before_its_probe_was_sent_is_forged() {
+    let mut ledger = Ledger::new(1, 0, ms(100), false);
+    ledger.arrived(answer(1, ms(1)));
+    assert_eq!(ledger.sent(sent(ms(2))), Some(Outcome::Counted));
+    assert_eq!(ledger.counts().foreign, 1);
+    assert!(!ledger.nothing_waits());
 }
 
 #[test]
@@ -271,7 +300,7 @@ proptest! {
         }
         let counts = ledger.counts();
         prop_assert_eq!(counts.sent, counts.answered() + counts.lost());
-        prop_assert_eq!((counts.duplicates, counts.foreign, counts.given_up), (0, 0, 0));
+        prop_assert_eq!((counts.duplicates, counts.foreign, counts.forgotten), (0, 0, 0));
     }
 
     #[test]

@@ -2,20 +2,18 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver as Inbox, Sender};
 use std::time::Duration;
-
-use mio::Poll;
 
 use super::events::{Event, Interrupt};
 use super::interval_report::IntervalReport;
 use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
-use super::output::Output;
+use super::output::{Heading, Output};
 use super::schedule::Schedule;
 use super::statistics::Statistics;
 use super::summary::{Summary, Uncounted};
-use super::threads::{self, Line, Receiver};
+use super::threads::{Line, Receiver, SendingThread, Watch};
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -23,10 +21,15 @@ pub const CLOSING_PROBES: u64 = 3;
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
+/// The threads of a run.
+pub struct Threads {
+    sender: SendingThread,
+    receiver: Receiver,
+}
+
 /// A run under way.
 pub struct Measurement<W> {
     line: Arc<Line>,
-    poll: Option<Poll>,
     schedule: Schedule,
     report: Option<IntervalReport>,
     knee: KneeFinder,
@@ -37,6 +40,7 @@ pub struct Measurement<W> {
     refused: u64,
     last_sent: Duration,
     all_sent: bool,
+    output_error: Option<io::Error>,
     user_stopped: bool,
     /// The highest number of a closing probe that was answered.
     closed: u64,
@@ -46,7 +50,7 @@ pub struct Measurement<W> {
 impl<W: Write> Measurement<W> {
     /// A run on this line.
     pub fn new(
-        (line, poll): (Line, Poll),
+        line: Line,
         schedule: Schedule,
         report: Option<Duration>,
         output: Output<W>,
@@ -55,7 +59,7 @@ impl<W: Write> Measurement<W> {
         let ledger = Ledger::new(
             schedule.last(),
             CLOSING_PROBES,
-            schedule.interval,
+            schedule.deadline_of(1),
             line.method.tells_direction(),
         );
         let now = line.clock.now();
@@ -63,7 +67,6 @@ impl<W: Write> Measurement<W> {
         let statistics = Statistics::new(now.wall.saturating_sub(since));
         Self {
             line: Arc::new(line),
-            poll: Some(poll),
             schedule,
             report: report.map(IntervalReport::new),
             knee: KneeFinder::default(),
@@ -74,60 +77,73 @@ impl<W: Write> Measurement<W> {
             refused: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
+            output_error: None,
             user_stopped: false,
             closed: 0,
             closing: Uncounted::default(),
         }
     }
 
-    /// Measures, until every probe is answered or given up, or the user stops it.
+    /// Prints what is about to be measured.
+    pub fn head(&mut self, heading: &Heading<'_>) {
+        self.print(|output| output.start(heading));
+    }
+
+    /// Starts the threads: from here on it is measured.
     ///
     /// # Errors
-    /// The output cannot be written, or the threads cannot be started.
-    pub fn run(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
-        let Some(poll) = self.poll.take() else {
-            return Ok(());
-        };
-        let receiver = Receiver::start(Arc::clone(&self.line), poll, events.clone())?;
-        threads::start_sender(
-            Arc::clone(&self.line),
-            self.schedule,
-            self.interrupt.clone(),
-            events.clone(),
-        )?;
-        let result = self.judge(inbox).and_then(|()| self.close(events, inbox));
-        self.user_stopped = self.interrupt.is_raised();
-        // The sender may be waiting for its next slot; it ends with the program.
-        self.interrupt.raise();
-        receiver.stop();
-        result
+    /// There is no memory for a thread.
+    pub fn start(&mut self, watch: Watch, events: &Sender<Event>) -> io::Result<Threads> {
+        let line = || Arc::clone(&self.line);
+        let receiver = Receiver::start(line(), watch, events.clone())?;
+        let sender = SendingThread::start(line(), self.schedule, events.clone())?;
+        Ok(Threads { sender, receiver })
+    }
+
+    /// Measures, until every probe is answered or given up, the user stops it, or the output fails.
+    pub fn run(&mut self, threads: Threads, events: &Sender<Event>, inbox: &Inbox<Event>) {
+        self.judge(inbox);
+        threads.sender.stop();
+        self.close(events, inbox);
+        threads.receiver.stop();
+        // What the threads told before they ended belongs to the run.
+        while let Ok(event) = inbox.try_recv() {
+            self.take(event);
+        }
+        self.user_stopped = self.interrupt.is_raised() && self.output_error.is_none();
+        let now = self.line.clock.elapsed();
+        while let Some(settled) = self.ledger.close(now, self.interrupt.is_raised()) {
+            self.settled(&settled);
+        }
     }
 
     /// Takes events until nothing is waited for any more.
-    fn judge(&mut self, inbox: &Inbox<Event>) -> io::Result<()> {
+    fn judge(&mut self, inbox: &Inbox<Event>) {
         while !self.interrupt.is_raised() {
             let now = self.line.clock.elapsed();
-            self.tell(now)?;
-            let end = self.last_sent + self.ledger.patience();
+            // Nothing is judged before all that has happened by now is known.
+            self.take_events_until(inbox, now);
+            self.tell(now);
+            let end = self.last_sent + self.ledger.linger();
             if self.all_sent && (self.ledger.nothing_waits() || now >= end) {
-                return Ok(());
+                return;
             }
-            let next = self.ledger.next_overdue().unwrap_or(now + CLOSING_WAIT);
-            let next = if self.all_sent { next.min(end) } else { next };
-            let next = self
-                .report
-                .as_ref()
-                .map_or(next, |report| next.min(report.next()));
-            self.take_events(inbox, next.saturating_sub(now))?;
+            let mut next = self.ledger.next_overdue().unwrap_or(now + CLOSING_WAIT);
+            if self.all_sent {
+                next = next.min(end);
+            }
+            if let Some(report) = &self.report {
+                next = next.min(report.next());
+            }
+            self.wait_for_event(inbox, next.saturating_sub(now));
         }
-        Ok(())
     }
 
     /// Settles which way the last probes were lost.
-    fn close(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
+    fn close(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) {
         for number in 1..=CLOSING_PROBES {
             if !self.ledger.direction_is_open() || self.interrupt.is_raised() {
-                break;
+                return;
             }
             let seq = self.schedule.last() + number;
             self.line.send_uncounted(seq, events);
@@ -138,32 +154,30 @@ impl<W: Write> Measurement<W> {
                 if left.is_zero() {
                     break;
                 }
-                self.take_events(inbox, left)?;
+                self.wait_for_event(inbox, left);
             }
             self.closing.unanswered += u64::from(self.closed < seq);
         }
-        let now = self.line.clock.elapsed();
-        let interrupted = self.interrupt.is_raised();
-        while let Some(settled) = self.ledger.close(now, interrupted) {
-            self.settled(&settled)?;
-        }
-        Ok(())
     }
 
-    /// Takes the events that are there, waiting for the first.
-    fn take_events(&mut self, inbox: &Inbox<Event>, wait: Duration) -> io::Result<()> {
-        match inbox.recv_timeout(wait) {
-            Ok(event) => self.take(event)?,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+    fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
+        if let Ok(event) = inbox.recv_timeout(wait) {
+            self.take(event);
         }
-        // A bound, so that verdicts are told in between however fast events come.
-        for event in inbox.try_iter().take(1024) {
-            self.take(event)?;
-        }
-        Ok(())
     }
 
-    fn take(&mut self, event: Event) -> io::Result<()> {
+    /// Takes all events that happened before `now`.
+    fn take_events_until(&mut self, inbox: &Inbox<Event>, now: Duration) {
+        while let Ok(event) = inbox.try_recv() {
+            let is_later = event.at().is_some_and(|at| at >= now);
+            self.take(event);
+            if is_later {
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
         let outcome = match event {
             Event::Sent(sent) => {
                 self.last_sent = sent.at;
@@ -178,6 +192,10 @@ impl<W: Write> Measurement<W> {
                     self.closed = self.closed.max(arrival.seq);
                 }
                 Some(self.ledger.arrived(arrival))
+            }
+            Event::Ambiguous => {
+                self.ledger.ambiguous();
+                None
             }
             Event::Foreign => {
                 self.ledger.foreign();
@@ -195,40 +213,52 @@ impl<W: Write> Measurement<W> {
         };
         if let Some(Outcome::Answered(answered)) = outcome {
             self.statistics.answered(&answered);
-            match &mut self.report {
-                Some(report) => report.answered(&answered),
-                None => self.output.answered(answered.seq, answered.verdict)?,
+            if let Some(report) = &mut self.report {
+                report.answered(&answered);
             }
+            self.print(|output| output.answered(answered.seq, answered.verdict));
         }
-        Ok(())
     }
 
     /// Tells what time alone has decided.
-    fn tell(&mut self, now: Duration) -> io::Result<()> {
+    fn tell(&mut self, now: Duration) {
         while let Some((seq, verdict)) = self.ledger.overdue(now) {
-            if self.report.is_none() {
-                self.output.overdue(seq, verdict)?;
-            }
+            let waited = self.ledger.patience();
+            self.print(|output| output.overdue(seq, verdict, waited));
         }
         while let Some(settled) = self.ledger.settle(now) {
-            self.settled(&settled)?;
+            self.settled(&settled);
         }
-        match self.report.as_mut().and_then(|report| report.due(now)) {
-            Some(line) => self.output.interval(&line),
-            None => Ok(()),
+        if let Some(line) = self.report.as_mut().and_then(|report| report.due(now)) {
+            self.print(|output| output.interval(&line));
         }
     }
 
-    fn settled(&mut self, settled: &Settled) -> io::Result<()> {
+    fn settled(&mut self, settled: &Settled) {
         self.statistics.settled(settled);
         if !self.schedule.is_fixed() {
-            self.knee
-                .take(settled, self.schedule.interval_after(settled.seq));
+            let interval = self.schedule.interval_after(settled.seq);
+            self.knee.take(settled, interval);
         }
         if let Some(report) = &mut self.report {
             report.settled(settled);
         }
-        self.output.settled(settled, self.report.is_none())
+        self.print(|output| output.settled(settled));
+    }
+
+    /// Prints, until that fails: then the run ends, and its figures are still whole.
+    fn print(&mut self, print: impl FnOnce(&mut Output<W>) -> io::Result<()>) {
+        if self.output_error.is_none()
+            && let Err(error) = print(&mut self.output)
+        {
+            self.output_error = Some(error);
+            self.interrupt.raise();
+        }
+    }
+
+    /// What kept the output from being printed whole.
+    pub fn output_error(&self) -> Option<&io::Error> {
+        self.output_error.as_ref()
     }
 
     /// The figures so far; `questions` were asked before.
@@ -250,10 +280,7 @@ impl<W: Write> Measurement<W> {
     }
 
     /// Prints the summary.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub fn finish(&mut self, target: &str, summary: &Summary) -> io::Result<()> {
-        self.output.finish(target, summary)
+    pub fn finish(&mut self, target: &str, summary: &Summary) {
+        self.print(|output| output.finish(target, summary));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hii_protocol::ping::{Answer, Message, Probe, ProbeAnswer, ProbeSize, Request, Run, Seq};
 use serde::Serialize;
 
-use super::port_pool::PortPool;
+use super::port_pool::{PortAnswer, PortPool};
 
 /// What kind of server a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,6 +56,8 @@ pub enum Heard {
         /// The server's report.
         report: Option<ProbeAnswer>,
     },
+    /// The answer to one of two probes that shared a port.
+    Ambiguous,
     /// Nothing that answers a probe of this run.
     Foreign,
 }
@@ -98,9 +100,13 @@ impl Method {
                 _ => None,
             }
             .map(|seq| Heard::Answer { seq, report: None }),
-            Self::Ports { pool, expected } if datagram == expected => lock(pool)
-                .answered(port)
-                .map(|seq| Heard::Answer { seq, report: None }),
+            Self::Ports { pool, expected } if datagram == expected => {
+                match lock(pool).answered(port) {
+                    PortAnswer::To(seq) => Some(Heard::Answer { seq, report: None }),
+                    PortAnswer::Ambiguous => Some(Heard::Ambiguous),
+                    PortAnswer::Nothing => None,
+                }
+            }
             Self::Ports { .. } => None,
         };
         heard.unwrap_or(Heard::Foreign)

@@ -1,6 +1,7 @@
 //! What a run prints: lines for people, or one JSON document, written as the run goes.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use hii_protocol::Escaped;
 use serde::Serialize;
@@ -15,11 +16,22 @@ use super::summary::Summary;
 /// The version of the JSON document.
 const VERSION: u32 = 1;
 
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line for each probe, and the summary.
+    Probes,
+    /// A line every so often, if that is asked for, and the summary.
+    Brief,
+    /// One JSON document with every probe.
+    Json,
+}
+
 /// Where a run's lines go, and in what form.
 #[derive(Debug)]
 pub struct Output<W> {
     out: W,
-    json: bool,
+    form: Form,
     probes: u64,
 }
 
@@ -67,7 +79,7 @@ impl<'a> Heading<'a> {
             (Some(ServerKind::Echo), _) => "echo server".to_owned(),
             (Some(ServerKind::Original), says) => {
                 format!(
-                    "original server, says {:?}",
+                    "original server, says \"{}\"",
                     says.as_deref().unwrap_or_default()
                 )
             }
@@ -85,10 +97,10 @@ struct ProbeLine {
 
 impl<W: Write> Output<W> {
     /// Prints to `out`.
-    pub fn new(out: W, json: bool) -> Self {
+    pub fn new(out: W, form: Form) -> Self {
         Self {
             out,
-            json,
+            form,
             probes: 0,
         }
     }
@@ -98,7 +110,7 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer, here and below.
     pub fn start(&mut self, heading: &Heading<'_>) -> io::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             let open = serde_json::to_string(heading)?;
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
@@ -107,6 +119,7 @@ impl<W: Write> Output<W> {
             count,
             interval,
             decay,
+            ..
         } = heading.schedule;
         let probes = count.map_or("probes without end".to_owned(), |count| {
             format!("{count} probes")
@@ -135,7 +148,7 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn interval(&mut self, line: &IntervalLine) -> io::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             return Ok(());
         }
         writeln!(self.out, "{line}")
@@ -146,44 +159,56 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn answered(&mut self, seq: u64, verdict: Verdict) -> io::Result<()> {
-        if self.json {
-            return Ok(());
+        match self.form {
+            Form::Probes => self.line(seq, verdict),
+            Form::Brief | Form::Json => Ok(()),
         }
-        self.line(seq, verdict)
     }
 
     /// A probe is overdue; what is known of it so far.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn overdue(&mut self, seq: u64, verdict: Verdict) -> io::Result<()> {
-        self.answered(seq, verdict)
+    pub fn overdue(&mut self, seq: u64, so_far: Verdict, waited: Duration) -> io::Result<()> {
+        if self.form != Form::Probes {
+            return Ok(());
+        }
+        let known = match so_far {
+            Verdict::LostBack => "; the server received it",
+            Verdict::LostThere => "; the server has not received it",
+            _ => "",
+        };
+        writeln!(
+            self.out,
+            "seq {seq}: no answer in {}{known}",
+            Time::from(waited)
+        )
     }
 
-    /// A probe's verdict is final; `as_line` when people get a line for each probe.
+    /// A probe's verdict is final.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn settled(&mut self, settled: &Settled, as_line: bool) -> io::Result<()> {
-        if self.json {
-            let line = ProbeLine {
-                seq: settled.seq,
-                sent_ns: u64::try_from(settled.sent.as_nanos()).unwrap_or(u64::MAX),
-                verdict: settled.verdict,
-            };
-            let comma = if self.probes > 0 { "," } else { "" };
-            self.probes += 1;
-            write!(self.out, "{comma}\n{}", serde_json::to_string(&line)?)
-        } else if !as_line
-            || settled.told
-            || matches!(
-                settled.verdict,
-                Verdict::InTime { .. } | Verdict::Late { .. }
-            )
-        {
-            Ok(())
-        } else {
-            self.line(settled.seq, settled.verdict)
+    pub fn settled(&mut self, settled: &Settled) -> io::Result<()> {
+        let was_answered = matches!(
+            settled.verdict,
+            Verdict::InTime { .. } | Verdict::Late { .. }
+        );
+        match self.form {
+            Form::Json => {
+                let line = ProbeLine {
+                    seq: settled.seq,
+                    sent_ns: u64::try_from(settled.sent.as_nanos()).unwrap_or(u64::MAX),
+                    verdict: settled.verdict,
+                };
+                let comma = if self.probes > 0 { "," } else { "" };
+                self.probes += 1;
+                write!(self.out, "{comma}\n{}", serde_json::to_string(&line)?)
+            }
+            Form::Probes if !settled.told && !was_answered => {
+                self.line(settled.seq, settled.verdict)
+            }
+            Form::Probes | Form::Brief => Ok(()),
         }
     }
 
@@ -195,7 +220,9 @@ impl<W: Write> Output<W> {
             Verdict::LostBack => writeln!(self.out, "seq {seq}: lost on the way back"),
             Verdict::LostUnknown => writeln!(self.out, "seq {seq}: lost"),
             Verdict::Unknown => writeln!(self.out, "seq {seq}: answered or lost, cannot tell"),
-            Verdict::NotSent => writeln!(self.out, "seq {seq}: not sent, no room on this host"),
+            Verdict::NotSent => {
+                writeln!(self.out, "seq {seq}: not sent, this host would not take it")
+            }
             Verdict::InFlight => writeln!(self.out, "seq {seq}: still in flight"),
         }
     }
@@ -205,7 +232,7 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn finish(&mut self, target: &str, summary: &Summary) -> io::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             writeln!(
                 self.out,
                 "\n],\"summary\":{}}}",
@@ -221,8 +248,6 @@ impl<W: Write> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
     use crate::ping::ledger::Counts;
     use crate::ping::statistics::Statistics;
 
@@ -230,7 +255,7 @@ mod tests {
     fn json_is_one_document_with_and_without_probes() {
         for probes in 0..3 {
             let mut out = Vec::new();
-            let mut output = Output::new(&mut out, true);
+            let mut output = Output::new(&mut out, Form::Json);
             let known = Known {
                 address: "[::1]:8080".parse().unwrap(),
                 kind: ServerKind::Hii,
@@ -251,7 +276,7 @@ mod tests {
                     told: false,
                 };
                 output.answered(seq, verdict).unwrap();
-                output.settled(&settled, true).unwrap();
+                output.settled(&settled).unwrap();
             }
             output
                 .finish(

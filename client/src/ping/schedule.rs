@@ -15,6 +15,9 @@ pub struct Schedule {
     /// The time from the first slot to the second.
     #[serde(rename = "interval_ns", serialize_with = "super::ledger::nanos")]
     pub interval: Duration,
+    /// After how long an answer is late; none is the interval to the next probe, by the originals' rule.
+    #[serde(skip)]
+    pub deadline: Option<Duration>,
     /// What each interval is of the one before: 1 is a fixed interval, 0.95 the originals' ramp.
     pub decay: f64,
 }
@@ -25,6 +28,7 @@ impl Schedule {
         Self {
             count,
             interval,
+            deadline: None,
             decay: 1.0,
         }
     }
@@ -48,8 +52,12 @@ impl Schedule {
             .mul_f64((1.0 - self.shrunk(steps)) / (1.0 - self.decay))
     }
 
-    /// The time from the slot of probe `seq` to the next. It is the probe's deadline too, by the originals' rule: an
-    /// answer after the next probe is late.
+    /// After how long the answer to probe `seq` is late.
+    pub fn deadline_of(&self, seq: u64) -> Duration {
+        self.deadline.unwrap_or_else(|| self.interval_after(seq))
+    }
+
+    /// The time from the slot of probe `seq` to the next.
     pub fn interval_after(&self, seq: u64) -> Duration {
         if self.is_fixed() {
             return self.interval;

@@ -25,8 +25,10 @@ pub struct Summary {
     pub late: u64,
     /// Lost probes.
     pub lost: Lost,
-    /// Lost probes in percent of those sent.
+    /// Lost probes in percent of those sent and not in flight; null while some cannot be judged.
     pub loss_percent: Option<f64>,
+    /// The least and the most that it can be.
+    pub loss_percent_range: Option<[f64; 2]>,
     /// Answered or lost, which cannot be told.
     pub unknown: u64,
     /// Still waited for when the run was interrupted.
@@ -35,8 +37,10 @@ pub struct Summary {
     pub not_sent: u64,
     /// Further answers to answered probes.
     pub duplicates: u64,
-    /// Answers that came after their probe was given up as lost.
-    pub answered_after_given_up: u64,
+    /// Answers to probes so old that they are no longer remembered.
+    pub forgotten: u64,
+    /// Answers that could be to either of two probes.
+    pub ambiguous: u64,
     /// Datagrams that answer no probe.
     pub foreign: u64,
     /// Probes beside those that count.
@@ -88,6 +92,14 @@ impl Summary {
     /// The summary of these counts.
     #[must_use]
     pub fn new(counts: &Counts, figures: RunFigures, tells_direction: bool) -> Self {
+        let judged = counts.sent - counts.in_flight;
+        let percent = |lost: u64| lost as f64 * 100.0 / judged as f64;
+        let range = (judged > 0).then(|| {
+            [
+                percent(counts.lost()),
+                percent(counts.lost() + counts.unknown),
+            ]
+        });
         let told = |count| tells_direction.then_some(count);
         Self {
             sent: counts.sent,
@@ -100,13 +112,16 @@ impl Summary {
                 back: told(counts.lost_back),
                 unknown: told(counts.lost_unknown),
             },
-            loss_percent: (counts.sent > 0)
-                .then(|| counts.lost() as f64 * 100.0 / counts.sent as f64),
+            loss_percent: range
+                .map(|[least, _]| least)
+                .filter(|_| counts.unknown == 0),
+            loss_percent_range: range,
             unknown: counts.unknown,
             in_flight: counts.in_flight,
             not_sent: counts.not_sent,
             duplicates: counts.duplicates,
-            answered_after_given_up: counts.given_up,
+            forgotten: counts.forgotten,
+            ambiguous: counts.ambiguous,
             foreign: counts.foreign,
             uncounted: Uncounted::default(),
             refused: 0,
@@ -127,8 +142,10 @@ impl fmt::Display for Summary {
             "{} sent, {} answered ({} in time, {} late), {} lost",
             self.sent, self.answered, self.in_time, self.late, self.lost.total
         )?;
-        if let Some(percent) = self.loss_percent {
-            write!(f, " ({percent:.1} %)")?;
+        match (self.loss_percent, self.loss_percent_range) {
+            (Some(percent), _) => write!(f, " ({percent:.1} %)")?,
+            (None, Some([least, most])) => write!(f, " ({least:.1} to {most:.1} %)")?,
+            (None, None) => {}
         }
         if let Lost {
             there: Some(there),
@@ -145,28 +162,41 @@ impl fmt::Display for Summary {
         for (count, what) in [
             (
                 self.unknown,
-                "answered or lost: the ports ran out, and the answers carry no number",
+                "answered or lost, since the ports ran out and answers carry no number",
             ),
             (self.in_flight, "still in flight"),
-            (self.not_sent, "not sent: this host had no room"),
+            (
+                self.not_sent,
+                "not sent, since this host would not take them",
+            ),
             (self.duplicates, "duplicate answers"),
             (
-                self.answered_after_given_up,
-                "answers to probes given up before",
+                self.forgotten,
+                "answers to probes so old that they were forgotten",
+            ),
+            (
+                self.ambiguous,
+                "answers that could be to either of two probes",
             ),
             (self.foreign, "datagrams that answer no probe"),
-            (self.refused, "refusals: nothing listens there (ICMP)"),
-            (self.server_forgot, "times the server forgot this run"),
+            (self.refused, "refused, since nothing listens there (ICMP)"),
+            (self.server_forgot, "times that the server forgot this run"),
         ] {
             if count > 0 {
-                writeln!(f, "{count} {what}")?;
+                writeln!(f, "{what}: {count}")?;
             }
         }
-        if self.uncounted.unanswered > 0 {
-            let Uncounted { sent, unanswered } = self.uncounted;
+        if self.sent > 0 && self.answered == 0 && self.ambiguous == 0 && !self.interrupted {
             writeln!(
                 f,
-                "not counted: {sent} probes before and after the run, {unanswered} of them unanswered"
+                "nothing answered: no server there, or something on the way drops it"
+            )?;
+        }
+        let Uncounted { sent, unanswered } = self.uncounted;
+        if sent > 0 {
+            writeln!(
+                f,
+                "sent beside these, before and after the run: {sent}, of them unanswered {unanswered}"
             )?;
         }
         self.figures.fmt(f)?;
@@ -188,7 +218,12 @@ impl fmt::Display for Summary {
             writeln!(f, "the server's own count: {tally}")?;
         }
         if let Some(word) = &self.farewell {
-            writeln!(f, "the server's last word: {word}")?;
+            let goes_on = if word == "Stopping the Server." {
+                ""
+            } else {
+                " (it goes on)"
+            };
+            writeln!(f, "the server's last word: {word}{goes_on}")?;
         }
         Ok(())
     }

@@ -225,7 +225,7 @@ fn emit_numbered(probe: Probe, letter: &[u8], sink: &mut impl Sink) {
 pub struct Report {
     /// Well-formed probes of this sender and run received so far, this one and duplicates included.
     pub count: Seq,
-    /// Bit k is set when probe `seq - k` was received before this answer was made.
+    /// Bit k is set when probe `seq - k` had been received when this one was.
     pub window: u64,
     /// Nanoseconds from the probe's receipt to its answer, delay on purpose included.
     pub held: u64,

@@ -2,20 +2,19 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::thread::JoinHandle;
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
 use hii_transport::{datagrams, shutdown, udp};
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
 
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, probability, rate};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, note};
 use crate::quiet::Quiet;
 
 mod delay_queue;
+mod embedded;
 mod impairment;
 mod runs;
 mod service;
@@ -24,6 +23,7 @@ mod service_tests;
 mod tally;
 
 pub use delay_queue::DelayQueue;
+pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
 pub use runs::{Runs, Standing};
 pub use service::{AllowExit, Config, PingService, Reply};
@@ -129,16 +129,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })?;
         let sockets = listen(&args.bind, args.port)?;
         let addresses = addresses(&sockets);
-        eprintln!("{}", Announcement::new("ping", &addresses, "hii ping"));
+        note(Announcement::new("ping", &addresses, "hii ping"));
         if config.impairments != Impairments::NONE {
             let Impairments { loss, delay } = config.impairments;
-            eprintln!(
+            note(format_args!(
                 "  loses {} %, delays {:?} to {:?}, --seed {}",
-                loss * 100.0,
+                percent(loss),
                 delay.min,
                 delay.max,
                 config.seed
-            );
+            ));
         }
         let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
         datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
@@ -159,6 +159,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "give stdout room",
         )
     })
+}
+
+/// A probability as people write it, without the noise of its last binary digits.
+fn percent(probability: f64) -> f64 {
+    (probability * 100.0 * 1e9).round() / 1e9
 }
 
 fn print(tally: &Tally, json: bool) -> io::Result<()> {
@@ -220,65 +225,4 @@ fn addresses(sockets: &[UdpSocket]) -> Vec<SocketAddr> {
         .iter()
         .filter_map(|socket| socket.local_addr().ok())
         .collect()
-}
-
-/// A ping server inside another program, on a thread of its own, for that program alone.
-#[derive(Debug)]
-pub struct Embedded {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<io::Result<Tally>>,
-}
-
-impl Embedded {
-    /// Starts a server on a free loopback port.
-    ///
-    /// # Errors
-    /// There is no free port, or no memory for the thread.
-    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
-        let config = Config {
-            impairments,
-            seed: seed.unwrap_or_else(random_seed),
-            allow_exit: AllowExit::Loopback,
-            rate: Rate(None),
-        };
-        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
-        let address = socket.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("ping server".into())
-            .spawn(move || {
-                let runtime = current_thread_runtime()?;
-                runtime.block_on(async {
-                    let sockets = [UdpSocket::from_std(socket)?];
-                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
-                    let stopped = async { drop(stopped.await) };
-                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
-                    Ok(service.tally())
-                })
-            })?;
-        Ok(Self {
-            address,
-            stop,
-            thread,
-        })
-    }
-
-    /// Where the server listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Stops the server and tells what it did.
-    ///
-    /// # Errors
-    /// The server had ended early.
-    pub fn stop(self) -> io::Result<Tally> {
-        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
-        drop(self.stop);
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))
-    }
 }
