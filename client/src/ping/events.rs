@@ -13,6 +13,8 @@ pub enum Event {
     Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
+    /// An answer came that is not as long as its probe.
+    WrongLength,
     /// An answer came that could be to either of two probes.
     Ambiguous,
     /// A datagram came that answers nothing.

@@ -38,6 +38,7 @@ pub struct Measurement<W> {
     ledger: Ledger,
     statistics: Statistics,
     refused: u64,
+    wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
     output_error: Option<io::Error>,
@@ -75,6 +76,7 @@ impl<W: Write> Measurement<W> {
             ledger,
             statistics,
             refused: 0,
+            wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
             output_error: None,
@@ -193,6 +195,10 @@ impl<W: Write> Measurement<W> {
                 }
                 Some(self.ledger.arrived(arrival))
             }
+            Event::WrongLength => {
+                self.wrong_length += 1;
+                None
+            }
             Event::Ambiguous => {
                 self.ledger.ambiguous();
                 None
@@ -274,6 +280,7 @@ impl<W: Write> Measurement<W> {
         };
         summary.knee = self.knee.knee();
         summary.refused = self.refused;
+        summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
         summary.interrupted = self.user_stopped;
         summary

@@ -45,6 +45,8 @@ pub struct Summary {
     pub foreign: u64,
     /// Probes beside those that count.
     pub uncounted: Uncounted,
+    /// Answers that were cut or padded on the way: not as long as their probe, and not counted as answers.
+    pub wrong_length: u64,
     /// Refusals (ICMP port unreachable).
     pub refused: u64,
     /// How often the server forgot the run.
@@ -124,6 +126,7 @@ impl Summary {
             ambiguous: counts.ambiguous,
             foreign: counts.foreign,
             uncounted: Uncounted::default(),
+            wrong_length: 0,
             refused: 0,
             server_forgot: 0,
             figures,
@@ -177,6 +180,10 @@ impl fmt::Display for Summary {
             (
                 self.ambiguous,
                 "answers that could be to either of two probes",
+            ),
+            (
+                self.wrong_length,
+                "answers not as long as their probe, and not counted",
             ),
             (self.foreign, "datagrams that answer no probe"),
             (self.refused, "refused, since nothing listens there (ICMP)"),

@@ -246,8 +246,9 @@ fn drain(line: &Line, port: usize, buffer: &mut [u8], events: &Sender<Event>, st
 }
 
 fn heard(line: &Line, port: usize, datagram: &[u8], at: Duration) -> Event {
-    match line.method.hear(port, datagram) {
+    match line.method.hear(port, line.size, datagram) {
         Heard::Answer { seq, report } => Event::Arrived(Arrival { seq, at, report }),
+        Heard::WrongLength => Event::WrongLength,
         Heard::Ambiguous => Event::Ambiguous,
         Heard::Foreign => Event::Foreign,
     }

@@ -58,11 +58,12 @@ impl ProbeSize {
     ///
     /// # Errors
     /// No datagram has that size.
-    pub fn new(octets: usize) -> Result<Self, ProbeSizeError> {
-        match u16::try_from(octets) {
-            Ok(size) if size > 0 && size <= Self::MAX.0 => Ok(Self(size)),
-            _ => Err(ProbeSizeError::OutOfRange(octets)),
+    pub const fn new(octets: usize) -> Result<Self, ProbeSizeError> {
+        if octets == 0 || octets > MAX_DATAGRAM {
+            return Err(ProbeSizeError::OutOfRange(octets));
         }
+        #[expect(clippy::cast_possible_truncation, reason = "65,507 fits")]
+        Ok(Self(octets as u16))
     }
 
     /// The size in octets.
