@@ -29,7 +29,7 @@
 //! | `alloc` (default) | `into_owned`, `RequestBuf`, `AnswerBuf`, `to_vec` |
 //! | `std` | nothing but `std` itself; for the features below |
 //! | `codec` | tokio-util codecs for datagrams and streams |
-//! | `serde` | frames as their wire text |
+//! | `serde` | frames as their wire text (reading needs a self-describing format, such as JSON) |
 //! | `arbitrary` | valid frames for fuzzing |
 #![no_std]
 #![forbid(unsafe_code)]

@@ -366,24 +366,24 @@ fn a_failed_encode_leaves_the_buffer_as_it_was() {
         stream_frame: 32,
         ..Limits::DEFAULT
     };
-    fails(DatagramCodec::new(SMALL), long());
-    fails(DatagramCodec::default(), too_long());
-    fails(StreamCodec::new(SMALL), long());
-    fails(StreamCodec::new(no_frames), long());
-    fails(StreamCodec::default(), too_long());
+    fails(DatagramCodec::<ping::RequestBuf>::new(SMALL), long());
+    fails(DatagramCodec::<relay::RequestBuf>::default(), too_long());
+    fails(StreamCodec::<ping::RequestBuf>::new(SMALL), long());
+    fails(StreamCodec::<ping::RequestBuf>::new(no_frames), long());
+    fails(StreamCodec::<relay::RequestBuf>::default(), too_long());
     // On a stream nothing has no length.
-    fails(StreamCodec::default(), empty());
+    fails(StreamCodec::<ping::RequestBuf>::default(), empty());
 }
 
 #[test]
 fn an_encoded_frame_goes_after_what_the_buffer_holds() {
     let mut buffer = BytesMut::from(&b"before "[..]);
-    let mut datagrams = DatagramCodec::default();
+    let mut datagrams = DatagramCodec::<ping::RequestBuf>::default();
     datagrams
         .encode(ping::RequestBuf::Exit, &mut buffer)
         .unwrap();
     assert_eq!(&buffer[..], b"before exit");
-    let mut stream = StreamCodec::default();
+    let mut stream = StreamCodec::<ping::RequestBuf>::default();
     stream.encode(ping::RequestBuf::Exit, &mut buffer).unwrap();
     assert_eq!(&buffer[..], b"before exit\0\0\0\x04exit");
 }

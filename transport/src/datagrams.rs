@@ -102,6 +102,10 @@ pub async fn serve<S: Service>(
                     left -= 1;
                     next = if left > 0 { inlet.try_receive() } else { None };
                 }
+                if left == 0 {
+                    // Under a flood, whatever else runs here gets its turn too.
+                    tokio::task::yield_now().await;
+                }
             }
         }
         for _ in 0..BATCH {

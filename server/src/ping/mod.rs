@@ -131,13 +131,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let addresses = addresses(&sockets);
         note(Announcement::new("ping", &addresses, "hii ping"));
         if config.impairments != Impairments::NONE {
-            let Impairments { loss, delay } = config.impairments;
             note(format_args!(
-                "  loses {} %, delays {:?} to {:?}, --seed {}",
-                percent(loss),
-                delay.min,
-                delay.max,
-                config.seed
+                "  {}, --seed {}",
+                config.impairments, config.seed
             ));
         }
         let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
@@ -159,11 +155,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "give stdout room",
         )
     })
-}
-
-/// A probability as people write it, without the noise of its last binary digits.
-fn percent(probability: f64) -> f64 {
-    (probability * 100.0 * 1e9).round() / 1e9
 }
 
 fn print(tally: &Tally, json: bool) -> io::Result<()> {

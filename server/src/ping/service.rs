@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hii_protocol::Escaped;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
@@ -131,6 +132,7 @@ impl Service for PingService {
 
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Reply> {
         self.tally.received += 1;
+        tracing::trace!(from = %from.address, datagram = %Escaped(datagram), "received");
         if self.quiet.applies(datagram, from.address) {
             self.tally.ignored += 1;
             return Effect::Nothing;
