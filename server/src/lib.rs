@@ -47,6 +47,7 @@ pub fn main() -> ExitCode {
 
 /// Sends the program's logs to stderr: warnings, or what the environment variable `HII_LOG` asks for.
 pub fn init_logs() {
+    use std::io::IsTerminal as _;
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::builder()
         .with_env_var("HII_LOG")
@@ -56,5 +57,6 @@ pub fn init_logs() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }

@@ -2,16 +2,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::clock::{Clock, Now};
+use crate::packet_info::{self, send};
 use crate::timer::Timer;
-use crate::udp::{MAX_DATAGRAM, canonical};
+use crate::udp::{BUFFER_LEN, canonical};
 
 /// Datagrams taken in a row before the loop looks at what is due and whether to stop.
 const BATCH: usize = 64;
@@ -23,6 +23,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Which of the service's sockets.
     pub socket: usize,
+    /// The address of this host that the other side asked, where the socket has several and the platform tells it.
+    pub asked: Option<IpAddr>,
 }
 
 /// What a service wants done with a datagram.
@@ -74,9 +76,9 @@ pub async fn serve<S: Service>(
             .map(|socket| (socket, takes_ipv6(socket)))
             .collect(),
         clock,
-        buffer: vec![0; MAX_DATAGRAM],
+        buffer: vec![0; BUFFER_LEN],
     };
-    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut inlet = Inlet::new(sockets);
     let mut stop = std::pin::pin!(stop);
     loop {
         let wait = service
@@ -85,13 +87,11 @@ pub async fn serve<S: Service>(
         tokio::select! {
             () = &mut stop => return Ok(()),
             () = timer.wait(wait) => {}
-            first = receive(sockets, &mut buffer) => {
+            first = inlet.receive() => {
                 let mut next = Some(first);
-                let mut taken = 0;
+                let mut left = BATCH;
                 while let Some((peer, len)) = next {
-                    taken += 1;
-                    let datagram = buffer.get(..len).unwrap_or_default();
-                    match service.handle(datagram, peer, clock.now()) {
+                    match service.handle(inlet.datagram(len), peer, clock.now()) {
                         Effect::Nothing => {}
                         Effect::Answer(answer) => sender.send(service, peer, &answer),
                         Effect::AnswerAndStop(answer) => {
@@ -99,15 +99,11 @@ pub async fn serve<S: Service>(
                             return Ok(());
                         }
                     }
-                    // What is received is handled: nothing is taken from the socket beyond the batch.
-                    next = if taken < BATCH {
-                        try_receive(sockets, &mut buffer)
-                    } else {
-                        None
-                    };
+                    left -= 1;
+                    next = if left > 0 { inlet.try_receive() } else { None };
                 }
-                if taken == BATCH {
-                    // A flood of datagrams leaves time for what else runs on this thread.
+                if left == 0 {
+                    // Under a flood, whatever else runs here gets its turn too.
                     tokio::task::yield_now().await;
                 }
             }
@@ -134,8 +130,8 @@ impl Sender<'_> {
         let datagram = self.buffer.get(..len).unwrap_or_default();
         let result = match self.sockets.get(to.socket) {
             // Waiting for room would delay everybody else: a full send buffer costs this answer.
-            Some((socket, true)) => socket.try_send_to(datagram, as_ipv6(to.address)),
-            Some((socket, false)) => socket.try_send_to(datagram, to.address),
+            Some((socket, true)) => send(socket, datagram, as_ipv6(to.address), to.asked),
+            Some((socket, false)) => send(socket, datagram, to.address, to.asked),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         if let Err(error) = &result {
@@ -157,42 +153,69 @@ fn as_ipv6(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The next datagram on any socket.
-async fn receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> (Peer, usize) {
-    poll_fn(|context| {
-        for (index, socket) in sockets.iter().enumerate() {
-            let mut room = ReadBuf::new(buffer);
-            match socket.poll_recv_from(context, &mut room) {
-                Poll::Ready(Ok(from)) => {
-                    let peer = Peer {
-                        address: canonical(from),
-                        socket: index,
-                    };
-                    return Poll::Ready((peer, room.filled().len()));
-                }
-                Poll::Ready(Err(error)) => {
-                    // An error of an earlier send; asking again registers the waker, or finds a datagram.
-                    tracing::debug!(%error, "receive");
-                    context.waker().wake_by_ref();
-                }
-                Poll::Pending => {}
-            }
-        }
-        Poll::Pending
-    })
-    .await
+/// Receives on several sockets in turn, so that none of them keeps the others waiting.
+struct Inlet<'a> {
+    sockets: &'a [UdpSocket],
+    /// The socket whose turn it is.
+    turn: usize,
+    buffer: Vec<u8>,
 }
 
-/// A datagram that is there already.
-fn try_receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> Option<(Peer, usize)> {
-    sockets.iter().enumerate().find_map(|(index, socket)| {
-        let (len, from) = socket.try_recv_from(buffer).ok()?;
-        let peer = Peer {
-            address: canonical(from),
-            socket: index,
-        };
-        Some((peer, len))
-    })
+impl<'a> Inlet<'a> {
+    fn new(sockets: &'a [UdpSocket]) -> Self {
+        for socket in sockets {
+            packet_info::ask(socket);
+        }
+        Self {
+            sockets,
+            turn: 0,
+            buffer: vec![0; BUFFER_LEN],
+        }
+    }
+
+    /// Waits for a datagram on any socket. It stays in the buffer.
+    async fn receive(&mut self) -> (Peer, usize) {
+        poll_fn(|context| {
+            loop {
+                if let Some(received) = self.try_receive() {
+                    return Poll::Ready(received);
+                }
+                // Registers for each socket; one that became ready meanwhile is tried at once.
+                let mut ready = |socket: &UdpSocket| socket.poll_recv_ready(context).is_ready();
+                if self.sockets.iter().filter(|socket| ready(socket)).count() == 0 {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// A datagram that is there already, from the socket whose turn it is if it has one.
+    fn try_receive(&mut self) -> Option<(Peer, usize)> {
+        for step in 0..self.sockets.len() {
+            let index = (self.turn + step) % self.sockets.len();
+            let socket = self.sockets.get(index)?;
+            match packet_info::receive(socket, &mut self.buffer) {
+                Ok(received) => {
+                    self.turn = index + 1;
+                    let peer = Peer {
+                        address: canonical(received.from),
+                        socket: index,
+                        asked: received.to,
+                    };
+                    return Some((peer, received.len));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // An error of an earlier send: the next look finds what is there.
+                Err(error) => tracing::debug!(%error, "receive"),
+            }
+        }
+        None
+    }
+
+    fn datagram(&self, len: usize) -> &[u8] {
+        self.buffer.get(..len).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

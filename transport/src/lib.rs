@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod clock;
 pub mod datagrams;
 pub mod files;
+mod packet_info;
 pub mod shutdown;
 mod socket;
 pub mod tcp;

@@ -1,29 +1,40 @@
-//! What UDP and TCP sockets of a service have in common: one socket for both families.
+//! What UDP and TCP sockets of a service have in common: how they are bound, to one address or to all of both families.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A socket that is not bound yet. `[::]` takes IPv4 too, other IPv6 addresses do not.
-pub(crate) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if address.is_ipv6() {
-        let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        socket.set_only_v6(!everywhere)?;
-    }
-    Ok(socket)
+/// What kind of socket, and what is set before it is bound.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) ty: Type,
+    pub(crate) protocol: Protocol,
+    pub(crate) prepare: fn(&Socket) -> io::Result<()>,
 }
 
-/// Listens on all addresses of this host: both families, or IPv4 alone where there is no IPv6.
-pub(crate) fn everywhere<S>(
-    port: u16,
-    listen: impl Fn(SocketAddr) -> io::Result<S>,
-) -> io::Result<S> {
-    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
+/// A bound, non-blocking socket; `[::]` takes IPv6 only.
+pub(crate) fn bind(kind: Kind, address: SocketAddr) -> io::Result<Socket> {
+    bind_families(kind, address, true)
+}
+
+/// A bound, non-blocking socket for all addresses of this host: both families, or IPv4 alone where there is no IPv6.
+pub(crate) fn bind_everywhere(kind: Kind, port: u16) -> io::Result<Socket> {
+    match bind_families(kind, (Ipv6Addr::UNSPECIFIED, port).into(), false) {
+        Err(error) if lacks_ipv6(&error) => bind(kind, (Ipv4Addr::UNSPECIFIED, port).into()),
         result => result,
     }
+}
+
+fn bind_families(kind: Kind, address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.ty, Some(kind.protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    (kind.prepare)(&socket)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {

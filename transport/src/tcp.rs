@@ -4,10 +4,11 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Protocol, SockRef, Type};
+use socket2::{Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
-use crate::socket;
+use crate::socket::{self, Kind};
+use crate::udp::canonical;
 
 /// Connections that may wait to be accepted; the kernel gives what it allows.
 const BACKLOG: i32 = 1024;
@@ -15,20 +16,25 @@ const BACKLOG: i32 = 1024;
 /// How long the other side has to close after us.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A non-blocking listener for a service. `[::]` takes IPv4 too.
+const KIND: Kind = Kind {
+    ty: Type::STREAM,
+    protocol: Protocol::TCP,
+    prepare: |socket| {
+        // A server that is started again would else have to wait for its old connections. On other systems the option
+        // lets a second program take the port.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        Ok(())
+    },
+};
+
+/// A non-blocking listener for a service; `[::]` takes IPv6 only.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket::open(address, Type::STREAM, Protocol::TCP)?;
-    // A server that is started again would else have to wait for its old connections. On other systems the option lets
-    // a second program take the port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    start(socket::bind(KIND, canonical(address))?)
 }
 
 /// A listener for all addresses of this host: both families, or IPv4 alone where there is no IPv6.
@@ -36,7 +42,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// The port cannot be bound.
 pub fn listen_everywhere(port: u16) -> io::Result<TcpListener> {
-    socket::everywhere(port, listen)
+    start(socket::bind_everywhere(KIND, port)?)
+}
+
+fn start(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Ends a connection so that what was sent arrives: closing with octets unread would take it back.

@@ -3,28 +3,33 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use socket2::{Protocol, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::socket;
+use crate::socket::{self, Kind};
 
-/// What a service's socket asks to buffer; the kernel gives what it allows.
+/// What a socket asks to buffer; the kernel gives what it allows.
 const BUFFER: usize = 4 << 20;
 
 /// Octets that hold any datagram.
-pub const MAX_DATAGRAM: usize = 65_536;
+pub const BUFFER_LEN: usize = 65_536;
 
-/// A bound, non-blocking socket for a service. `[::]` takes IPv4 too.
+const KIND: Kind = Kind {
+    ty: Type::DGRAM,
+    protocol: Protocol::UDP,
+    prepare: |socket| {
+        // A smaller buffer than asked for costs datagrams under load, and nothing else.
+        let _ = socket.set_recv_buffer_size(BUFFER);
+        let _ = socket.set_send_buffer_size(BUFFER);
+        Ok(())
+    },
+};
+
+/// A bound, non-blocking socket for a service; `[::]` takes IPv6 only.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = socket::open(address, Type::DGRAM, Protocol::UDP)?;
-    // A smaller buffer than asked for costs datagrams under load, and nothing else.
-    let _ = socket.set_recv_buffer_size(BUFFER);
-    let _ = socket.set_send_buffer_size(BUFFER);
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(socket::bind(KIND, canonical(address))?.into())
 }
 
 /// A socket for all addresses of this host: both families, or IPv4 alone where there is no IPv6.
@@ -32,7 +37,7 @@ pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// The port cannot be bound.
 pub fn listen_everywhere(port: u16) -> io::Result<UdpSocket> {
-    socket::everywhere(port, listen)
+    Ok(socket::bind_everywhere(KIND, port)?.into())
 }
 
 /// A non-blocking socket from a free port that sends to `target` and takes datagrams from there alone.
@@ -44,10 +49,14 @@ pub fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind((local, 0))?;
+    let local = SocketAddr::new(local, 0);
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+    // A burst of answers is not to be lost here and be taken for the path's loss.
+    let _ = socket.set_recv_buffer_size(BUFFER);
     socket.set_nonblocking(true)?;
-    socket.connect(target)?;
-    Ok(socket)
+    socket.bind(&local.into())?;
+    socket.connect(&target.into())?;
+    Ok(socket.into())
 }
 
 /// The address with an IPv4-mapped IPv6 address as the IPv4 address that it is.

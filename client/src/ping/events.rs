@@ -7,22 +7,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ledger::Arrival;
+use super::ledger::{Arrival, Sent};
+use super::method::Heard;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The next probe was sent, or could not be.
-    Sent {
-        /// Just before the call that sent it.
-        at: Duration,
-        /// Whether the kernel took it.
-        went_out: bool,
-        /// The earlier probe that shares its port.
-        clash: Option<u64>,
-    },
+    Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
+    /// An answer came that is not as long as its probe.
+    WrongLength,
+    /// An answer came that could be to either of two probes.
+    Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
     /// The target's host refuses: nothing listens there (ICMP).
@@ -63,6 +61,28 @@ impl fmt::Display for Ending {
 /// Whether the user wants to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
+
+impl Event {
+    /// What came at this time.
+    #[must_use]
+    pub fn heard(heard: Heard, at: Duration) -> Self {
+        match heard {
+            Heard::Answer { seq, report } => Self::Arrived(Arrival { seq, at, report }),
+            Heard::WrongLength => Self::WrongLength,
+            Heard::Ambiguous => Self::Ambiguous,
+            Heard::Foreign => Self::Foreign,
+        }
+    }
+
+    /// When it happened, where that is part of it.
+    pub fn at(&self) -> Option<Duration> {
+        match self {
+            Self::Sent(sent) => Some(sent.at),
+            Self::Arrived(arrival) => Some(arrival.at),
+            _ => None,
+        }
+    }
+}
 
 impl Interrupt {
     /// Notes it; returns whether it was noted before.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hii_transport::clock::Clock;
 
-use super::events::{Event, Interrupt};
+use super::events::Event;
 use super::schedule::Schedule;
 
 /// Sockets towards the target, and the threads on them.
@@ -24,16 +24,14 @@ pub trait Link {
     ///
     /// # Errors
     /// There is no memory for a thread, or no descriptor.
-    fn start(
-        &mut self,
-        schedule: Schedule,
-        interrupt: &Interrupt,
-        events: &Sender<Event>,
-    ) -> io::Result<()>;
+    fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()>;
+
+    /// Sends no more of the schedule. All that was sent has been told then.
+    fn stop_sending(&mut self);
 
     /// Sends a probe beside those that count.
     fn send_uncounted(&self, seq: u64, events: &Sender<Event>);
 
-    /// Stops receiving.
-    fn stop(&mut self);
+    /// Stops receiving. All that came has been told then.
+    fn stop_receiving(&mut self);
 }

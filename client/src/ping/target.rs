@@ -49,7 +49,7 @@ impl FromStr for Target {
         if text.contains("://") {
             return Err("give host or host:port for UDP, tcp://host:port for TCP".into());
         }
-        let (host, port) = if text.parse::<Ipv6Addr>().is_ok() {
+        let (host, port) = if is_ipv6(text) {
             (text, None)
         } else if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest
@@ -69,12 +69,7 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err("the host is missing".into());
         }
-        if host.contains(':')
-            && host
-                .split('%')
-                .next()
-                .is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err())
-        {
+        if host.contains(':') && !is_ipv6(host) {
             return Err(format!(
                 "{host:?} is not an IPv6 address; give a port after it as [address]:port"
             ));
@@ -95,6 +90,12 @@ impl FromStr for Target {
             port,
         })
     }
+}
+
+/// An IPv6 address, perhaps with a zone.
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<Ipv6Addr>().is_ok()
 }
 
 impl fmt::Display for Target {
@@ -189,6 +190,7 @@ mod tests {
             ("tcp://example.net", "tcp://example.net:8080"),
             ("tcp://[2001:db8::1]:9", "tcp://[2001:db8::1]:9"),
             ("tcp://::1", "tcp://[::1]:8080"),
+            ("fe80::1%lo", "[fe80::1%lo]:8080"),
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), shown);
         }

@@ -1,5 +1,6 @@
 //! Loss and delay on purpose, drawn from a seed so that a run can be repeated.
 
+use std::fmt;
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -28,6 +29,20 @@ impl Impairments {
         loss: 0.1,
         delay: DelayRange::ORIGINAL,
     };
+}
+
+impl fmt::Display for Impairments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the noise of the last binary digits.
+        let percent = (self.loss * 100.0 * 1e9).round() / 1e9;
+        write!(f, "loses {percent} % of its answers")?;
+        let DelayRange { min, max, .. } = self.delay;
+        match (min, max) {
+            (_, Duration::ZERO) => Ok(()),
+            (min, max) if min == max => write!(f, ", delays the others by {min:?}"),
+            (min, max) => write!(f, ", delays the others by {min:?} to {max:?}"),
+        }
+    }
 }
 
 /// What happens to one message.

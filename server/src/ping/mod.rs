@@ -1,26 +1,24 @@
 //! `hii-server ping`: a server that answers every message.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::thread::JoinHandle;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
-use hii_transport::{datagrams, shutdown, udp};
-use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use hii_transport::{datagrams, shutdown};
 use tokio::task::LocalSet;
 
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, duration, probability, rate};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, note};
 use crate::quiet::Quiet;
 
 mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod delay_queue;
+mod embedded;
 mod impairment;
 mod listen;
 mod runs;
@@ -32,6 +30,7 @@ mod tally;
 
 pub use connection::{Connection, End};
 pub use delay_queue::DelayQueue;
+pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
 pub use runs::{Runs, Standing};
 pub use service::{AllowExit, Config, Decision, PingService, Reply};
@@ -159,16 +158,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let sockets = Sockets::listen(&args.bind, args.port)?;
         let addresses = sockets.addresses();
         let announcement = Announcement::new("ping", "UDP and TCP", &addresses, "hii ping");
-        eprintln!("{announcement}");
+        note(announcement);
         if config.impairments != Impairments::NONE {
-            let Impairments { loss, delay } = config.impairments;
-            eprintln!(
-                "  loses {} %, delays {:?} to {:?}, --seed {}",
-                loss * 100.0,
-                delay.min,
-                delay.max,
-                config.seed
-            );
+            note(format_args!(
+                "  {}, --seed {}",
+                config.impairments, config.seed
+            ));
         }
         let quiet = Quiet::new(&addresses, interface_addresses());
         let service = Shared::new(PingService::new(&config, quiet));
@@ -226,65 +221,4 @@ fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-}
-
-/// A ping server inside another program, on a thread of its own, for that program alone.
-#[derive(Debug)]
-pub struct Embedded {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<io::Result<Tally>>,
-}
-
-impl Embedded {
-    /// Starts a server on a free loopback port.
-    ///
-    /// # Errors
-    /// There is no free port, or no memory for the thread.
-    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
-        let config = Config {
-            impairments,
-            seed: seed.unwrap_or_else(random_seed),
-            allow_exit: AllowExit::Loopback,
-            rate: Rate(None),
-        };
-        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
-        let address = socket.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("ping server".into())
-            .spawn(move || {
-                let runtime = current_thread_runtime()?;
-                runtime.block_on(async {
-                    let sockets = [UdpSocket::from_std(socket)?];
-                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
-                    let stopped = async { drop(stopped.await) };
-                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
-                    Ok(service.tally())
-                })
-            })?;
-        Ok(Self {
-            address,
-            stop,
-            thread,
-        })
-    }
-
-    /// Where the server listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Stops the server and tells what it did.
-    ///
-    /// # Errors
-    /// The server had ended early.
-    pub fn stop(self) -> io::Result<Tally> {
-        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
-        drop(self.stop);
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))
-    }
 }

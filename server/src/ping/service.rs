@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
+use hii_protocol::{Escaped, ParseError};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
 
@@ -183,26 +183,30 @@ impl PingService {
         from: SocketAddr,
         now: Now,
     ) -> Decision {
+        // What is received is received, whether or not it is within the rate: the run's window says so.
+        let standing = match request {
+            Ok(Request::Probe(probe)) => Some(self.runs.record(from, probe, now.monotonic)),
+            _ => None,
+        };
         if !self.limiter.allows(from.ip(), now.monotonic) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
         let at_once = |answer| Decision::Answer(Reply::Fixed(answer));
-        match request {
-            Err(error) => at_once(Answer::Refused(error.code())),
-            Ok(Request::Calibrate(_)) => at_once(Answer::Calibrated),
-            Ok(Request::Exit) => Decision::Exit,
-            Ok(Request::Message(_)) => {
-                self.impair(Reply::Fixed(Answer::PacketAcknowledged), now.monotonic)
-            }
-            Ok(Request::Probe(probe)) => {
-                let standing = self.runs.record(from, probe, now.monotonic);
+        match (request, standing) {
+            (Err(error), _) => at_once(Answer::Refused(error.code())),
+            (Ok(Request::Calibrate(_)), _) => at_once(Answer::Calibrated),
+            (Ok(Request::Exit), _) => Decision::Exit,
+            (Ok(Request::Probe(probe)), Some(standing)) => {
                 let reply = Reply::ToProbe {
                     probe,
                     standing,
                     received: now,
                 };
                 self.impair(reply, now.monotonic)
+            }
+            (Ok(Request::Message(_) | Request::Probe(_)), _) => {
+                self.impair(Reply::Fixed(Answer::PacketAcknowledged), now.monotonic)
             }
         }
     }
@@ -225,6 +229,7 @@ impl Service for PingService {
 
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Reply> {
         self.tally.received += 1;
+        tracing::trace!(from = %from.address, datagram = %Escaped(datagram), "received");
         if self.quiet.applies(datagram, from.address) {
             self.tally.ignored += 1;
             return Effect::Nothing;

@@ -3,18 +3,19 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver as Inbox, Sender, TryRecvError};
 use std::time::Duration;
 
 use hii_transport::clock::Clock;
 
-use super::PATIENCE;
 use super::framed::ending;
 use super::hello::is_pause;
-use crate::ping::events::{Ending, Event, Interrupt};
-use crate::ping::ledger::Arrival;
+use super::{GLANCE, PATIENCE};
+use crate::ping::events::{Ending, Event};
+use crate::ping::ledger::{Arrival, Sent};
 use crate::ping::link::Link;
 use crate::ping::schedule::Schedule;
+use crate::ping::threads::{SendingThread, wait_until};
 
 /// What the original client sends.
 pub const MESSAGE: &[u8] = b"Hii Server";
@@ -25,12 +26,12 @@ pub const ANSWER: &[u8] = b"Acknowledgement";
 /// Ends a connection.
 const EXIT: &[u8] = b"exit";
 
-/// How often a wait looks whether the user wants to stop.
-const GLANCE: Duration = Duration::from_millis(100);
-
 /// A connection and the thread on it.
 #[derive(Debug)]
-pub struct ClassicLink(Arc<Line>);
+pub struct ClassicLink {
+    line: Arc<Line>,
+    thread: Option<SendingThread>,
+}
 
 #[derive(Debug)]
 struct Line {
@@ -43,13 +44,16 @@ impl ClassicLink {
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         let clock = Clock::start();
-        Self(Arc::new(Line { stream, clock }))
+        Self {
+            line: Arc::new(Line { stream, clock }),
+            thread: None,
+        }
     }
 }
 
 impl Link for ClassicLink {
     fn clock(&self) -> Clock {
-        self.0.clock
+        self.line.clock
     }
 
     fn tells_direction(&self) -> bool {
@@ -60,51 +64,54 @@ impl Link for ClassicLink {
         PATIENCE
     }
 
-    fn start(
-        &mut self,
-        schedule: Schedule,
-        interrupt: &Interrupt,
-        events: &Sender<Event>,
-    ) -> io::Result<()> {
-        self.0.stream.set_read_timeout(Some(GLANCE))?;
-        self.0.stream.set_write_timeout(Some(PATIENCE))?;
-        let (line, events, interrupt) = (Arc::clone(&self.0), events.clone(), interrupt.clone());
-        std::thread::Builder::new()
-            .name("sender".into())
-            .spawn(move || line.converse(schedule, &interrupt, &events))
-            .map(drop)
+    fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
+        self.line.stream.set_read_timeout(Some(GLANCE))?;
+        self.line.stream.set_write_timeout(Some(PATIENCE))?;
+        let (line, events) = (Arc::clone(&self.line), events.clone());
+        let converse = move |stopped: &Inbox<()>| line.converse(schedule, &events, stopped);
+        self.thread = Some(SendingThread::start(converse)?);
+        Ok(())
+    }
+
+    fn stop_sending(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.stop();
+        }
     }
 
     fn send_uncounted(&self, _: u64, _: &Sender<Event>) {}
 
-    fn stop(&mut self) {
+    fn stop_receiving(&mut self) {
         // An original serves nobody else before this connection has ended.
-        let _ = (&self.0.stream).write_all(EXIT);
-        let _ = self.0.stream.shutdown(Shutdown::Write);
+        let _ = (&self.line.stream).write_all(EXIT);
+        let _ = self.line.stream.shutdown(Shutdown::Write);
     }
 }
 
 impl Line {
     /// Sends each message at its time, or as soon as the one before has been answered.
-    fn converse(&self, schedule: Schedule, interrupt: &Interrupt, events: &Sender<Event>) {
+    fn converse(&self, schedule: Schedule, events: &Sender<Event>, stopped: &Inbox<()>) {
         let start = self.clock.elapsed();
-        for seq in 1..=schedule.count {
-            let slot = start.saturating_add(schedule.slot(seq));
-            self.clock.sleep_until(slot);
-            if interrupt.is_raised() {
+        for seq in 1..=schedule.last() {
+            let due = start.saturating_add(schedule.slot(seq));
+            if !wait_until(&self.clock, due, stopped) {
                 return;
             }
+            let deadline = schedule.deadline_of(seq);
             let at = self.clock.elapsed();
             if let Err(error) = (&self.stream).write_all(MESSAGE) {
                 let _ = events.send(Event::Ended(ending(&error)));
                 return;
             }
-            let _ = events.send(Event::Sent {
+            let _ = events.send(Event::Sent(Sent {
+                due,
+                deadline,
                 at,
                 went_out: true,
                 clash: None,
-            });
-            let event = match self.receive(at, schedule.interval, interrupt) {
+            }));
+            let give_up = at.saturating_add(deadline.max(PATIENCE));
+            let event = match self.receive(give_up, stopped) {
                 Ok(Some(at)) => Event::Arrived(Arrival {
                     seq,
                     at,
@@ -121,17 +128,11 @@ impl Line {
         let _ = events.send(Event::AllSent);
     }
 
-    /// When the whole answer was there; none when the user wants to stop.
-    fn receive(
-        &self,
-        sent: Duration,
-        interval: Duration,
-        interrupt: &Interrupt,
-    ) -> Result<Option<Duration>, Ending> {
+    /// When the whole answer was there; none when the thread is to end.
+    fn receive(&self, give_up: Duration, stopped: &Inbox<()>) -> Result<Option<Duration>, Ending> {
         let mut buffer = [0; ANSWER.len()];
         let mut held = 0;
-        let give_up = sent.saturating_add(interval.max(PATIENCE));
-        while !interrupt.is_raised() {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
             let room = buffer.get_mut(held..).unwrap_or_default();
             let received = (&self.stream).read(room);
             let at = self.clock.elapsed();

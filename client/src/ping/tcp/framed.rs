@@ -2,29 +2,35 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver as Inbox, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
 use hii_transport::clock::Clock;
-use hii_transport::udp::MAX_DATAGRAM;
+use hii_transport::udp::BUFFER_LEN;
 
-use super::PATIENCE;
 use super::frames::{Frames, write_frame};
 use super::hello::is_pause;
-use crate::ping::events::{Ending, Event, Interrupt};
-use crate::ping::ledger::Arrival;
+use super::{GLANCE, PATIENCE};
+use crate::ping::events::{Ending, Event};
+use crate::ping::ledger::Sent;
 use crate::ping::link::Link;
-use crate::ping::method::{Heard, Method};
+use crate::ping::method::Method;
 use crate::ping::schedule::Schedule;
+use crate::ping::threads::{SendingThread, wait_until};
 
 /// How long the server may take nothing before the connection counts as over.
 const STALL: Duration = Duration::from_secs(30);
 
 /// A connection and the threads on it.
 #[derive(Debug)]
-pub struct FramedLink(Arc<Line>);
+pub struct FramedLink {
+    line: Arc<Line>,
+    sender: Option<SendingThread>,
+    receiver: Option<JoinHandle<()>>,
+}
 
 #[derive(Debug)]
 struct Line {
@@ -40,63 +46,71 @@ impl FramedLink {
     /// A link on this connection, with probes of this size.
     #[must_use]
     pub fn new(stream: TcpStream, method: Method, size: ProbeSize) -> Self {
-        Self(Arc::new(Line {
+        let line = Line {
             stream,
             method,
             size,
             clock: Clock::start(),
             sending: Mutex::new(()),
-        }))
+        };
+        Self {
+            line: Arc::new(line),
+            sender: None,
+            receiver: None,
+        }
     }
 }
 
 impl Link for FramedLink {
     fn clock(&self) -> Clock {
-        self.0.clock
+        self.line.clock
     }
 
     fn tells_direction(&self) -> bool {
-        self.0.method.tells_direction()
+        self.line.method.tells_direction()
     }
 
     fn patience(&self) -> Duration {
         PATIENCE
     }
 
-    fn start(
-        &mut self,
-        schedule: Schedule,
-        interrupt: &Interrupt,
-        events: &Sender<Event>,
-    ) -> io::Result<()> {
-        self.0.stream.set_read_timeout(None)?;
-        self.0.stream.set_write_timeout(Some(STALL))?;
-        let (line, to) = (Arc::clone(&self.0), events.clone());
-        spawn("receiver", move || line.receive(&to))?;
-        let (line, to, interrupt) = (Arc::clone(&self.0), events.clone(), interrupt.clone());
-        spawn("sender", move || line.send_all(schedule, &interrupt, &to))
+    fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
+        self.line.stream.set_read_timeout(None)?;
+        self.line.stream.set_write_timeout(Some(GLANCE))?;
+        let (line, to) = (Arc::clone(&self.line), events.clone());
+        let receiver = std::thread::Builder::new()
+            .name("receiver".into())
+            .spawn(move || line.receive(&to))?;
+        self.receiver = Some(receiver);
+        let (line, to) = (Arc::clone(&self.line), events.clone());
+        let send = move |stopped: &Inbox<()>| line.send_all(schedule, &to, stopped);
+        self.sender = Some(SendingThread::start(send)?);
+        Ok(())
+    }
+
+    fn stop_sending(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            sender.stop();
+        }
     }
 
     fn send_uncounted(&self, seq: u64, events: &Sender<Event>) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
-        let len = self.0.write_probe(seq, &mut buffer);
-        let sent = self.0.send(buffer.get(..len).unwrap_or_default());
-        if let Err(error) = sent {
+        let mut buffer = vec![0; BUFFER_LEN];
+        let len = self.line.write_probe(seq, &mut buffer);
+        let frame = buffer.get(..len).unwrap_or_default();
+        if let Err(error) = self.line.send(frame, PATIENCE, || false) {
             let _ = events.send(Event::Ended(ending(&error)));
         }
     }
 
-    fn stop(&mut self) {
-        // The threads may be waiting in a call; this ends it.
-        let _ = self.0.stream.shutdown(Shutdown::Both);
+    fn stop_receiving(&mut self) {
+        // The thread is waiting in a call; this ends it, when what has come is read.
+        let _ = self.line.stream.shutdown(Shutdown::Both);
+        if let Some(receiver) = self.receiver.take() {
+            // A thread that ended early has told all it had.
+            let _ = receiver.join();
+        }
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map(drop)
 }
 
 impl Line {
@@ -104,30 +118,55 @@ impl Line {
         write_frame(buffer, |room| self.method.write_probe(seq, self.size, room))
     }
 
-    fn send(&self, frame: &[u8]) -> io::Result<()> {
-        (&self.stream).write_all(frame)
+    /// Sends a frame, as far as the connection takes it in time; false when it is stopped.
+    fn send(
+        &self,
+        frame: &[u8],
+        patience: Duration,
+        is_stopped: impl Fn() -> bool,
+    ) -> io::Result<bool> {
+        let mut rest = frame;
+        let mut give_up = self.clock.elapsed().saturating_add(patience);
+        while !rest.is_empty() {
+            match (&self.stream).write(rest) {
+                Ok(taken) => {
+                    rest = rest.get(taken..).unwrap_or_default();
+                    give_up = self.clock.elapsed().saturating_add(patience);
+                }
+                Err(error) if is_pause(&error) && self.clock.elapsed() < give_up => {
+                    if is_stopped() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Sends at absolute times. A probe that the connection does not take in time goes out late, and none is skipped.
-    fn send_all(&self, schedule: Schedule, interrupt: &Interrupt, events: &Sender<Event>) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
+    fn send_all(&self, schedule: Schedule, events: &Sender<Event>, stopped: &Inbox<()>) {
+        let mut buffer = vec![0; BUFFER_LEN];
         let start = self.clock.elapsed();
-        for seq in 1..=schedule.count {
+        for seq in 1..=schedule.last() {
             let len = self.write_probe(seq, &mut buffer);
             let frame = buffer.get(..len).unwrap_or_default();
-            let slot = start.saturating_add(schedule.slot(seq));
-            self.clock.sleep_until(slot);
-            if interrupt.is_raised() {
+            let due = start.saturating_add(schedule.slot(seq));
+            if !wait_until(&self.clock, due, stopped) {
                 return;
             }
             let sending = self.sending();
             let at = self.clock.elapsed();
-            let event = match self.send(frame) {
-                Ok(()) => Event::Sent {
+            let is_stopped = || stopped.try_recv() != Err(TryRecvError::Empty);
+            let event = match self.send(frame, STALL, is_stopped) {
+                Ok(true) => Event::Sent(Sent {
+                    due,
+                    deadline: schedule.deadline_of(seq),
                     at,
                     went_out: true,
                     clash: None,
-                },
+                }),
+                Ok(false) => return,
                 Err(error) => Event::Ended(ending(&error)),
             };
             let over = matches!(event, Event::Ended(_));
@@ -145,7 +184,7 @@ impl Line {
     }
 
     fn receive(&self, events: &Sender<Event>) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
+        let mut buffer = vec![0; BUFFER_LEN];
         let mut frames = Frames::default();
         let ending = loop {
             let received = (&self.stream).read(&mut buffer);
@@ -159,12 +198,7 @@ impl Line {
             let ended = loop {
                 let event = match frames.next_frame() {
                     Ok(None) => break None,
-                    Ok(Some(payload)) => match self.method.hear(0, payload) {
-                        Heard::Answer { seq, report } => {
-                            Event::Arrived(Arrival { seq, at, report })
-                        }
-                        Heard::Foreign => Event::Foreign,
-                    },
+                    Ok(Some(payload)) => Event::heard(self.method.hear(0, self.size, payload), at),
                     Err(_) => break Some(Ending::Garbage),
                 };
                 if events.send(event).is_err() {

@@ -9,6 +9,7 @@ use hii_protocol::{Escaped, stream};
 use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 
+use super::GLANCE;
 use super::classic::ANSWER;
 use super::frames::{Frames, write_frame};
 use super::race::{self, NoWinner, Winner};
@@ -21,8 +22,6 @@ use crate::ping::summary::Uncounted;
 const QUESTIONS: u64 = 5;
 /// How long each answer is waited for: longer than an original server delays one.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often the wait looks whether the user wants to stop.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Asks addresses what they are.
 #[derive(Debug)]

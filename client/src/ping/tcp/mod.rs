@@ -1,20 +1,18 @@
 //! `hii ping tcp://...`: name resolution, connect time and round-trip times of a connection, each on its own.
 
-use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver as Inbox, Sender};
 use std::time::Duration;
 
 use hii_protocol::ping::{Probe, Seq};
 use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 
-use super::events::{Event, Interrupt};
-use super::measurement::{CLOSING_PROBES, Measurement};
+use super::measurement::CLOSING_PROBES;
 use super::method::{Method, ServerKind};
-use super::output::{Heading, Output, Steps};
+use super::output::{Heading, Steps};
+use super::schedule::Schedule;
 use super::target::Target;
-use super::{Args, conclude, random_run};
+use super::{Args, Plan, conclude, random_run};
 
 pub mod classic;
 pub mod framed;
@@ -26,6 +24,9 @@ use classic::ClassicLink;
 use framed::FramedLink;
 use hello::{Greeted, Hello};
 
+/// How often a wait looks whether it is to end.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// TCP sends again what was lost, so an answer may come long after its time and is not given up before.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,18 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// As [`super::run`].
-pub fn run(
-    args: &Args,
-    target: &Target,
-    interrupt: &Interrupt,
-    events: &Sender<Event>,
-    inbox: &Inbox<Event>,
-) -> Result<ExitCode, Failure> {
-    check(args)?;
+pub(super) fn run(plan: &Plan<'_>, target: &Target) -> Result<ExitCode, Failure> {
+    let Plan { args, schedule, .. } = plan;
+    check(args, schedule)?;
     let clock = Clock::start();
     let addresses = target.resolve(args.family())?;
     let resolution = target.is_name().then(|| nanos(clock.elapsed()));
-    let hello = Hello::new(&addresses, interrupt);
+    let hello = Hello::new(&addresses, plan.interrupt);
     let (greeted, questions) = hello.greet(random_run())?;
     let steps = Steps {
         resolution_ns: resolution,
@@ -57,31 +53,25 @@ pub fn run(
         ServerKind::Original => classic::MESSAGE.len(),
         ServerKind::Hii | ServerKind::Echo => args.size.get(),
     };
-    let heading = Heading::new(&name, &known, false, args.schedule(), size).over_tcp(steps);
-    let mut output = Output::new(io::stdout().lock(), args.json);
-    let started = output.start(&heading);
+    let heading = Heading::new(&name, &known, false, *schedule, size).over_tcp(steps);
     // Dispatched here, once: below, each link has its own type.
     let method = match known.kind {
         ServerKind::Hii => Method::Numbered(random_run()),
         ServerKind::Echo => Method::Echoed(random_run()),
         ServerKind::Original => {
-            let link = ClassicLink::new(stream);
-            let mut measurement =
-                Measurement::new(link, args.schedule(), output, interrupt.clone());
-            let measured = started.and_then(|()| measurement.run(events, inbox));
+            let mut measurement = plan.measure(ClassicLink::new(stream), &heading)?;
             let summary = measurement.summary(questions);
-            return conclude(&mut measurement, measured, &name, &summary);
+            return conclude(&mut measurement, &name, &summary);
         }
     };
     let link = FramedLink::new(stream, method, args.size);
-    let mut measurement = Measurement::new(link, args.schedule(), output, interrupt.clone());
-    let measured = started.and_then(|()| measurement.run(events, inbox));
+    let mut measurement = plan.measure(link, &heading)?;
     let summary = measurement.summary(questions);
-    conclude(&mut measurement, measured, &name, &summary)
+    conclude(&mut measurement, &name, &summary)
 }
 
 /// Refuses what has no meaning over TCP.
-fn check(args: &Args) -> Result<(), Failure> {
+fn check(args: &Args, schedule: &Schedule) -> Result<(), Failure> {
     if args.stop {
         return Err(Failure::new(
             Exit::Usage,
@@ -89,7 +79,7 @@ fn check(args: &Args) -> Result<(), Failure> {
             "leave out tcp://, or --stop",
         ));
     }
-    let last = Seq::new(args.count.saturating_add(CLOSING_PROBES)).unwrap_or(Seq::MAX);
+    let last = Seq::new(schedule.last().saturating_add(CLOSING_PROBES)).unwrap_or(Seq::MAX);
     let needed = Probe::smallest(last);
     if args.size.get() < needed {
         return Err(Failure::new(
