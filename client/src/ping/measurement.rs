@@ -9,8 +9,9 @@ use mio::Poll;
 
 use super::events::{Event, Interrupt};
 use super::figures::RoundTrips;
-use super::ledger::{Ledger, Outcome, Verdict};
+use super::ledger::{Ledger, Outcome, Settled, Verdict};
 use super::output::Output;
+use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::summary::{Summary, Uncounted};
 use super::threads::{self, Line, Receiver};
@@ -27,6 +28,8 @@ pub struct Measurement<W> {
     poll: Option<Poll>,
     schedule: Schedule,
     output: Output<W>,
+    /// What a picture will show, if one is wanted.
+    collector: Option<Collector>,
     interrupt: Interrupt,
     ledger: Ledger,
     trips: RoundTrips,
@@ -58,6 +61,7 @@ impl<W: Write> Measurement<W> {
             poll: Some(poll),
             schedule,
             output,
+            collector: None,
             interrupt,
             ledger,
             trips: RoundTrips::new(),
@@ -68,6 +72,18 @@ impl<W: Write> Measurement<W> {
             closed: 0,
             closing: Uncounted::default(),
         }
+    }
+
+    /// Gathers what a picture shows as well.
+    #[must_use]
+    pub fn with_collector(mut self) -> Self {
+        self.collector = Some(Collector::default());
+        self
+    }
+
+    /// What was gathered for a picture, once.
+    pub fn take_collector(&mut self) -> Option<Collector> {
+        self.collector.take()
     }
 
     /// Measures, until every probe is answered or given up, or the user stops it.
@@ -131,7 +147,7 @@ impl<W: Write> Measurement<W> {
         let now = self.line.clock.elapsed();
         let interrupted = self.interrupt.is_raised();
         while let Some(settled) = self.ledger.close(now, interrupted) {
-            self.output.settled(&settled)?;
+            self.settled(&settled)?;
         }
         Ok(())
     }
@@ -194,9 +210,17 @@ impl<W: Write> Measurement<W> {
             self.output.overdue(seq, verdict)?;
         }
         while let Some(settled) = self.ledger.settle(now) {
-            self.output.settled(&settled)?;
+            self.settled(&settled)?;
         }
         Ok(())
+    }
+
+    fn settled(&mut self, settled: &Settled) -> io::Result<()> {
+        // First: it has the probe even if the output fails.
+        if let Some(collector) = &mut self.collector {
+            collector.add(settled);
+        }
+        self.output.settled(settled)
     }
 
     /// The figures so far; `questions` were asked before.

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use hii_protocol::Escaped;
 use hii_protocol::ping::{Probe, ProbeSize, Run, Seq};
 use hii_server::args::duration;
@@ -27,8 +28,10 @@ mod ledger_tests;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod plot;
 pub mod port_pool;
 pub mod schedule;
+pub mod seconds;
 pub mod summary;
 pub mod target;
 pub mod threads;
@@ -38,6 +41,7 @@ use events::{Event, Interrupt};
 use measurement::{CLOSING_PROBES, Measurement};
 use method::{Known, Method, ServerKind};
 use output::{Heading, Output};
+use plot::file::PlotFile;
 use port_pool::PortPool;
 use schedule::Schedule;
 use summary::{Summary, Uncounted};
@@ -58,7 +62,8 @@ const MOST_PORTS: usize = 512;
     hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
     hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
     hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
-    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n\n\
+    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
+    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, 5 not a ping server,\n\
     7 output failed, 130 interrupted (with the summary).")]
 pub struct Args {
@@ -92,6 +97,14 @@ pub struct Args {
     /// Print one JSON document instead of lines
     #[arg(long)]
     json: bool,
+
+    /// Draw the run into a file that ends in .svg, .png or .html; may be given several times
+    #[arg(long, value_name = "FILE", value_parser = plot_file())]
+    plot: Vec<PlotFile>,
+}
+
+fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
+    PathBufValueParser::new().try_map(PlotFile::try_from)
 }
 
 fn count(text: &str) -> Result<u64, String> {
@@ -141,6 +154,10 @@ struct Subject {
 /// # Errors
 /// The target cannot be reached, is no ping server, or the output cannot be written. What was measured has been printed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    // A picture that cannot be written is not worth a run.
+    for file in &args.plot {
+        file.check()?;
+    }
     let interrupt = Interrupt::default();
     let (events, inbox) = channel();
     catch_interrupt(&interrupt, &events)?;
@@ -163,6 +180,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     );
     let started = output.start(&heading);
     let mut measurement = Measurement::new(line, schedule, output, interrupt.clone());
+    if !args.plot.is_empty() {
+        measurement = measurement.with_collector();
+    }
     let measured = match started {
         Ok(()) => measurement.run(&events, &inbox),
         Err(error) => Err(error),
@@ -174,7 +194,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     // Its answers are all here, or it has been given time for them.
     summary.server = subject.embedded.and_then(|server| server.stop().ok());
-    if let Err(error) = measured.and_then(|()| measurement.finish(&subject.name, &summary)) {
+    let printed = measured.and_then(|()| measurement.finish(&subject.name, &summary));
+    let drawn = measurement.take_collector().map_or(Ok(()), |collector| {
+        plot::write(&args.plot, &collector.finish(&heading, &summary))
+    });
+    if let Err(error) = printed {
         // What was measured is not lost with the output.
         eprintln!("{summary}");
         return Err(Failure::new(
@@ -183,7 +207,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             "the summary stands above; give stdout room",
         ));
     }
-    Ok(exit_code(&summary))
+    drawn.map(|()| exit_code(&summary))
 }
 
 fn exit_code(summary: &Summary) -> ExitCode {

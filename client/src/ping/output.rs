@@ -64,6 +64,40 @@ impl<'a> Heading<'a> {
         }
     }
 
+    /// The octets of a probe.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The time between two probes.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// What is measured, in words.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!(
+            "hii ping {} ({}, {})",
+            self.target,
+            self.address,
+            self.server()
+        )
+    }
+
+    /// How it is measured, in words.
+    #[must_use]
+    pub fn plan(&self) -> String {
+        format!(
+            "{} probes of {} octets, one every {}",
+            self.count,
+            self.size,
+            Time::from(self.interval)
+        )
+    }
+
     fn server(&self) -> String {
         match (self.server, &self.says) {
             (None, _) => "silent so far".to_owned(),
@@ -107,16 +141,7 @@ impl<W: Write> Output<W> {
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
         }
-        writeln!(
-            self.out,
-            "hii ping {} ({}, {}): {} probes of {} octets, one every {}",
-            heading.target,
-            heading.address,
-            heading.server(),
-            heading.count,
-            heading.size,
-            Time::from(heading.interval),
-        )
+        writeln!(self.out, "{}: {}", heading.subject(), heading.plan())
     }
 
     /// A probe was answered.
