@@ -52,8 +52,8 @@ pub(super) struct Frame<'a> {
     pub x: (&'a Axis, &'a str),
     /// The upright one.
     pub y: (&'a Axis, &'a str),
-    /// Only whole numbers along x.
-    pub whole: bool,
+    /// Whether only whole numbers are written along x, and along y.
+    pub whole: (bool, bool),
     /// Pixels to leave free above.
     pub above: i32,
 }
@@ -68,10 +68,10 @@ impl Frame<'_> {
         let ((x, x_label), (y, y_label)) = (self.x, self.y);
         let (width, height) = area.dim_in_pixel();
         let mut across = x.ticks(width / 190);
-        if self.whole {
-            across.retain(|tick| tick.fract().abs() < 1e-9);
+        let mut up = y.ticks(height / 110);
+        for (ticks, whole) in [(&mut across, self.whole.0), (&mut up, self.whole.1)] {
+            ticks.retain(|tick| !whole || tick.fract().abs() < 1e-9);
         }
-        let up = y.ticks(height / 110);
         let mut plane = ChartBuilder::on(area)
             .margin_top(74 + self.above)
             .margin_left(34)
@@ -91,6 +91,7 @@ impl Frame<'_> {
             )?;
         plane
             .configure_mesh()
+            .set_all_tick_mark_size(10)
             .bold_line_style(GRID.stroke_width(2))
             .light_line_style(TRANSPARENT)
             .axis_style(GREY.stroke_width(2))

@@ -55,7 +55,7 @@ fn curve<B: DrawingBackend>(
         name,
         x: (&Axis::from_zero(last), "second since the start"),
         y: (&y, label),
-        whole: true,
+        whole: (true, false),
         above: 0,
     }
     .draw(area)?;
@@ -87,7 +87,7 @@ pub(super) fn probes<B: DrawingBackend>(
         name: "Every probe, by when it was sent",
         x: (&x, "time since the start (s)"),
         y: (&times, of_times(&times)),
-        whole: false,
+        whole: (false, false),
         above,
     }
     .draw(area)?;
@@ -141,7 +141,7 @@ pub(super) fn distribution<B: DrawingBackend>(
         name: "Distribution",
         x: (&times, of_times(&times)),
         y: (&y, "answers"),
-        whole: false,
+        whole: (false, true),
         above: 0,
     }
     .draw(area)?;

@@ -73,7 +73,8 @@ class Panel {
     this.chosen = -1;
     this.canvas.addEventListener('pointermove', event => this.point(event));
     this.canvas.addEventListener('pointerdown', event => this.point(event));
-    this.canvas.addEventListener('pointerleave', () => this.choose(-1));
+    // A finger leaves when it is lifted; what it showed stays until the next touch elsewhere.
+    this.canvas.addEventListener('pointerleave', event => event.pointerType === 'touch' || this.choose(-1));
     this.canvas.addEventListener('blur', () => this.choose(-1));
     this.canvas.addEventListener('keydown', event => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
