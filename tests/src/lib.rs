@@ -5,3 +5,4 @@ pub mod browser;
 pub mod classic;
 pub mod path;
 pub mod programs;
+pub mod scratch;

@@ -2,46 +2,16 @@
 
 use std::fs;
 use std::net::UdpSocket;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use hii_tests::browser;
 use hii_tests::path::{Fate, Path};
 use hii_tests::programs::{self, Ended, Server, finish, run, start};
+use hii_tests::scratch::{Directory, page_data};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
-
-/// A new directory, gone at the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hii-plot-{name}-{}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn server(args: &[&str]) -> Server {
     Server::start(
@@ -70,13 +40,6 @@ fn ping(directory: &Directory, files: &[&str], args: &[&str]) -> Ended {
     run(HII, &all)
 }
 
-/// The data of a page.
-fn data(page: &str) -> Value {
-    let (_, after) = page.split_once("id=\"data\">").expect("data");
-    let (data, _) = after.split_once("</script>").expect("its end");
-    serde_json::from_str(data).expect("JSON")
-}
-
 #[test]
 fn the_three_forms_show_the_run_that_was_measured() {
     let directory = Directory::new("forms");
@@ -96,7 +59,7 @@ fn the_three_forms_show_the_run_that_was_measured() {
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
     assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND");
 
-    let page = data(&fs::read_to_string(directory.path("a.html")).unwrap());
+    let page = page_data(&fs::read_to_string(directory.path("a.html")).unwrap());
     let probes = document["probes"].as_array().unwrap();
     let start = probes[0]["sent_ns"].as_u64().unwrap();
     let since = |probe: &Value| probe["sent_ns"].as_u64().unwrap() - start;
@@ -235,7 +198,7 @@ fn what_a_server_says_is_text_in_every_form() {
     let page = fs::read_to_string(&html).unwrap();
     assert_eq!(page.matches("<script").count(), 2);
     assert!(
-        data(&page)["title"]
+        page_data(&page)["title"]
             .as_str()
             .unwrap()
             .contains("<script>alert(")
@@ -245,99 +208,5 @@ fn what_a_server_says_is_text_in_every_form() {
     assert!(svg.contains("&lt;script&gt;alert(") && !svg.contains("<script"));
     for text in [page, svg] {
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
-    }
-}
-
-/// Added to a page in a frame: tells what came of it, with the pointer over a panel.
-const PROBE: &str = "<script>
-const canvases = [...document.querySelectorAll('canvas')];
-const inked = canvases.map(canvas => {
-  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-  return pixels.filter((value, index) => index % 4 === 3 && value > 100).length;
-});
-const box = canvases[1].getBoundingClientRect();
-const at = { clientX: box.left + box.width / 2, clientY: box.top + 40, bubbles: true };
-canvases[1].dispatchEvent(new PointerEvent('pointermove', at));
-document.getElementById('table').open = true;
-setTimeout(() => {
-  const found = {
-    inked, tip: document.getElementById('tip').textContent, hidden: document.getElementById('tip').hidden,
-    width: innerWidth, needs: document.documentElement.scrollWidth,
-    columns: getComputedStyle(canvases[0].parentElement).width === getComputedStyle(canvases[2].parentElement).width ? 1 : 2,
-    back: getComputedStyle(document.body).backgroundColor,
-    text: document.body.innerText,
-    rows: document.querySelectorAll('#table tr').length,
-    fetched: performance.getEntriesByType('resource').map(entry => entry.name),
-  };
-  parent.document.body.dataset.found = encodeURIComponent(JSON.stringify(found));
-});
-</script>";
-
-/// Undoes `encodeURIComponent`.
-fn decoded(text: &str) -> Value {
-    let mut octets = Vec::new();
-    let mut parts = text.split('%');
-    octets.extend(parts.next().unwrap().bytes());
-    for part in parts {
-        octets.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        octets.extend(part[2..].bytes());
-    }
-    serde_json::from_slice(&octets).unwrap()
-}
-
-#[test]
-fn the_page_works_in_a_real_browser() {
-    if !browser::is_wanted() {
-        eprintln!("skipped: needs chromium; set HII_CHROMIUM=1 to run it");
-        return;
-    }
-    let directory = Directory::new("browser");
-    let ended = ping(&directory, &["a.html"], &["-n", "120", "-i", "0.02"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let page = fs::read_to_string(directory.path("a.html")).unwrap();
-    let probed = page.replace("</body>", &format!("{PROBE}</body>"));
-    let attribute = probed.replace('&', "&amp;").replace('"', "&quot;");
-    for (width, dark, columns, back) in [
-        (1200_u32, false, 2, "rgb(255, 255, 255)"),
-        (390, true, 1, "rgb(20, 22, 26)"),
-    ] {
-        // No window is as narrow as a phone, but a frame is.
-        let style = format!("width: {width}px; height: 800px; border: 0");
-        let framed = directory.0.join("framed.html");
-        let document = format!(
-            "<!DOCTYPE html><meta name=color-scheme content='light dark'>\
-             <body><iframe style='{style}' srcdoc=\"{attribute}\"></iframe>"
-        );
-        fs::write(&framed, document).unwrap();
-        let ended = browser::open(&framed, dark);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        // Scripts' errors, failed requests, and what the page's own policy refused.
-        assert!(!ended.stderr.contains("CONSOLE"), "{}", ended.stderr);
-        let (_, found) = ended
-            .stdout
-            .split_once("data-found=\"")
-            .expect("the probe ran");
-        let found = decoded(found.split_once('"').unwrap().0);
-        assert_eq!(found["width"], width, "{found}");
-        let needs = found["needs"].as_u64().unwrap();
-        assert!(needs <= u64::from(width), "nothing is cut off: {found}");
-        assert_eq!(found["columns"], columns, "{found}");
-        assert_eq!(found["back"], back, "{found}");
-        assert_eq!(found["fetched"], json!([]), "{found}");
-        let inked = found["inked"].as_array().unwrap();
-        assert_eq!(inked.len(), 4, "{found}");
-        assert!(
-            inked.iter().all(|pixels| pixels.as_u64() > Some(500)),
-            "{found}"
-        );
-        assert_eq!(found["hidden"], false, "{found}");
-        let tip = found["tip"].as_str().unwrap();
-        assert!(tip.starts_with("second ") && tip.ends_with(" ms"), "{tip}");
-        let seconds = data(&page)["seconds"].as_array().unwrap().len();
-        assert_eq!(found["rows"], 1 + seconds, "{found}");
-        let text = found["text"].as_str().unwrap();
-        for part in ["120 sent, ", "lost there", "lost back", "mean delay"] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
     }
 }

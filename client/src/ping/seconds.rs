@@ -97,7 +97,7 @@ impl Seconds {
         (0..).zip(&self.rows).map(move |(index, row)| {
             let first = index * self.width;
             // The last row may have been cut short.
-            let covers = (self.last - first + 1).min(self.width);
+            let covers = (self.last - first).saturating_add(1).min(self.width);
             let answered = row.answered as f64;
             Second {
                 second: first + 1,
