@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hii_tests::classic::echo_client;
 use hii_tests::classic::echo_server::EchoServer;
@@ -373,6 +373,42 @@ fn an_interrupted_run_has_its_summary() {
     lines.read_to_string(&mut seen).unwrap();
     assert_eq!(finish(child).code, Some(130));
     assert!(seen.contains(" answered ("), "{seen}");
+}
+
+#[test]
+fn a_run_that_waits_for_room_can_be_interrupted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    let args = ["ping", &target, "-i", "1ms", "-n", "100000", "-s", "65000"];
+    let child = start(HII, &args);
+    let (mut stream, _) = listener.accept().unwrap();
+    let question = receive(&mut stream);
+    send(&mut stream, question.replacen('P', "A", 1).as_bytes());
+    // Nothing more is read: the buffers on the way are full well before this is over.
+    std::thread::sleep(Duration::from_secs(1));
+    let asked = Instant::now();
+    signal(child.id(), Signal::SIGINT);
+    let ended = finish(child);
+    // Well before it would take the connection for dead.
+    assert!(asked.elapsed() < Duration::from_secs(20), "{ended:?}");
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stdout.contains("still in flight"), "{ended:?}");
+    assert!(!ended.stdout.contains("ended early"), "{ended:?}");
+}
+
+#[test]
+fn the_figures_of_a_schedule_are_there_over_tcp_too() {
+    let server = server(&[]);
+    let args = ["-n", "40", "-i", "4ms", "--decay", "0.99", "-W", "1"];
+    let ended = ping(server.address(), &args);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document = ended.json();
+    assert_eq!(document["decay"], 0.99);
+    let summary = &document["summary"];
+    assert_eq!(answered(summary), (40, 40));
+    for figures in ["rtt_from_due_ns", "schedule_error_ns", "network_rtt_ns"] {
+        assert_eq!(summary[figures]["count"], 40, "{figures}: {summary}");
+    }
 }
 
 #[test]

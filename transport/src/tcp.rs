@@ -69,3 +69,28 @@ pub async fn close_gently(stream: TcpStream) {
     // Whoever goes on sending has had its time.
     let _ = tokio::time::timeout(LAST_WORDS, unread).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    #[test]
+    fn all_of_ipv6_leaves_ipv4_to_others_and_everywhere_does_not() {
+        let Ok(v6) = listen((Ipv6Addr::UNSPECIFIED, 0).into()) else {
+            // This machine has no IPv6.
+            return;
+        };
+        let port = v6.local_addr().unwrap().port();
+        if let Ok(v4) = listen((Ipv4Addr::UNSPECIFIED, port).into()) {
+            assert!(v4.local_addr().unwrap().is_ipv4());
+        } else {
+            // Somebody else has the port, and then not the one above.
+            let _ = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            assert!(v6.accept().is_err());
+        }
+        let both = listen_everywhere(0).unwrap();
+        let port = both.local_addr().unwrap().port();
+        assert!(listen((Ipv4Addr::UNSPECIFIED, port).into()).is_err());
+    }
+}

@@ -92,6 +92,61 @@ impl<'a> Heading<'a> {
         self
     }
 
+    /// The octets of a probe.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What is measured, as it was asked for.
+    pub fn target(&self) -> &str {
+        self.target
+    }
+
+    /// What it took to connect, in words.
+    pub fn steps(&self) -> Option<String> {
+        let steps = self.tcp?;
+        let resolution = match steps.resolution_ns {
+            Some(nanos) => format!("name resolved in {}", Time(nanos as f64)),
+            None => "name resolution: n/a, an address was given".to_owned(),
+        };
+        let connect = Time(steps.connect_ns as f64);
+        Some(format!("{resolution}; connected in {connect}"))
+    }
+
+    /// After how long an answer is late, where that is the same for all probes.
+    pub fn deadline(&self) -> Option<Duration> {
+        let is_same = self.schedule.is_fixed() || self.schedule.deadline.is_some();
+        is_same.then(|| self.schedule.deadline_of(1))
+    }
+
+    /// What is measured, in words.
+    pub fn subject(&self) -> String {
+        let Self {
+            target, address, ..
+        } = self;
+        format!("hii ping {target} ({address}, {})", self.server())
+    }
+
+    /// How it is measured, in words.
+    pub fn plan(&self) -> String {
+        let Schedule {
+            count,
+            interval,
+            decay,
+            ..
+        } = self.schedule;
+        let probes = count.map_or("probes without end".to_owned(), |count| {
+            format!("{count} probes")
+        });
+        let interval = Time::from(interval);
+        let every = if self.schedule.is_fixed() {
+            format!("one every {interval}")
+        } else {
+            format!("at first one every {interval}, then each interval {decay} of the one before")
+        };
+        format!("{probes} of {} octets, {every}", self.size)
+    }
+
     fn server(&self) -> String {
         match (self.server, &self.says) {
             (None, _) => "silent so far".to_owned(),
@@ -135,40 +190,11 @@ impl<W: Write> Output<W> {
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
         }
-        let Schedule {
-            count,
-            interval,
-            decay,
-            ..
-        } = heading.schedule;
-        let probes = count.map_or("probes without end".to_owned(), |count| {
-            format!("{count} probes")
-        });
-        let interval = Time::from(interval);
-        let every = if heading.schedule.is_fixed() {
-            format!("one every {interval}")
-        } else {
-            format!("at first one every {interval}, then each interval {decay} of the one before")
-        };
-        let Heading {
-            target,
-            address,
-            size,
-            ..
-        } = heading;
-        let server = heading.server();
-        writeln!(
-            self.out,
-            "hii ping {target} ({address}, {server}): {probes} of {size} octets, {every}"
-        )?;
-        let Some(steps) = heading.tcp else {
-            return Ok(());
-        };
-        match steps.resolution_ns {
-            Some(nanos) => write!(self.out, "name resolved in {}", Time(nanos as f64))?,
-            None => write!(self.out, "name resolution: n/a, an address was given")?,
+        writeln!(self.out, "{}: {}", heading.subject(), heading.plan())?;
+        match heading.steps() {
+            Some(steps) => writeln!(self.out, "{steps}"),
+            None => Ok(()),
         }
-        writeln!(self.out, "; connected in {}", Time(steps.connect_ns as f64))
     }
 
     /// The figures of the time since the last such line.

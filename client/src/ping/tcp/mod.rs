@@ -12,7 +12,7 @@ use super::method::{Method, ServerKind};
 use super::output::{Heading, Steps};
 use super::schedule::Schedule;
 use super::target::Target;
-use super::{Args, Plan, conclude, random_run};
+use super::{Args, Plan, random_run};
 
 pub mod classic;
 pub mod framed;
@@ -59,15 +59,15 @@ pub(super) fn run(plan: &Plan<'_>, target: &Target) -> Result<ExitCode, Failure>
         ServerKind::Hii => Method::Numbered(random_run()),
         ServerKind::Echo => Method::Echoed(random_run()),
         ServerKind::Original => {
-            let mut measurement = plan.measure(ClassicLink::new(stream), &heading)?;
+            let measurement = plan.measure(ClassicLink::new(stream), &heading)?;
             let summary = measurement.summary(questions);
-            return conclude(&mut measurement, &name, &summary);
+            return plan.conclude(measurement, &heading, &summary);
         }
     };
     let link = FramedLink::new(stream, method, args.size);
-    let mut measurement = plan.measure(link, &heading)?;
+    let measurement = plan.measure(link, &heading)?;
     let summary = measurement.summary(questions);
-    conclude(&mut measurement, &name, &summary)
+    plan.conclude(measurement, &heading, &summary)
 }
 
 /// Refuses what has no meaning over TCP.
