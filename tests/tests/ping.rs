@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use hii_server::ping::Fate::Answered;
+use hii_server::ping::{Dice, Impairments};
 use hii_tests::path::{Fate, Path};
 use hii_tests::programs::{self, Ended, Server, finish, run, start};
 use nix::sys::signal::Signal;
@@ -96,6 +98,44 @@ fn what_the_server_drops_on_purpose_is_lost_back() {
         "{summary}"
     );
     assert!(count(&summary["late"]) > 100, "{summary}");
+}
+
+#[test]
+fn what_the_server_sends_twice_is_a_duplicate_for_the_client() {
+    let impairments = Impairments {
+        duplicate: 0.3,
+        ..Impairments::NONE
+    };
+    let twice = |fate| matches!(fate, Answered { twice: true, .. });
+    // The client hears no copy of the answer to its question before the run, and none that comes after all is answered.
+    let draws = |seed| {
+        let mut dice = Dice::new(impairments, seed);
+        (0..51).map(|_| twice(dice.roll())).collect::<Vec<_>>()
+    };
+    let seed = (1..1000)
+        .find(|seed| !draws(*seed)[0] && !draws(*seed)[50])
+        .unwrap();
+    let server = server(&["--duplicate", "30%", "--seed", &seed.to_string()]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "0.01"]);
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    let expected = draws(seed).into_iter().filter(|twice| *twice).count() as u64;
+    assert_eq!(count(&tally["duplicated"]), expected, "{tally}");
+    assert_eq!(count(&summary["duplicates"]), expected, "{summary}");
+    let answered = (count(&tally["answered"]), count(&summary["answered"]));
+    assert_eq!(answered, (51, 50), "{summary} {tally}");
+}
+
+#[test]
+fn what_the_server_reorders_is_answered_all_the_same() {
+    let server = server(&["--reorder", "30%", "--duplicate", "10%", "--seed", "7"]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "0.01"]);
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    assert_eq!(count(&summary["answered"]), 50, "{summary}");
+    assert_eq!(count(&summary["lost"]["total"]), 0, "{summary}");
+    assert!(count(&tally["reordered"]) > 0, "{tally}");
+    assert_eq!(count(&tally["received"]), count(&tally["answered"]));
 }
 
 /// A judge that drops the probes of a run with these numbers.

@@ -17,7 +17,7 @@ use crate::udp::{MAX_DATAGRAM, canonical};
 const BATCH: usize = 64;
 
 /// Where a datagram came from, or where one goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The other side; never an IPv4-mapped address.
     pub address: SocketAddr,
@@ -53,8 +53,8 @@ pub trait Service {
     /// Writes an answer at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
-    /// Learns whether the answer just written went out.
-    fn sent(&mut self, result: &io::Result<usize>);
+    /// Learns whether an answer went out.
+    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<usize>);
 }
 
 /// Runs a service on its sockets until it stops itself or `stop` completes.
@@ -90,7 +90,8 @@ pub async fn serve<S: Service>(
                 for _ in 0..BATCH {
                     let Some((peer, len)) = next else { break };
                     let datagram = buffer.get(..len).unwrap_or_default();
-                    match service.handle(datagram, peer, clock.now()) {
+                    let now = clock.now();
+                    match service.handle(datagram, peer, now) {
                         Effect::Nothing => {}
                         Effect::Answer(answer) => sender.send(service, peer, &answer),
                         Effect::AnswerAndStop(answer) => {
@@ -98,16 +99,15 @@ pub async fn serve<S: Service>(
                             return Ok(());
                         }
                     }
+                    // What is due goes before the answers to what came later.
+                    if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                        sender.send_due(service);
+                    }
                     next = try_receive(sockets, &mut buffer);
                 }
             }
         }
-        for _ in 0..BATCH {
-            let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
-                break;
-            };
-            sender.send(service, peer, &answer);
-        }
+        sender.send_due(service);
     }
 }
 
@@ -119,6 +119,15 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    fn send_due<S: Service>(&mut self, service: &mut S) {
+        for _ in 0..BATCH {
+            let Some((peer, answer)) = service.take_due(self.clock.elapsed()) else {
+                break;
+            };
+            self.send(service, peer, &answer);
+        }
+    }
+
     fn send<S: Service>(&mut self, service: &mut S, to: Peer, answer: &S::Answer) {
         let len = service.write(answer, self.clock.elapsed(), &mut self.buffer);
         let datagram = self.buffer.get(..len).unwrap_or_default();
@@ -131,7 +140,7 @@ impl Sender<'_> {
         if let Err(error) = &result {
             tracing::debug!(to = %to.address, %error, "answer not sent");
         }
-        service.sent(&result);
+        service.sent(answer, &result);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::quiet::Quiet;
 
 mod delay_queue;
 mod impairment;
+mod reorder;
 mod runs;
 mod service;
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod tally;
 pub use delay_queue::DelayQueue;
 pub use impairment::{Dice, Fate, Impairments};
 pub use runs::{Runs, Standing};
-pub use service::{AllowExit, Config, PingService, Reply};
+pub use service::{AllowExit, Config, Outgoing, PingService, Reply};
 pub use tally::Tally;
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
@@ -38,7 +39,8 @@ const DEFAULT_RATE: &str = "20000/s";
     hii-server ping                     answer at once, on every address, port 8080\n  \
     hii-server ping -p 0 -b 127.0.0.1   any free port, this host only\n  \
     hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
-    hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n\n\
+    hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
+    hii-server ping --duplicate 2% --reorder 5%\n\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
     /// Port to listen on; 0 is any free one
@@ -61,7 +63,15 @@ pub struct Args {
     #[arg(long, value_name = "A..B", value_parser = delay_range)]
     delay: Option<DelayRange>,
 
-    /// Draw loss and delay from this number, so that a run can be repeated
+    /// Send this share of the answers twice
+    #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
+    duplicate: f64,
+
+    /// Let this share of the answers be overtaken: each goes after the next one to the same sender, or after 1 s
+    #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
+    reorder: f64,
+
+    /// Draw all of these from this number, so that a run can be repeated
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
@@ -89,6 +99,8 @@ impl Args {
             impairments: Impairments {
                 loss: self.loss.unwrap_or(base.loss),
                 delay: self.delay.unwrap_or(base.delay),
+                duplicate: self.duplicate,
+                reorder: self.reorder,
             },
             seed: self.seed.unwrap_or_else(random_seed),
             allow_exit: self.allow_exit,
@@ -131,14 +143,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let addresses = addresses(&sockets);
         eprintln!("{}", Announcement::new("ping", &addresses, "hii ping"));
         if config.impairments != Impairments::NONE {
-            let Impairments { loss, delay } = config.impairments;
-            eprintln!(
-                "  loses {} %, delays {:?} to {:?}, --seed {}",
-                loss * 100.0,
-                delay.min,
-                delay.max,
-                config.seed
-            );
+            eprintln!("  {}, --seed {}", config.impairments, config.seed);
         }
         let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
         datagrams::serve(&sockets, &mut service, &Clock::start(), stop)

@@ -1,5 +1,6 @@
 //! What the ping service decides, without sockets or clocks.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hii_transport::datagrams::{Effect, Peer, Service};
 
 use super::delay_queue::DelayQueue;
 use super::impairment::{Dice, Fate, Impairments};
+use super::reorder::Held;
 use super::runs::{Runs, Standing};
 use super::tally::Tally;
 use crate::args::Rate;
@@ -46,7 +48,7 @@ impl AllowExit {
 /// How a ping service behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Loss and delay on purpose.
+    /// Loss, delay, duplication and reordering on purpose.
     pub impairments: Impairments,
     /// What they are drawn from.
     pub seed: u64,
@@ -64,8 +66,30 @@ pub struct PingService {
     allow_exit: AllowExit,
     dice: Dice,
     runs: Runs,
-    waiting: DelayQueue<(Peer, Reply)>,
+    waiting: DelayQueue<Departure>,
+    held: Held<Departure>,
+    /// What goes right after the answer that went last: its copy, and what it overtook.
+    following: VecDeque<(Peer, Outgoing)>,
     tally: Tally,
+}
+
+/// An answer to an impaired message, before it goes.
+#[derive(Debug, Clone, Copy)]
+struct Departure {
+    to: Peer,
+    reply: Reply,
+    twice: bool,
+    /// Whether it lets the next one to the same sender go first.
+    yields: bool,
+}
+
+/// An answer that is to go out now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The answer.
+    pub reply: Reply,
+    /// Whether it is the second copy of one that was counted.
+    pub copy: bool,
 }
 
 /// An answer whose `held` is known when it is written.
@@ -95,6 +119,8 @@ impl PingService {
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
             waiting: DelayQueue::new(QUEUE_CAPACITY),
+            held: Held::new(),
+            following: VecDeque::new(),
             tally: Tally::default(),
         }
     }
@@ -102,34 +128,78 @@ impl PingService {
     /// What the service did so far; answers that still wait are counted as abandoned.
     #[must_use]
     pub fn tally(&self) -> Tally {
+        let following = self.following.iter().filter(|(_, answer)| !answer.copy);
         Tally {
-            abandoned: self.waiting.len() as u64,
+            abandoned: (self.waiting.len() + self.held.len() + following.count()) as u64,
             ..self.tally
         }
     }
 
-    /// Loses or delays an answer as it was asked to.
-    fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Reply> {
-        match self.dice.roll() {
-            Fate::Lost => {
-                self.tally.dropped += 1;
-                Effect::Nothing
-            }
-            Fate::Delayed(Duration::ZERO) => Effect::Answer(reply),
-            Fate::Delayed(delay) => {
-                if self.waiting.push(now + delay, (to, reply)).is_err() {
-                    self.tally.queue_full += 1;
-                }
-                Effect::Nothing
-            }
+    /// Loses, delays, doubles or reorders an answer as it was asked to.
+    fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Outgoing> {
+        let Fate::Answered {
+            delay,
+            twice,
+            yields,
+        } = self.dice.roll()
+        else {
+            self.tally.dropped += 1;
+            return Effect::Nothing;
+        };
+        let departure = Departure {
+            to,
+            reply,
+            twice,
+            yields,
+        };
+        if delay.is_zero() {
+            return self
+                .depart(departure, now)
+                .map_or(Effect::Nothing, Effect::Answer);
         }
+        if self.waiting.push(now + delay, departure).is_err() {
+            self.tally.queue_full += 1;
+        }
+        Effect::Nothing
+    }
+
+    /// Sends an answer whose delay is over, unless it lets another go first. One that finds another held for the same
+    /// sender is the one that overtakes, so no two wait for each other.
+    fn depart(&mut self, departure: Departure, now: Duration) -> Option<Outgoing> {
+        let to = departure.to;
+        let departure = if departure.yields {
+            self.held.hold(to, departure, now).err()?
+        } else {
+            departure
+        };
+        let first = self.send(departure);
+        if let Some(overtaken) = self.held.release(to) {
+            self.tally.reordered += 1;
+            let answer = Outgoing {
+                reply: overtaken.reply,
+                copy: false,
+            };
+            self.following.push_back((to, answer));
+            self.send(overtaken);
+        }
+        Some(first)
+    }
+
+    /// The answer itself; its copy, when it has one, follows.
+    fn send(&mut self, departure: Departure) -> Outgoing {
+        let Departure { to, reply, .. } = departure;
+        if departure.twice {
+            self.following
+                .push_back((to, Outgoing { reply, copy: true }));
+        }
+        Outgoing { reply, copy: false }
     }
 }
 
 impl Service for PingService {
-    type Answer = Reply;
+    type Answer = Outgoing;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Reply> {
+    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
         self.tally.received += 1;
         if self.quiet.applies(datagram, from.address) {
             self.tally.ignored += 1;
@@ -139,12 +209,16 @@ impl Service for PingService {
             self.tally.over_rate += 1;
             return Effect::Nothing;
         }
-        let at_once = |answer| Effect::Answer(Reply::Fixed(answer));
+        let fixed = |answer| Outgoing {
+            reply: Reply::Fixed(answer),
+            copy: false,
+        };
+        let at_once = |answer| Effect::Answer(fixed(answer));
         match Request::decode(datagram) {
             Err(error) => at_once(Answer::Refused(error.code())),
             Ok(Request::Calibrate(_)) => at_once(Answer::Calibrated),
             Ok(Request::Exit) if self.allow_exit.honours(from.address.ip()) => {
-                Effect::AnswerAndStop(Reply::Fixed(Answer::Stopping))
+                Effect::AnswerAndStop(fixed(Answer::Stopping))
             }
             Ok(Request::Exit) => at_once(Answer::PacketAcknowledged),
             Ok(Request::Message(_)) => {
@@ -164,22 +238,41 @@ impl Service for PingService {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        self.waiting.next_due()
+        if !self.following.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let queues = [self.waiting.next_due(), self.held.next_due()];
+        queues.into_iter().flatten().min()
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<(Peer, Reply)> {
-        self.waiting.take_due(now)
+    fn take_due(&mut self, now: Duration) -> Option<(Peer, Outgoing)> {
+        if let Some(next) = self.following.pop_front() {
+            return Some(next);
+        }
+        if let Some((to, departure)) = self.held.take_due(now) {
+            return Some((to, self.send(departure)));
+        }
+        while let Some(departure) = self.waiting.take_due(now) {
+            if let Some(answer) = self.depart(departure, now) {
+                return Some((departure.to, answer));
+            }
+        }
+        None
     }
 
-    fn write(&mut self, reply: &Reply, now: Duration, buffer: &mut [u8]) -> usize {
+    fn write(&mut self, answer: &Outgoing, now: Duration, buffer: &mut [u8]) -> usize {
         // The loop's buffer holds any datagram.
-        reply.at(now).encode_into(buffer).unwrap_or_default()
+        let answer = answer.reply.at(now);
+        answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, result: &io::Result<usize>) {
-        match result {
-            Ok(_) => self.tally.answered += 1,
-            Err(_) => self.tally.send_failed += 1,
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<usize>) {
+        match (answer.copy, result) {
+            (false, Ok(_)) => self.tally.answered += 1,
+            (false, Err(_)) => self.tally.send_failed += 1,
+            (true, Ok(_)) => self.tally.duplicated += 1,
+            // Its datagram is counted by the first copy.
+            (true, Err(_)) => {}
         }
     }
 }

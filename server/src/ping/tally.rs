@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Counts of datagrams. Every one received is in exactly one of the others.
+/// Counts of datagrams. Every one received is in exactly one of the counts from `answered` to `abandoned`; the last two
+/// are about answers that are counted there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// All that came in.
@@ -23,6 +24,10 @@ pub struct Tally {
     pub send_failed: u64,
     /// Answers still waiting for their time when the server stopped.
     pub abandoned: u64,
+    /// Second copies that went out on purpose.
+    pub duplicated: u64,
+    /// Answers that let a later one to the same sender go first, on purpose.
+    pub reordered: u64,
 }
 
 impl fmt::Display for Tally {
@@ -36,6 +41,8 @@ impl fmt::Display for Tally {
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
             (self.abandoned, "still delayed at the stop"),
+            (self.duplicated, "answered twice on purpose"),
+            (self.reordered, "overtaken on purpose"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
