@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, probability, rate};
 use crate::exit::{Exit, Failure};
+use crate::logs::LogFormat;
 use crate::quiet::Quiet;
 
 mod delay_queue;
@@ -121,7 +122,7 @@ fn random_seed() -> u64 {
 ///
 /// # Errors
 /// An address cannot be listened on, or the tally cannot be written.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let config = args.config();
     let runtime = current_thread_runtime().map_err(|error| {
         Failure::new(
@@ -141,9 +142,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })?;
         let sockets = listen(&args.bind, args.port)?;
         let addresses = addresses(&sockets);
-        eprintln!("{}", Announcement::new("ping", &addresses, "hii ping"));
+        Announcement::new("ping", &addresses, "hii ping").tell(log);
         if config.impairments != Impairments::NONE {
-            eprintln!("  {}, --seed {}", config.impairments, config.seed);
+            let Config {
+                impairments, seed, ..
+            } = &config;
+            match log {
+                LogFormat::Text => eprintln!("  {impairments}, --seed {seed}"),
+                LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
+            }
         }
         let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
         datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
@@ -157,6 +164,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             })?;
         Ok::<_, Failure>(service.tally())
     })?;
+    tracing::info!(%tally, "stopped");
     print(&tally, args.json).map_err(|error| {
         Failure::new(
             Exit::Output,

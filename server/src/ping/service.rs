@@ -16,6 +16,7 @@ use super::reorder::Held;
 use super::runs::{Runs, Standing};
 use super::tally::Tally;
 use crate::args::Rate;
+use crate::logs::Shown;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
 
@@ -201,6 +202,7 @@ impl Service for PingService {
 
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
         self.tally.received += 1;
+        tracing::trace!(from = %from.address, datagram = %Shown(datagram), "received");
         if self.quiet.applies(datagram, from.address) {
             self.tally.ignored += 1;
             return Effect::Nothing;
