@@ -11,6 +11,7 @@ pub mod announce;
 pub mod args;
 pub mod exit;
 pub mod logs;
+pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;

@@ -55,6 +55,9 @@ pub trait Service {
 
     /// Learns whether an answer went out.
     fn sent(&mut self, answer: &Self::Answer, result: &io::Result<usize>);
+
+    /// Is told that a round of datagrams is done, before the loop waits for more.
+    fn round_done(&mut self) {}
 }
 
 /// Runs a service on its sockets until it stops itself or `stop` completes.
@@ -108,6 +111,7 @@ pub async fn serve<S: Service>(
             }
         }
         sender.send_due(service);
+        service.round_done();
     }
 }
 

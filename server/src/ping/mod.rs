@@ -14,10 +14,15 @@ use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, probability, rate};
 use crate::exit::{Exit, Failure};
 use crate::logs::LogFormat;
+use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
 
 mod delay_queue;
+mod departures;
+#[cfg(test)]
+mod departures_tests;
 mod impairment;
+mod metrics;
 mod reorder;
 mod runs;
 mod service;
@@ -26,9 +31,11 @@ mod service_tests;
 mod tally;
 
 pub use delay_queue::DelayQueue;
+pub use departures::Outgoing;
 pub use impairment::{Dice, Fate, Impairments};
+pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
-pub use service::{AllowExit, Config, Outgoing, PingService, Reply};
+pub use service::{AllowExit, Config, PingService, Reply};
 pub use tally::Tally;
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
@@ -41,7 +48,8 @@ const DEFAULT_RATE: &str = "20000/s";
     hii-server ping -p 0 -b 127.0.0.1   any free port, this host only\n  \
     hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
     hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
-    hii-server ping --duplicate 2% --reorder 5%\n\n\
+    hii-server ping --duplicate 2% --reorder 5%\n  \
+    hii-server ping --metrics 127.0.0.1:9100   counters at http://127.0.0.1:9100/metrics\n\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
     /// Port to listen on; 0 is any free one
@@ -83,6 +91,10 @@ pub struct Args {
     /// Messages a second that one source may send; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
     rate: Rate,
+
+    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
 
     /// Print what the server did as JSON when it stops
     #[arg(long)]
@@ -142,7 +154,17 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         })?;
         let sockets = listen(&args.bind, args.port)?;
         let addresses = addresses(&sockets);
+        let board = Board::default();
+        let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
+        let metrics = metrics.transpose()?;
         Announcement::new("ping", &addresses, "hii ping").tell(log);
+        if let Some(endpoint) = &metrics {
+            let address = endpoint.address();
+            match log {
+                LogFormat::Text => eprintln!("  metrics at http://{address}/metrics"),
+                LogFormat::Json => tracing::info!(metrics = %address, "listening"),
+            }
+        }
         if config.impairments != Impairments::NONE {
             let Config {
                 impairments, seed, ..
@@ -152,7 +174,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }
-        let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()));
+        let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()))
+            .with_metrics(metrics.as_ref().map(|_| board.seat("udp")));
         datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
             .await
             .map_err(|error| {

@@ -1,6 +1,5 @@
 //! What the ping service decides, without sockets or clocks.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,18 +9,15 @@ use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
 
-use super::delay_queue::DelayQueue;
+use super::departures::{Departure, Departures, Outgoing};
 use super::impairment::{Dice, Fate, Impairments};
-use super::reorder::Held;
+use super::metrics::{Seat, Snapshot};
 use super::runs::{Runs, Standing};
 use super::tally::Tally;
 use crate::args::Rate;
 use crate::logs::Shown;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
-
-/// Answers that may wait at once; each is a few dozen octets.
-const QUEUE_CAPACITY: usize = 1 << 17;
 
 /// Whose `exit` stops the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,30 +63,9 @@ pub struct PingService {
     allow_exit: AllowExit,
     dice: Dice,
     runs: Runs,
-    waiting: DelayQueue<Departure>,
-    held: Held<Departure>,
-    /// What goes right after the answer that went last: its copy, and what it overtook.
-    following: VecDeque<(Peer, Outgoing)>,
+    departures: Departures,
     tally: Tally,
-}
-
-/// An answer to an impaired message, before it goes.
-#[derive(Debug, Clone, Copy)]
-struct Departure {
-    to: Peer,
-    reply: Reply,
-    twice: bool,
-    /// Whether it lets the next one to the same sender go first.
-    yields: bool,
-}
-
-/// An answer that is to go out now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The answer.
-    pub reply: Reply,
-    /// Whether it is the second copy of one that was counted.
-    pub copy: bool,
+    seat: Option<Seat>,
 }
 
 /// An answer whose `held` is known when it is written.
@@ -119,19 +94,24 @@ impl PingService {
             allow_exit: config.allow_exit,
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
-            waiting: DelayQueue::new(QUEUE_CAPACITY),
-            held: Held::new(),
-            following: VecDeque::new(),
+            departures: Departures::new(),
             tally: Tally::default(),
+            seat: None,
         }
+    }
+
+    /// The same, telling there how it stands; none is nowhere.
+    #[must_use]
+    pub fn with_metrics(self, seat: Option<Seat>) -> Self {
+        Self { seat, ..self }
     }
 
     /// What the service did so far; answers that still wait are counted as abandoned.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let following = self.following.iter().filter(|(_, answer)| !answer.copy);
         Tally {
-            abandoned: (self.waiting.len() + self.held.len() + following.count()) as u64,
+            abandoned: self.departures.len() as u64,
+            reordered: self.departures.reordered(),
             ..self.tally
         }
     }
@@ -154,46 +134,15 @@ impl PingService {
             yields,
         };
         if delay.is_zero() {
-            return self
-                .depart(departure, now)
-                .map_or(Effect::Nothing, Effect::Answer);
+            return match self.departures.leave(departure, now) {
+                Some(answer) => Effect::Answer(answer),
+                None => Effect::Nothing,
+            };
         }
-        if self.waiting.push(now + delay, departure).is_err() {
+        if self.departures.wait(departure, now + delay).is_err() {
             self.tally.queue_full += 1;
         }
         Effect::Nothing
-    }
-
-    /// Sends an answer whose delay is over, unless it lets another go first. One that finds another held for the same
-    /// sender is the one that overtakes, so no two wait for each other.
-    fn depart(&mut self, departure: Departure, now: Duration) -> Option<Outgoing> {
-        let to = departure.to;
-        let departure = if departure.yields {
-            self.held.hold(to, departure, now).err()?
-        } else {
-            departure
-        };
-        let first = self.send(departure);
-        if let Some(overtaken) = self.held.release(to) {
-            self.tally.reordered += 1;
-            let answer = Outgoing {
-                reply: overtaken.reply,
-                copy: false,
-            };
-            self.following.push_back((to, answer));
-            self.send(overtaken);
-        }
-        Some(first)
-    }
-
-    /// The answer itself; its copy, when it has one, follows.
-    fn send(&mut self, departure: Departure) -> Outgoing {
-        let Departure { to, reply, .. } = departure;
-        if departure.twice {
-            self.following
-                .push_back((to, Outgoing { reply, copy: true }));
-        }
-        Outgoing { reply, copy: false }
     }
 }
 
@@ -240,26 +189,11 @@ impl Service for PingService {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        if !self.following.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let queues = [self.waiting.next_due(), self.held.next_due()];
-        queues.into_iter().flatten().min()
+        self.departures.next_due()
     }
 
     fn take_due(&mut self, now: Duration) -> Option<(Peer, Outgoing)> {
-        if let Some(next) = self.following.pop_front() {
-            return Some(next);
-        }
-        if let Some((to, departure)) = self.held.take_due(now) {
-            return Some((to, self.send(departure)));
-        }
-        while let Some(departure) = self.waiting.take_due(now) {
-            if let Some(answer) = self.depart(departure, now) {
-                return Some((departure.to, answer));
-            }
-        }
-        None
+        self.departures.take_due(now)
     }
 
     fn write(&mut self, answer: &Outgoing, now: Duration, buffer: &mut [u8]) -> usize {
@@ -275,6 +209,15 @@ impl Service for PingService {
             (true, Ok(_)) => self.tally.duplicated += 1,
             // Its datagram is counted by the first copy.
             (true, Err(_)) => {}
+        }
+    }
+
+    fn round_done(&mut self) {
+        if let Some(seat) = &self.seat {
+            seat.publish(Snapshot {
+                tally: self.tally(),
+                runs: self.runs.len() as u64,
+            });
         }
     }
 }

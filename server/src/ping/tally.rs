@@ -1,6 +1,7 @@
 //! What a ping server did, so that a client's figures can be checked against it.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
@@ -28,6 +29,34 @@ pub struct Tally {
     pub duplicated: u64,
     /// Answers that let a later one to the same sender go first, on purpose.
     pub reordered: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        // A count that is added to the tally and forgotten here does not compile.
+        let Self {
+            received,
+            answered,
+            dropped,
+            ignored,
+            over_rate,
+            queue_full,
+            send_failed,
+            abandoned,
+            duplicated,
+            reordered,
+        } = other;
+        self.received += received;
+        self.answered += answered;
+        self.dropped += dropped;
+        self.ignored += ignored;
+        self.over_rate += over_rate;
+        self.queue_full += queue_full;
+        self.send_failed += send_failed;
+        self.abandoned += abandoned;
+        self.duplicated += duplicated;
+        self.reordered += reordered;
+    }
 }
 
 impl fmt::Display for Tally {
