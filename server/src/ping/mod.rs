@@ -1,14 +1,11 @@
 //! `hii-server ping`: a server that answers every message.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::thread::JoinHandle;
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
-use hii_transport::{datagrams, shutdown, udp};
-use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use hii_transport::{shutdown, udp};
 
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, probability, rate};
@@ -21,6 +18,7 @@ mod delay_queue;
 mod departures;
 #[cfg(test)]
 mod departures_tests;
+mod embedded;
 mod impairment;
 mod metrics;
 mod reorder;
@@ -29,9 +27,11 @@ mod service;
 #[cfg(test)]
 mod service_tests;
 mod tally;
+mod threads;
 
 pub use delay_queue::DelayQueue;
 pub use departures::Outgoing;
+pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
 pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
@@ -49,7 +49,8 @@ const DEFAULT_RATE: &str = "20000/s";
     hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
     hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
     hii-server ping --duplicate 2% --reorder 5%\n  \
-    hii-server ping --metrics 127.0.0.1:9100   counters at http://127.0.0.1:9100/metrics\n\n\
+    hii-server ping --metrics 127.0.0.1:9100   counters at http://127.0.0.1:9100/metrics\n  \
+    hii-server ping --threads 0         one thread for each core\n\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
     /// Port to listen on; 0 is any free one
@@ -91,6 +92,10 @@ pub struct Args {
     /// Messages a second that one source may send; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
     rate: Rate,
+
+    /// Threads to serve on, each with a share of the peers, a --rate and draws of its own; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: u16,
 
     /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
     #[arg(long, value_name = "ADDR")]
@@ -135,6 +140,7 @@ fn random_seed() -> u64 {
 /// # Errors
 /// An address cannot be listened on, or the tally cannot be written.
 pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
+    let threads = threads::count(args.threads)?;
     let config = args.config();
     let runtime = current_thread_runtime().map_err(|error| {
         Failure::new(
@@ -152,7 +158,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 "free some files",
             )
         })?;
-        let sockets = listen(&args.bind, args.port)?;
+        let sockets = listen(&args.bind, args.port, threads)?;
         let addresses = addresses(&sockets);
         let board = Board::default();
         let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
@@ -174,9 +180,17 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }
-        let mut service = PingService::new(&config, Quiet::new(&addresses, interface_addresses()))
-            .with_metrics(metrics.as_ref().map(|_| board.seat("udp")));
-        datagrams::serve(&sockets, &mut service, &Clock::start(), stop)
+        let quiet = Quiet::new(&addresses, interface_addresses());
+        let service = |thread| {
+            let config = Config {
+                // The draws of the first are those that the seed has always meant.
+                seed: config.seed.wrapping_add(thread),
+                ..config.clone()
+            };
+            let seat = metrics.as_ref().map(|_| board.seat("udp"));
+            PingService::new(&config, quiet.clone()).with_metrics(seat)
+        };
+        threads::serve(threads::by_thread(sockets), service, stop)
             .await
             .map_err(|error| {
                 Failure::new(
@@ -184,8 +198,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                     format_args!("cannot serve: {error}"),
                     "free some files",
                 )
-            })?;
-        Ok::<_, Failure>(service.tally())
+            })
     })?;
     tracing::info!(%tally, "stopped");
     print(&tally, args.json).map_err(|error| {
@@ -215,19 +228,18 @@ fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-fn listen(addresses: &[IpAddr], port: u16) -> Result<Vec<UdpSocket>, Failure> {
-    let sockets = if addresses.is_empty() {
-        vec![udp::listen_everywhere(port).map_err(|error| cannot_listen(None, port, &error))?]
-    } else {
-        let listen = |ip: &IpAddr| {
-            udp::listen(SocketAddr::new(*ip, port))
-                .map_err(|error| cannot_listen(Some(*ip), port, &error))
-        };
-        addresses.iter().map(listen).collect::<Result<_, _>>()?
+/// For each address a socket for each thread.
+fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Vec<Vec<StdSocket>>, Failure> {
+    if addresses.is_empty() {
+        let sockets = udp::listen_everywhere_shared(port, threads)
+            .map_err(|error| cannot_listen(None, port, &error))?;
+        return Ok(vec![sockets]);
+    }
+    let listen = |ip: &IpAddr| {
+        udp::listen_shared(SocketAddr::new(*ip, port), threads)
+            .map_err(|error| cannot_listen(Some(*ip), port, &error))
     };
-    let from_std =
-        |socket| UdpSocket::from_std(socket).map_err(|error| cannot_listen(None, port, &error));
-    sockets.into_iter().map(from_std).collect()
+    addresses.iter().map(listen).collect()
 }
 
 fn cannot_listen(ip: Option<IpAddr>, port: u16, error: &io::Error) -> Failure {
@@ -251,70 +263,9 @@ fn cannot_listen(ip: Option<IpAddr>, port: u16, error: &io::Error) -> Failure {
     )
 }
 
-fn addresses(sockets: &[UdpSocket]) -> Vec<SocketAddr> {
+fn addresses(sockets: &[Vec<StdSocket>]) -> Vec<SocketAddr> {
     sockets
         .iter()
-        .filter_map(|socket| socket.local_addr().ok())
+        .filter_map(|shared| shared.first()?.local_addr().ok())
         .collect()
-}
-
-/// A ping server inside another program, on a thread of its own, for that program alone.
-#[derive(Debug)]
-pub struct Embedded {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<io::Result<Tally>>,
-}
-
-impl Embedded {
-    /// Starts a server on a free loopback port.
-    ///
-    /// # Errors
-    /// There is no free port, or no memory for the thread.
-    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
-        let config = Config {
-            impairments,
-            seed: seed.unwrap_or_else(random_seed),
-            allow_exit: AllowExit::Loopback,
-            rate: Rate(None),
-        };
-        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
-        let address = socket.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("ping server".into())
-            .spawn(move || {
-                let runtime = current_thread_runtime()?;
-                runtime.block_on(async {
-                    let sockets = [UdpSocket::from_std(socket)?];
-                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
-                    let stopped = async { drop(stopped.await) };
-                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
-                    Ok(service.tally())
-                })
-            })?;
-        Ok(Self {
-            address,
-            stop,
-            thread,
-        })
-    }
-
-    /// Where the server listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Stops the server and tells what it did.
-    ///
-    /// # Errors
-    /// The server had ended early.
-    pub fn stop(self) -> io::Result<Tally> {
-        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
-        drop(self.stop);
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))
-    }
 }

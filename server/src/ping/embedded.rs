@@ -1,0 +1,77 @@
+//! A ping server inside another program.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use hii_transport::clock::Clock;
+use hii_transport::{datagrams, udp};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+
+use super::{
+    AllowExit, Config, Impairments, PingService, Tally, current_thread_runtime, random_seed,
+};
+use crate::args::Rate;
+use crate::quiet::Quiet;
+
+/// A ping server inside another program, on a thread of its own, for that program alone.
+#[derive(Debug)]
+pub struct Embedded {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<io::Result<Tally>>,
+}
+
+impl Embedded {
+    /// Starts a server on a free loopback port.
+    ///
+    /// # Errors
+    /// There is no free port, or no memory for the thread.
+    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
+        let config = Config {
+            impairments,
+            seed: seed.unwrap_or_else(random_seed),
+            allow_exit: AllowExit::Loopback,
+            rate: Rate(None),
+        };
+        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = socket.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("ping server".into())
+            .spawn(move || {
+                let runtime = current_thread_runtime()?;
+                runtime.block_on(async {
+                    let sockets = [UdpSocket::from_std(socket)?];
+                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
+                    let stopped = async { drop(stopped.await) };
+                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
+                    Ok(service.tally())
+                })
+            })?;
+        Ok(Self {
+            address,
+            stop,
+            thread,
+        })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the server and tells what it did.
+    ///
+    /// # Errors
+    /// The server had ended early.
+    pub fn stop(self) -> io::Result<Tally> {
+        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
+        drop(self.stop);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))
+    }
+}
