@@ -6,18 +6,18 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use crate::batch::{Arrivals, BatchSocket};
 use crate::clock::{Clock, Now};
+use crate::outbox::Outbox;
 use crate::timer::Timer;
-use crate::udp::{MAX_DATAGRAM, canonical};
 
-/// Datagrams taken in a row before the loop looks at what is due and whether to stop.
+/// Answers that are due sent in a row before the loop takes datagrams again.
 const BATCH: usize = 64;
 
 /// Where a datagram came from, or where one goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
     /// The other side; never an IPv4-mapped address.
     pub address: SocketAddr,
@@ -54,7 +54,7 @@ pub trait Service {
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
     /// Learns whether an answer went out.
-    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<usize>);
+    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<()>);
 
     /// Is told that a round of datagrams is done, before the loop waits for more.
     fn round_done(&mut self) {}
@@ -63,7 +63,7 @@ pub trait Service {
 /// Runs a service on its sockets until it stops itself or `stop` completes.
 ///
 /// # Errors
-/// The runtime has no timer. Errors of single datagrams do not end the loop.
+/// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
 pub async fn serve<S: Service>(
     sockets: &[UdpSocket],
     service: &mut S,
@@ -71,15 +71,12 @@ pub async fn serve<S: Service>(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let timer = Timer::new()?;
-    let mut sender = Sender {
-        sockets: sockets
-            .iter()
-            .map(|socket| (socket, takes_ipv6(socket)))
-            .collect(),
-        clock,
-        buffer: vec![0; MAX_DATAGRAM],
-    };
-    let mut buffer = vec![0; MAX_DATAGRAM];
+    let sockets: Vec<_> = sockets
+        .iter()
+        .map(BatchSocket::new)
+        .collect::<io::Result<_>>()?;
+    let mut outbox = Outbox::new(&sockets, clock);
+    let mut arrivals = Arrivals::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let wait = service
@@ -88,112 +85,54 @@ pub async fn serve<S: Service>(
         tokio::select! {
             () = &mut stop => return Ok(()),
             () = timer.wait(wait) => {}
-            first = receive(sockets, &mut buffer) => {
-                let mut next = Some(first);
-                for _ in 0..BATCH {
-                    let Some((peer, len)) = next else { break };
-                    let datagram = buffer.get(..len).unwrap_or_default();
+            () = ready(&sockets) => {
+                for (index, socket) in sockets.iter().enumerate() {
+                    socket.receive(&mut arrivals);
                     let now = clock.now();
-                    match service.handle(datagram, peer, now) {
-                        Effect::Nothing => {}
-                        Effect::Answer(answer) => sender.send(service, peer, &answer),
-                        Effect::AnswerAndStop(answer) => {
-                            sender.send(service, peer, &answer);
-                            return Ok(());
+                    for (address, datagram) in arrivals.datagrams() {
+                        let peer = Peer { address, socket: index };
+                        match service.handle(datagram, peer, now) {
+                            Effect::Nothing => {}
+                            Effect::Answer(answer) => outbox.push(service, peer, answer),
+                            Effect::AnswerAndStop(answer) => {
+                                outbox.push(service, peer, answer);
+                                outbox.flush(service);
+                                return Ok(());
+                            }
+                        }
+                        // What is due goes before the answers to what came later.
+                        if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                            take_due(service, &mut outbox, clock);
                         }
                     }
-                    // What is due goes before the answers to what came later.
-                    if service.next_due().is_some_and(|due| due <= now.monotonic) {
-                        sender.send_due(service);
-                    }
-                    next = try_receive(sockets, &mut buffer);
                 }
             }
         }
-        sender.send_due(service);
+        take_due(service, &mut outbox, clock);
+        outbox.flush(service);
         service.round_done();
     }
 }
 
-struct Sender<'a> {
-    /// Each socket, and whether it speaks IPv6.
-    sockets: Vec<(&'a UdpSocket, bool)>,
-    clock: &'a Clock,
-    buffer: Vec<u8>,
-}
-
-impl Sender<'_> {
-    fn send_due<S: Service>(&mut self, service: &mut S) {
-        for _ in 0..BATCH {
-            let Some((peer, answer)) = service.take_due(self.clock.elapsed()) else {
-                break;
-            };
-            self.send(service, peer, &answer);
-        }
-    }
-
-    fn send<S: Service>(&mut self, service: &mut S, to: Peer, answer: &S::Answer) {
-        let len = service.write(answer, self.clock.elapsed(), &mut self.buffer);
-        let datagram = self.buffer.get(..len).unwrap_or_default();
-        let result = match self.sockets.get(to.socket) {
-            // Waiting for room would delay everybody else: a full send buffer costs this answer.
-            Some((socket, true)) => socket.try_send_to(datagram, as_ipv6(to.address)),
-            Some((socket, false)) => socket.try_send_to(datagram, to.address),
-            None => Err(io::ErrorKind::NotConnected.into()),
+fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock) {
+    for _ in 0..BATCH {
+        let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
+            break;
         };
-        if let Err(error) = &result {
-            tracing::debug!(to = %to.address, %error, "answer not sent");
-        }
-        service.sent(answer, &result);
+        outbox.push(service, peer, answer);
     }
 }
 
-fn takes_ipv6(socket: &UdpSocket) -> bool {
-    socket.local_addr().is_ok_and(|local| local.is_ipv6())
-}
-
-/// The address as a dual-stack socket wants it.
-fn as_ipv6(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        v6 @ SocketAddr::V6(_) => v6,
-    }
-}
-
-/// The next datagram on any socket.
-async fn receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> (Peer, usize) {
+/// Completes when there is something to take on any socket.
+async fn ready(sockets: &[BatchSocket<'_>]) {
     poll_fn(|context| {
-        for (index, socket) in sockets.iter().enumerate() {
-            let mut room = ReadBuf::new(buffer);
-            match socket.poll_recv_from(context, &mut room) {
-                Poll::Ready(Ok(from)) => {
-                    let peer = Peer {
-                        address: canonical(from),
-                        socket: index,
-                    };
-                    return Poll::Ready((peer, room.filled().len()));
-                }
-                Poll::Ready(Err(error)) => {
-                    // An error of an earlier send; asking again registers the waker, or finds a datagram.
-                    tracing::debug!(%error, "receive");
-                    context.waker().wake_by_ref();
-                }
-                Poll::Pending => {}
+        let mut any = Poll::Pending;
+        for socket in sockets {
+            if socket.poll_ready(context).is_ready() {
+                any = Poll::Ready(());
             }
         }
-        Poll::Pending
+        any
     })
-    .await
-}
-
-/// A datagram that is there already.
-fn try_receive(sockets: &[UdpSocket], buffer: &mut [u8]) -> Option<(Peer, usize)> {
-    sockets.iter().enumerate().find_map(|(index, socket)| {
-        let (len, from) = socket.try_recv_from(buffer).ok()?;
-        let peer = Peer {
-            address: canonical(from),
-            socket: index,
-        };
-        Some((peer, len))
-    })
+    .await;
 }

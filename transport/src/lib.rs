@@ -5,8 +5,10 @@
 #![deny(unsafe_code)]
 
 pub mod addresses;
+mod batch;
 pub mod clock;
 pub mod datagrams;
+mod outbox;
 pub mod shutdown;
 mod timer;
 pub mod udp;

@@ -202,11 +202,11 @@ impl Service for PingService {
         answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, answer: &Outgoing, result: &io::Result<usize>) {
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
         match (answer.copy, result) {
-            (false, Ok(_)) => self.tally.answered += 1,
+            (false, Ok(())) => self.tally.answered += 1,
             (false, Err(_)) => self.tally.send_failed += 1,
-            (true, Ok(_)) => self.tally.duplicated += 1,
+            (true, Ok(())) => self.tally.duplicated += 1,
             // Its datagram is counted by the first copy.
             (true, Err(_)) => {}
         }

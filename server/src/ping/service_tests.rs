@@ -264,8 +264,8 @@ fn a_hundred_thousand_delayed_answers_wait_and_what_exceeds_the_cap_is_counted()
     assert!(size_of::<(Duration, u64, Peer, Reply, [bool; 2])>() * (1 << 17) <= 24 << 20);
 
     while let Some((_, answer)) = service.take_due(Duration::from_secs(1)) {
-        let len = service.write(&answer, Duration::from_secs(1), &mut [0; 128]);
-        service.sent(&answer, &Ok(len));
+        assert!(service.write(&answer, Duration::from_secs(1), &mut [0; 128]) > 0);
+        service.sent(&answer, &Ok(()));
     }
     assert_eq!(service.tally().answered, tally.abandoned);
     assert_balanced(service.tally());
