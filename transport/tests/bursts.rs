@@ -89,6 +89,7 @@ fn numbered(number: usize, len: usize) -> Vec<u8> {
 fn answers_of_all_lengths_come_whole_and_in_order() {
     let (address, thread) = echo((Ipv4Addr::LOCALHOST, 0).into());
     let client = client();
+    // More in a row than the loop sends of one kind at a time: none may fall between two rounds.
     let mut lengths = vec![100; 80];
     lengths.extend([
         50, 50, 100, 100, 99, 100, 5000, 5000, 1232, 1232, 1233, 1233, 3, 20_000,
