@@ -13,7 +13,7 @@ use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
 use crate::timer::Timer;
 
-/// Answers that are due sent in a row before the loop takes datagrams again.
+/// Answers that are due sent in a row before the loop takes datagrams again, and datagrams after which other tasks run.
 const BATCH: usize = 64;
 
 /// Where a datagram came from, or where one goes.
@@ -79,6 +79,7 @@ pub async fn serve<S: Service>(
     let mut arrivals = Arrivals::new();
     let mut stop = std::pin::pin!(stop);
     loop {
+        let mut taken = 0;
         let wait = service
             .next_due()
             .map(|due| due.saturating_sub(clock.elapsed()));
@@ -90,6 +91,7 @@ pub async fn serve<S: Service>(
                     socket.receive(&mut arrivals);
                     let now = clock.now();
                     for (address, datagram) in arrivals.datagrams() {
+                        taken += 1;
                         let peer = Peer { address, socket: index };
                         match service.handle(datagram, peer, now) {
                             Effect::Nothing => {}
@@ -111,6 +113,10 @@ pub async fn serve<S: Service>(
         take_due(service, &mut outbox, clock);
         outbox.flush(service);
         service.round_done();
+        if taken >= BATCH {
+            // A flood of datagrams leaves time for what else runs on this thread.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
