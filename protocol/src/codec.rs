@@ -6,6 +6,32 @@
 //! `UdpFramed` itself drops empty datagrams in silence; a service that has to see them (an empty datagram is a message
 //! to the ping service) receives on its own and calls `decode`.
 //!
+//! A client over UDP (with tokio-util's feature `net`):
+//!
+//! ```
+//! use futures_util::{SinkExt as _, StreamExt as _};
+//! use hii_protocol::codec::DatagramCodec;
+//! use hii_protocol::ping::{Answer, RequestBuf};
+//! use tokio::net::UdpSocket;
+//! use tokio_util::udp::UdpFramed;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = UdpSocket::bind("127.0.0.1:0").await?;
+//! # let address = server.local_addr()?;
+//! let socket = UdpSocket::bind("127.0.0.1:0").await?;
+//! let mut client = UdpFramed::new(socket, DatagramCodec::<Answer, RequestBuf>::default());
+//! client.send((RequestBuf::Exit, address)).await?;
+//! # let (_, from) = server.recv_from(&mut [0; 100]).await?;
+//! # server.send_to(b"Stopping the Server.", from).await?;
+//! let (answer, _from) = client.next().await.ok_or("the socket is closed")??;
+//! assert_eq!(answer, Ok(Answer::Stopping));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The frames alone:
+//!
 //! ```
 //! use hii_protocol::codec::StreamCodec;
 //! use hii_protocol::ping::RequestBuf;
@@ -26,34 +52,35 @@ use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::stream::{self, Step};
-use crate::{Frame, Limits, ParseError};
+use crate::{Frame, Limits, ParseError, Rule};
 
-/// One datagram, one frame of type `F`.
+/// One datagram, one frame: `D` is what comes in, `E` what goes out. A server's are requests and answers, a client's
+/// answers and requests.
 #[derive(Debug, Clone)]
-pub struct DatagramCodec<F> {
+pub struct DatagramCodec<D, E = D> {
     limits: Limits,
-    frame: PhantomData<fn() -> F>,
+    frames: PhantomData<fn(E) -> D>,
 }
 
-impl<F> DatagramCodec<F> {
+impl<D, E> DatagramCodec<D, E> {
     /// A codec with limits of your own.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
         Self {
             limits,
-            frame: PhantomData,
+            frames: PhantomData,
         }
     }
 }
 
-impl<F> Default for DatagramCodec<F> {
+impl<D, E> Default for DatagramCodec<D, E> {
     fn default() -> Self {
         Self::new(Limits::DEFAULT)
     }
 }
 
-impl<F: Frame> Decoder for DatagramCodec<F> {
-    type Item = Result<F, ParseError>;
+impl<D: Frame, E> Decoder for DatagramCodec<D, E> {
+    type Item = Result<D, ParseError>;
     type Error = io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
@@ -61,76 +88,87 @@ impl<F: Frame> Decoder for DatagramCodec<F> {
         if buffer.is_empty() {
             return Ok(None);
         }
-        let frame = F::decode_frame(buffer, &self.limits);
+        let frame = D::decode_frame(buffer, &self.limits);
         buffer.clear();
         Ok(Some(frame))
     }
 }
 
-impl<F: Frame> Encoder<F> for DatagramCodec<F> {
+impl<D, E: Frame> Encoder<E> for DatagramCodec<D, E> {
     type Error = io::Error;
 
-    fn encode(&mut self, frame: F, buffer: &mut BytesMut) -> io::Result<()> {
+    fn encode(&mut self, frame: E, buffer: &mut BytesMut) -> io::Result<()> {
         append(&frame, self.limits.datagram, buffer, |_| Ok(()))
     }
 }
 
-/// Frames of type `F`, each after its length.
+/// Frames on a stream, each after its length: `D` is what comes in, `E` what goes out.
 #[derive(Debug, Clone)]
-pub struct StreamCodec<F> {
+pub struct StreamCodec<D, E = D> {
     limits: Limits,
     /// Octets of a malformed frame still to come, which are dropped as they do.
-    skipping: u32,
-    frame: PhantomData<fn() -> F>,
+    skipping: usize,
+    frames: PhantomData<fn(E) -> D>,
 }
 
-impl<F> StreamCodec<F> {
+impl<D, E> StreamCodec<D, E> {
     /// A codec with limits of your own.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
         Self {
             limits,
             skipping: 0,
-            frame: PhantomData,
+            frames: PhantomData,
         }
     }
 
     fn skip(&mut self, buffer: &mut BytesMut) {
-        let some = buffer
-            .len()
-            .min(usize::try_from(self.skipping).unwrap_or(usize::MAX));
+        let some = buffer.len().min(self.skipping);
         buffer.advance(some);
-        self.skipping -= u32::try_from(some).unwrap_or(self.skipping);
+        self.skipping -= some;
+    }
+
+    /// Drops a malformed frame: its length, and of its payload what is there and what is still to come.
+    fn drop_frame(&mut self, payload: usize, buffer: &mut BytesMut) {
+        buffer.advance(stream::HEADER_LEN);
+        self.skipping = payload;
+        self.skip(buffer);
     }
 }
 
-impl<F> Default for StreamCodec<F> {
+impl<D, E> Default for StreamCodec<D, E> {
     fn default() -> Self {
         Self::new(Limits::DEFAULT)
     }
 }
 
-impl<F: Frame> Decoder for StreamCodec<F> {
-    type Item = Result<F, ParseError>;
+impl<D: Frame, E> Decoder for StreamCodec<D, E> {
+    type Item = Result<D, ParseError>;
     type Error = io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
         self.skip(buffer);
         match stream::step(buffer, &self.limits) {
+            // No frame of these services is that long: it is refused before it is held.
+            Step::Wait(needed) if needed - stream::HEADER_LEN > self.limits.datagram => {
+                self.drop_frame(needed - stream::HEADER_LEN, buffer);
+                Ok(Some(Err(ParseError::new(
+                    Rule::Datagram,
+                    self.limits.datagram,
+                ))))
+            }
             Step::Wait(needed) => {
                 buffer.reserve(needed.saturating_sub(buffer.len()));
                 Ok(None)
             }
             Step::Skip(octets) => {
-                buffer.advance(stream::HEADER_LEN);
-                self.skipping = octets;
-                self.skip(buffer);
+                self.drop_frame(usize::try_from(octets).unwrap_or(usize::MAX), buffer);
                 Ok(Some(Err(stream::malformed())))
             }
             Step::Frame(len) => {
                 buffer.advance(stream::HEADER_LEN);
                 let payload = buffer.split_to(len);
-                Ok(Some(F::decode_frame(&payload, &self.limits)))
+                Ok(Some(D::decode_frame(&payload, &self.limits)))
             }
         }
     }
@@ -146,10 +184,10 @@ impl<F: Frame> Decoder for StreamCodec<F> {
     }
 }
 
-impl<F: Frame> Encoder<F> for StreamCodec<F> {
+impl<D, E: Frame> Encoder<E> for StreamCodec<D, E> {
     type Error = io::Error;
 
-    fn encode(&mut self, frame: F, buffer: &mut BytesMut) -> io::Result<()> {
+    fn encode(&mut self, frame: E, buffer: &mut BytesMut) -> io::Result<()> {
         let limits = self.limits;
         append(&frame, limits.datagram, buffer, |buffer| {
             let header = stream::header(frame.frame_len(), &limits).map_err(invalid)?;

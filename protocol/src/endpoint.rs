@@ -10,7 +10,8 @@ use crate::grammar;
 
 /// An IP address and a port from 1; an IPv4-mapped IPv6 address is the IPv4 address.
 ///
-/// Its text is the wire's, `<ip>/<port>` or `[<ipv6>]/<port>` (`WIRE.md` section 3.1).
+/// Its text is `<ip>/<port>` or `[<ipv6>]/<port>`, without blanks and leading zeros (`forward-from` in `WIRE.md` section
+/// 3.3).
 ///
 /// ```
 /// use hii_protocol::Endpoint;

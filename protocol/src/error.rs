@@ -88,7 +88,7 @@ macro_rules! rules {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Rule {
-            $(#[doc = concat!("`", $name, "`; [`expected`](Self::expected) says what it wants.")] $variant,)*
+            $(#[doc = concat!("`", $name, "`: expected ", $expected, ".")] $variant,)*
         }
 
         impl Rule {
@@ -140,7 +140,7 @@ rules! {
     Held,          "held",           NotARequest,   "a time in ns, or spaces to the end";
     Received,      "received",       NotARequest,   "a time in ns since the epoch, or spaces to the end";
     RelayAnswer,   "relay-answer",   NotARequest,   "an answer of a relay";
-    AddressAnswer, "address-answer", NotARequest,   "an address as ('<ip>', <port>)";
+    AddressAnswer, "address-answer", NotARequest,   "an address as `('<ip>', <port>)`";
     TokenAnswer,   "token-answer",   NotARequest,   "` ; token : ` and 32 lower-case hex digits";
     Forward,       "forward",        NotARequest,   "`<ip>/<port> ; content : ` or `<ip>/<port> ; raw : `";
     Content,       "content",        NotARequest,   "content without `:` and without blanks at its ends";

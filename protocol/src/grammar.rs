@@ -13,7 +13,7 @@ use nom::bytes::complete::{tag, take_while, take_while_m_n};
 use nom::error::ErrorKind;
 use nom::{Err, IResult};
 
-use crate::{Endpoint, Limits, ParseError, Rule};
+use crate::{Endpoint, Limits, MAX_DATAGRAM, ParseError, Rule};
 
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
@@ -77,8 +77,9 @@ pub(crate) fn whole<'a, T>(
 
 /// `datagram`: the frame is not over the limit.
 pub(crate) fn datagram(frame: &[u8], limits: &Limits) -> Result<(), ParseError> {
-    if frame.len() > limits.datagram {
-        return Err(ParseError::new(Rule::Datagram, limits.datagram));
+    let limit = limits.datagram.min(MAX_DATAGRAM);
+    if frame.len() > limit {
+        return Err(ParseError::new(Rule::Datagram, limit));
     }
     Ok(())
 }

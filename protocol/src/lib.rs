@@ -2,7 +2,7 @@
 //!
 //! Octets become typed frames with `decode`, and typed frames become octets with `encode_into`; `Display` is the wire
 //! text. Requests and answers borrow from the octets and are `Copy`; `into_owned` (feature `alloc`) frees them from the
-//! buffer. What cannot be encoded cannot be built. Nothing here panics, allocates behind your back, opens a socket or
+//! buffer. What the grammar cannot express cannot be built. Nothing here panics, allocates behind your back, opens a socket or
 //! reads a clock.
 //!
 //! ```
@@ -29,7 +29,7 @@
 //! | `alloc` (default) | `into_owned`, `RequestBuf`, `AnswerBuf`, `to_vec` |
 //! | `std` | nothing but `std` itself; for the features below |
 //! | `codec` | tokio-util codecs for datagrams and streams |
-//! | `serde` | frames as their wire text |
+//! | `serde` | frames as their wire text (reading needs a self-describing format, such as JSON) |
 //! | `arbitrary` | valid frames for fuzzing |
 #![no_std]
 #![forbid(unsafe_code)]

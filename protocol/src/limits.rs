@@ -13,7 +13,7 @@ pub const MAX_DATAGRAM: usize = 65_507;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of a whole datagram, and of a stream frame's payload on ping and relay connections.
+    /// Octets of a whole datagram, at most [`MAX_DATAGRAM`] whatever it says here, and of a stream frame's payload on ping and relay connections.
     pub datagram: usize,
     /// Octets that a stream frame may announce.
     pub stream_frame: u32,

@@ -35,8 +35,8 @@ pub enum Step {
     Skip(u32),
 }
 
-/// Looks at what a receiver holds of a stream, from the start of a frame on. Nothing is allocated on the word of a
-/// length: a frame over the limit is skipped before it is held.
+/// Looks at what a receiver holds of a stream, from the start of a frame on. A frame over the limit is skipped before
+/// any of it is held.
 ///
 /// ```
 /// use hii_protocol::Limits;

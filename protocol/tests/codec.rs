@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use hii_protocol::codec::{DatagramCodec, StreamCodec};
-use hii_protocol::{Frame, Limits, MAX_DATAGRAM, ParseError, ping, relay};
+use hii_protocol::{Frame, Limits, MAX_DATAGRAM, ParseError, Rule, ping, relay};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio_util::codec::{Encoder, Framed, FramedRead};
+use tokio_util::codec::{Decoder as _, Encoder, Framed, FramedRead};
 use tokio_util::udp::UdpFramed;
 
 /// What an item says, to compare: its wire text, or code, offset and rule.
@@ -366,24 +366,46 @@ fn a_failed_encode_leaves_the_buffer_as_it_was() {
         stream_frame: 32,
         ..Limits::DEFAULT
     };
-    fails(DatagramCodec::new(SMALL), long());
-    fails(DatagramCodec::default(), too_long());
-    fails(StreamCodec::new(SMALL), long());
-    fails(StreamCodec::new(no_frames), long());
-    fails(StreamCodec::default(), too_long());
+    fails(DatagramCodec::<ping::RequestBuf>::new(SMALL), long());
+    fails(DatagramCodec::<relay::RequestBuf>::default(), too_long());
+    fails(StreamCodec::<ping::RequestBuf>::new(SMALL), long());
+    fails(StreamCodec::<ping::RequestBuf>::new(no_frames), long());
+    fails(StreamCodec::<relay::RequestBuf>::default(), too_long());
     // On a stream nothing has no length.
-    fails(StreamCodec::default(), empty());
+    fails(StreamCodec::<ping::RequestBuf>::default(), empty());
 }
 
 #[test]
 fn an_encoded_frame_goes_after_what_the_buffer_holds() {
     let mut buffer = BytesMut::from(&b"before "[..]);
-    let mut datagrams = DatagramCodec::default();
+    let mut datagrams = DatagramCodec::<ping::RequestBuf>::default();
     datagrams
         .encode(ping::RequestBuf::Exit, &mut buffer)
         .unwrap();
     assert_eq!(&buffer[..], b"before exit");
-    let mut stream = StreamCodec::default();
+    let mut stream = StreamCodec::<ping::RequestBuf>::default();
     stream.encode(ping::RequestBuf::Exit, &mut buffer).unwrap();
     assert_eq!(&buffer[..], b"before exit\0\0\0\x04exit");
+}
+
+#[test]
+fn a_frame_too_long_for_the_service_is_refused_before_it_is_held() {
+    let mut codec = StreamCodec::<ping::RequestBuf>::default();
+    let mut buffer = BytesMut::new();
+    let len = 1_u32 << 20;
+    buffer.extend_from_slice(&len.to_be_bytes());
+    let refused = codec.decode(&mut buffer).unwrap().unwrap().unwrap_err();
+    assert_eq!((refused.rule(), refused.offset()), (Rule::Datagram, 65_507));
+    assert!(buffer.capacity() < 1 << 16, "{}", buffer.capacity());
+    // Its payload is dropped as it comes, and the next frame is read.
+    for _ in 0..len / 1024 {
+        buffer.extend_from_slice(&[b'x'; 1024]);
+        assert_eq!(codec.decode(&mut buffer).unwrap(), None);
+        assert!(buffer.is_empty());
+    }
+    buffer.extend_from_slice(b"\x00\x00\x00\x04exit");
+    assert_eq!(
+        codec.decode(&mut buffer).unwrap(),
+        Some(Ok(ping::RequestBuf::Exit))
+    );
 }

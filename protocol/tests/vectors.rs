@@ -379,7 +379,12 @@ mod codec {
 
     /// Reads a stream that comes `step` octets at a time.
     pub(super) fn read(step: usize, stream: &[u8]) -> Value {
-        let mut codec = StreamCodec::<Anything>::default();
+        // The vectors are about the stream alone, whose frames may be longer than those of ping and relay.
+        let limits = Limits {
+            datagram: 1 << 20,
+            ..Limits::DEFAULT
+        };
+        let mut codec = StreamCodec::<Anything>::new(limits);
         let mut buffer = BytesMut::new();
         let mut frames = Vec::new();
         for octets in stream.chunks(step) {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hii_transport::addresses::{host_name, interface_addresses};
 
+use crate::exit::note;
 use crate::logs::LogFormat;
 
 /// A server's own words at its start.
@@ -33,7 +34,7 @@ impl Announcement {
     /// Says it on stderr in the form of the logs.
     pub fn tell(&self, log: LogFormat) {
         match log {
-            LogFormat::Text => eprintln!("{self}"),
+            LogFormat::Text => note(self),
             LogFormat::Json => {
                 for socket in &self.sockets {
                     tracing::info!(service = self.service, address = %socket, "listening");
@@ -48,7 +49,7 @@ fn reachable(sockets: &[SocketAddr], host: &[IpAddr]) -> Vec<SocketAddr> {
     let mut reachable = Vec::new();
     for socket in sockets {
         if !socket.ip().is_unspecified() {
-            reachable.push(*socket);
+            reachable.extend((!socket.ip().to_canonical().is_loopback()).then_some(*socket));
             continue;
         }
         let of_family = |ip: &&IpAddr| socket.is_ipv6() || ip.is_ipv4();
@@ -72,28 +73,24 @@ impl fmt::Display for Announcement {
         for address in &self.reachable {
             write!(list, "{}{address}", if list.is_empty() { "" } else { ", " })?;
         }
-        if let Some(host) = &self.host {
-            write!(f, "  this host is {host}")?;
-            writeln!(
-                f,
-                "{}",
-                if list.is_empty() {
-                    ""
-                } else {
-                    "; others reach it at:"
-                }
-            )?;
-        }
-        if !list.is_empty() {
-            writeln!(f, "  {list}")?;
+        let host = self.host.as_deref().unwrap_or("this host");
+        if list.is_empty() {
+            writeln!(f, "  only programs on {host} reach it")?;
+        } else {
+            writeln!(f, "  others reach {host} at {list}")?;
         }
         let port = self.sockets.first().map_or(0, SocketAddr::port);
         let example = self
             .reachable
             .first()
             .copied()
+            .or(self
+                .sockets
+                .first()
+                .copied()
+                .filter(|socket| !socket.ip().is_unspecified()))
             .unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-        write!(f, "  on the other side type: {} {example}", self.command)
+        write!(f, "  to use it type: {} {example}", self.command)
     }
 }
 
@@ -111,6 +108,7 @@ mod tests {
         };
         assert_eq!(tell("[::]:80"), ["192.0.2.1:80", "[2001:db8::1]:80"]);
         assert_eq!(tell("0.0.0.0:80"), ["192.0.2.1:80"]);
-        assert_eq!(tell("127.0.0.1:80"), ["127.0.0.1:80"]);
+        assert_eq!(tell("192.0.2.9:80"), ["192.0.2.9:80"]);
+        assert!(tell("127.0.0.1:80").is_empty());
     }
 }

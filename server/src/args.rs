@@ -101,7 +101,9 @@ pub fn delay_range(text: &str) -> Result<DelayRange, String> {
         None => (duration(text)?, duration(text)?),
     };
     if min > max {
-        return Err(format!("{text}: the shortest delay stands first"));
+        return Err(format!(
+            "{text}: the shortest delay stands first (a number without a unit is seconds)"
+        ));
     }
     if max > Duration::from_secs(3600) {
         return Err(format!("{text}: a delay is at most an hour"));

@@ -1,7 +1,13 @@
 //! How Hii's programs end: exit codes that a script can tell apart, and errors that say what to do.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+/// Says something on stderr. Nobody to hear it is no reason to end.
+pub fn note(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
 
 /// All is well.
 pub const FINE: ExitCode = ExitCode::SUCCESS;
@@ -69,8 +75,7 @@ impl Failure {
     /// Prints the failure to stderr.
     #[must_use]
     pub fn report(&self, program: &str) -> ExitCode {
-        eprintln!("{program}: {}", self.what);
-        eprintln!("  {}", self.advice);
+        note(format_args!("{program}: {}\n  {}", self.what, self.advice));
         self.exit.into()
     }
 }

@@ -57,7 +57,7 @@ impl RateLimiter {
 fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        // The low bit of the upper half tells the families apart: no IPv4 number reaches it.
+        // The highest bit tells the families apart: no IPv4 number reaches it.
         IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 | 1 << 63,
     }
 }

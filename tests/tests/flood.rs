@@ -14,8 +14,14 @@ const MOST_KIBIBYTES: u64 = 64 * 1024;
 
 /// Octets at random, often behind the beginning of a request.
 fn datagram<'a>(rng: &mut Xoshiro256PlusPlus, buffer: &'a mut [u8]) -> &'a [u8] {
-    const BEGINNINGS: [&[u8]; 6] = [b"", b"C ", b"exi", b"P 00c0ffee ", b"P ", b"A "];
-    let beginning = BEGINNINGS[rng.random_range(0..BEGINNINGS.len())];
+    const BEGINNINGS: [&str; 6] = ["", "C ", "exi", "P 00c0ffee ", "P ", "A "];
+    // As many runs as there are probes, so that the table of runs fills.
+    let new_run = format!("P {:08x} 1", rng.random::<u32>());
+    let beginning = match rng.random_range(0..=BEGINNINGS.len()) {
+        index if index < BEGINNINGS.len() => BEGINNINGS[index],
+        _ => &new_run,
+    }
+    .as_bytes();
     let len = beginning.len() + rng.random_range(0..64_usize);
     let (start, rest) = buffer[..len].split_at_mut(beginning.len());
     start.copy_from_slice(beginning);

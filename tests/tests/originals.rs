@@ -37,7 +37,7 @@ fn verdicts(ended: &Ended) -> Vec<String> {
 fn the_original_client_is_served_over_both_families() {
     for bind in ["127.0.0.1", "::1"] {
         let server = Server::start(HII_SERVER, &["ping", "-b", bind, "--json"]);
-        let report = ping_client::run(server.address(), 5, INTERVAL, 1000).unwrap();
+        let report = ping_client::run(server.address(), 5, INTERVAL * 10, 1000).unwrap();
         assert_eq!(
             report.calibration.as_deref(),
             Some("Buffer Size Calibrated at Server.")

@@ -44,6 +44,18 @@ fn verdicts(document: &Value) -> Vec<String> {
     probes.iter().map(verdict).collect()
 }
 
+/// Checks that what is called late took longer than the interval, and what is called in time did not.
+fn assert_deadline_kept(document: &Value, interval: Duration) {
+    for probe in document["probes"].as_array().expect("probes") {
+        let rtt = probe["rtt_ns"].as_u64().map(Duration::from_nanos);
+        match probe["verdict"].as_str() {
+            Some("late") => assert!(rtt > Some(interval), "{probe}"),
+            Some("in-time") => assert!(rtt <= Some(interval), "{probe}"),
+            _ => assert_eq!(rtt, None, "{probe}"),
+        }
+    }
+}
+
 #[test]
 fn every_probe_is_answered_and_both_sides_agree() {
     let server = server(&[]);
@@ -166,6 +178,7 @@ fn loss_on_the_way_there_is_told_from_loss_on_the_way_back() {
     let path = Path::new(server.address(), drops(&[3, 4, 9, 20]), drops(&[5, 12])).unwrap();
     let ended = ping(path.addr(), &["-n", "20", "-i", "0.01"]);
     let document = ended.json();
+    assert_deadline_kept(&document, Duration::from_millis(10));
     let verdicts = verdicts(&document);
     for (seq, verdict) in (1..).zip(&verdicts) {
         let expected = match seq {
@@ -178,9 +191,118 @@ fn loss_on_the_way_there_is_told_from_loss_on_the_way_back() {
         assert_eq!(verdict, expected, "probe {seq} of {verdicts:?}");
     }
     assert_eq!(document["summary"]["loss_percent"], 30.0);
-    // The other server: all is lost on its own purpose.
+}
+
+#[test]
+fn a_lossy_server_and_a_lossy_path_are_told_apart() {
+    let server = server(&["--loss", "20%", "--seed", "3"]);
+    let path = Path::new(server.address(), drops(&[5, 6, 7, 50]), passes()).unwrap();
+    let ended = ping(path.addr(), &["-n", "60", "-i", "0.005"]);
+    let summary = &ended.json()["summary"];
     let tally = server.stop().json();
-    assert_eq!(count(&tally["dropped"]), 0);
+    assert_eq!(count(&summary["lost"]["there"]), 4, "{summary}");
+    let uncounted = &summary["uncounted"];
+    let dropped = count(&summary["lost"]["back"]) + count(&uncounted["unanswered"]);
+    assert_eq!(count(&tally["dropped"]), dropped, "{summary} {tally}");
+    let received = 60 - 4 + count(&uncounted["sent"]);
+    assert_eq!(count(&tally["received"]), received, "{summary} {tally}");
+}
+
+#[test]
+fn what_is_over_the_server_s_rate_is_lost_back_not_there() {
+    let server = server(&["--rate", "100"]);
+    let ended = ping(server.address(), &["-n", "400", "-i", "0.001"]);
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    assert!(count(&tally["over_rate"]) > 0, "{tally}");
+    assert_eq!(count(&summary["lost"]["there"]), 0, "{summary} {tally}");
+}
+
+#[test]
+fn every_address_of_a_server_answers_from_itself() {
+    let everywhere = Server::start(HII_SERVER, &["ping", "--json"]);
+    let port = everywhere.address().port();
+    // An address that the routing table would not choose as a source.
+    let ended = ping(format!("127.0.0.2:{port}"), &["-n", "3", "-i", "0.01"]);
+    assert_eq!(count(&ended.json()["summary"]["answered"]), 3, "{ended:?}");
+}
+
+#[test]
+fn several_addresses_are_served_at_once() {
+    let server = Server::start(
+        HII_SERVER,
+        &["ping", "-b", "::1", "-b", "127.0.0.1", "--json"],
+    );
+    let ended = ping(server.address(), &["-n", "3", "-i", "0.01"]);
+    assert_eq!(count(&ended.json()["summary"]["answered"]), 3, "{ended:?}");
+}
+
+#[test]
+fn a_ramp_shrinks_its_interval() {
+    let server = server(&[]);
+    let ended = ping(
+        server.address(),
+        &["-n", "60", "-i", "0.05", "--decay", "0.9"],
+    );
+    let document = ended.json();
+    assert_eq!(count(&document["summary"]["answered"]), 60, "{document}");
+    let sent: Vec<_> = document["probes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|probe| count(&probe["sent_ns"]))
+        .collect();
+    // The slots sum up to ten intervals at most, however many probes there are.
+    let last = Duration::from_nanos(sent[59] - sent[0]);
+    assert!(sent.is_sorted());
+    assert!(last >= Duration::from_millis(490), "{last:?}");
+    let ended = ping(server.address(), &["-n", "0", "--decay", "0.9"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn a_run_without_end_reports_until_it_is_stopped() {
+    let server = server(&[]);
+    let target = server.address().to_string();
+    let mut child = start(
+        HII,
+        &["ping", &target, "-n", "0", "-i", "0.01", "--report", "0.1"],
+    );
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while text.matches(" answered (").count() < 2 {
+        std::io::BufRead::read_line(&mut stdout, &mut text).unwrap();
+    }
+    assert!(!text.contains("seq 1:"), "{text}");
+    programs::signal(child.id(), Signal::SIGINT);
+    std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    assert!(text.contains("RTT of "), "{text}");
+}
+
+#[test]
+fn two_signals_at_once_are_one_and_the_summary_is_whole() {
+    let server = server(&[]);
+    let target = server.address().to_string();
+    let mut child = start(
+        HII,
+        &["ping", &target, "-n", "100000", "-i", "0.001", "--json"],
+    );
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while text.lines().count() < 2 {
+        std::io::BufRead::read_line(&mut stdout, &mut text).unwrap();
+    }
+    programs::signal(child.id(), Signal::SIGINT);
+    programs::signal(child.id(), Signal::SIGINT);
+    std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    // All that was sent is told, up to the end.
+    let tally = server.stop().json();
+    let summary = &document["summary"];
+    let received = count(&summary["sent"]) + count(&summary["uncounted"]["sent"]);
+    assert_eq!(count(&tally["received"]), received, "{summary} {tally}");
 }
 
 #[test]
@@ -207,6 +329,7 @@ fn duplicates_and_reordering_change_no_verdict() {
     assert_eq!(count(&summary["answered"]), 41, "{document}");
     assert!(count(&summary["duplicates"]) >= 7, "{summary}");
     assert_eq!(count(&summary["lost"]["total"]), 0, "{summary}");
+    assert!(count(&summary["variation"]["reordered"]) > 0, "{summary}");
 }
 
 #[test]
@@ -253,7 +376,8 @@ fn wrong_usage_is_code_2_and_unknown_names_are_code_3() {
     for args in [
         &["ping", "-s", "0"][..],
         &["ping", "-s", "65508"],
-        &["ping", "-n", "0"],
+        &["ping", "-n", "-1"],
+        &["ping", "--decay", "1.5"],
         &["ping", "-i", "0"],
         &["ping", "-i", "-1"],
         &["ping", "host:99999"],
@@ -357,7 +481,7 @@ fn ctrl_c_prints_the_summary_and_is_code_130() {
         text.contains(" sent, ") && text.contains("RTT of "),
         "{text}"
     );
-    assert!(text.contains("0 lost"), "{text}");
+    assert!(text.contains(", 0 lost"), "{text}");
 }
 
 #[test]

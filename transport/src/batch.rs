@@ -1,14 +1,15 @@
 //! A service's socket, that takes and sends many datagrams in one system call where the kernel can (GRO and GSO).
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::udp::{MAX_DATAGRAM, canonical};
+use crate::datagrams::Peer;
+use crate::udp::{BUFFER_LEN, canonical};
 
 /// Buffers that one system call fills, each with one datagram or with several of one sender.
 const BUFFERS: usize = 8;
@@ -27,16 +28,21 @@ pub(crate) struct BatchSocket<'a> {
     socket: &'a UdpSocket,
     state: UdpSocketState,
     is_ipv6: bool,
+    /// Whether it has several addresses, so that an answer has to say from which of them it goes: the routing table
+    /// knows nothing of the question, and may choose one that the other side never asked.
+    is_everywhere: bool,
 }
 
 impl<'a> BatchSocket<'a> {
     pub(crate) fn new(socket: &'a UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(socket.into())?;
         undo(socket);
+        let local = socket.local_addr()?;
         Ok(Self {
             socket,
             state,
-            is_ipv6: socket.local_addr()?.is_ipv6(),
+            is_ipv6: local.is_ipv6(),
+            is_everywhere: local.ip().is_unspecified(),
         })
     }
 
@@ -48,7 +54,8 @@ impl<'a> BatchSocket<'a> {
     /// Takes what is there; the datagrams are then in `arrivals`.
     pub(crate) fn receive(&self, arrivals: &mut Arrivals) {
         arrivals.filled = 0;
-        let mut rooms = arrivals.octets.chunks_mut(MAX_DATAGRAM);
+        arrivals.asked_counts = self.is_everywhere;
+        let mut rooms = arrivals.octets.chunks_mut(BUFFER_LEN);
         let mut rooms: [_; BUFFERS] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         let received = self.socket.try_io(Interest::READABLE, || {
@@ -74,13 +81,17 @@ impl<'a> BatchSocket<'a> {
     }
 
     /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
-    pub(crate) fn send(&self, to: SocketAddr, octets: &[u8], segment: usize) -> io::Result<()> {
+    pub(crate) fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
         let transmit = Transmit {
-            destination: if self.is_ipv6 { as_ipv6(to) } else { to },
+            destination: if self.is_ipv6 {
+                as_ipv6(to.address)
+            } else {
+                to.address
+            },
             ecn: None,
             contents: octets,
             segment_size: (octets.len() > segment).then_some(segment),
-            src_ip: None,
+            src_ip: to.asked,
         };
         // Waiting for room would delay everybody else: a full send buffer costs these answers.
         self.socket.try_io(Interest::WRITABLE, || {
@@ -128,26 +139,51 @@ pub(crate) struct Arrivals {
     octets: Vec<u8>,
     metas: [RecvMeta; BUFFERS],
     filled: usize,
+    /// Whether the socket has several addresses.
+    asked_counts: bool,
+}
+
+/// Where a datagram came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    /// The address of this host that it came to, where the socket has several and the platform tells it.
+    pub(crate) asked: Option<IpAddr>,
 }
 
 impl Arrivals {
     pub(crate) fn new() -> Self {
         Self {
-            octets: vec![0; BUFFERS * MAX_DATAGRAM],
+            octets: vec![0; BUFFERS * BUFFER_LEN],
             metas: std::array::from_fn(|_| RecvMeta::default()),
             filled: 0,
+            asked_counts: false,
         }
     }
 
-    /// Each datagram and its sender, in the order they came.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        let rooms = self.octets.chunks(MAX_DATAGRAM);
+    /// Each datagram and where it came from, in the order they came.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (Origin, &[u8])> {
+        let rooms = self.octets.chunks(BUFFER_LEN);
         let filled = self.metas.iter().take(self.filled);
         filled.zip(rooms).flat_map(|(meta, room)| {
             let octets = room.get(..meta.len).unwrap_or_default();
-            let from = canonical(meta.addr);
-            split(octets, meta.stride).map(move |datagram| (from, datagram))
+            let origin = Origin {
+                address: canonical(meta.addr),
+                asked: meta
+                    .dst_ip
+                    .filter(|ip| self.asked_counts && can_answer(*ip)),
+            };
+            split(octets, meta.stride).map(move |datagram| (origin, datagram))
         })
+    }
+}
+
+/// Whether an answer can go out from the address that was asked: not from one that is many hosts'. The kernel would
+/// refuse it, and quinn-udp would take that for a network card that cannot send several together.
+fn can_answer(asked: IpAddr) -> bool {
+    match asked.to_canonical() {
+        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_multicast(),
     }
 }
 
@@ -169,6 +205,7 @@ mod tests {
         assert_eq!(split(b"", 0), [b""]);
         assert_eq!(split(b"a", 0), [b"a"]);
     }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn long_datagrams_are_fragmented_not_refused() {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Which of the service's sockets.
     pub socket: usize,
+    /// The address of this host that the other side asked, where the socket has several and the platform tells it.
+    pub asked: Option<IpAddr>,
 }
 
 /// What a service wants done with a datagram.
@@ -87,12 +89,17 @@ pub async fn serve<S: Service>(
             () = &mut stop => return Ok(()),
             () = timer.wait(wait) => {}
             () = ready(&sockets) => {
+                // Each socket has its turn in each round, so that none of them keeps the others waiting.
                 for (index, socket) in sockets.iter().enumerate() {
                     socket.receive(&mut arrivals);
                     let now = clock.now();
-                    for (address, datagram) in arrivals.datagrams() {
+                    for (origin, datagram) in arrivals.datagrams() {
                         taken += 1;
-                        let peer = Peer { address, socket: index };
+                        let peer = Peer {
+                            address: origin.address,
+                            socket: index,
+                            asked: origin.asked,
+                        };
                         match service.handle(datagram, peer, now) {
                             Effect::Nothing => {}
                             Effect::Answer(answer) => outbox.push(service, peer, answer),

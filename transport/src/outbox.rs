@@ -5,7 +5,7 @@ use std::io;
 use crate::batch::{BatchSocket, refuses_together};
 use crate::clock::Clock;
 use crate::datagrams::{Peer, Service};
-use crate::udp::MAX_DATAGRAM;
+use crate::udp::BUFFER_LEN;
 
 /// Answers that wait for the end of the round; one more ends it for all of them.
 const CAPACITY: usize = 512;
@@ -89,7 +89,7 @@ impl<'a, S: Service> Outbox<'a, S> {
 
     fn transmit(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
         let result = match self.sockets.get(to.socket) {
-            Some(socket) => socket.send(to.address, octets, segment),
+            Some(socket) => socket.send(to, octets, segment),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         if let Err(error) = &result {
@@ -102,7 +102,7 @@ impl<'a, S: Service> Outbox<'a, S> {
 impl Group {
     fn new() -> Self {
         Self {
-            octets: vec![0; 2 * MAX_DATAGRAM],
+            octets: vec![0; 2 * BUFFER_LEN],
             used: 0,
             segment: 0,
             lengths: Vec::new(),

@@ -5,29 +5,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What a service's socket asks to buffer; the kernel gives what it allows.
+/// What a socket asks to buffer; the kernel gives what it allows.
 const BUFFER: usize = 4 << 20;
 
 /// Octets that hold any datagram.
-pub const MAX_DATAGRAM: usize = 65_536;
+pub const BUFFER_LEN: usize = 65_536;
 
-/// A bound, non-blocking socket for a service. `[::]` takes IPv4 too.
+/// A bound, non-blocking socket for a service; `[::]` takes IPv6 only.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    bind(address, |_| Ok(()))
+    bind(canonical(address), true, |_| Ok(()))
 }
 
-fn bind(address: SocketAddr, prepare: impl Fn(&Socket) -> io::Result<()>) -> io::Result<UdpSocket> {
+fn bind(
+    address: SocketAddr,
+    only_v6: bool,
+    prepare: impl Fn(&Socket) -> io::Result<()>,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
     if address.is_ipv6() {
-        let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        socket.set_only_v6(!everywhere)?;
+        socket.set_only_v6(only_v6)?;
     }
     // A smaller buffer than asked for costs datagrams under load, and nothing else.
     let _ = socket.set_recv_buffer_size(BUFFER);
@@ -43,7 +46,10 @@ fn bind(address: SocketAddr, prepare: impl Fn(&Socket) -> io::Result<()>) -> io:
 /// # Errors
 /// The port cannot be bound.
 pub fn listen_everywhere(port: u16) -> io::Result<UdpSocket> {
-    everywhere(port, listen)
+    match bind((Ipv6Addr::UNSPECIFIED, port).into(), false, |_| Ok(())) {
+        Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
+        result => result,
+    }
 }
 
 /// Whether several sockets can share an address, each with peers of its own.
@@ -55,18 +61,7 @@ pub const CAN_SHARE: bool = cfg!(target_os = "linux");
 /// # Errors
 /// The address cannot be bound, or the platform has no such sharing.
 pub fn listen_shared(address: SocketAddr, sockets: usize) -> io::Result<Vec<UdpSocket>> {
-    // This one does not share yet, so that an address that another program shares is refused, not joined.
-    let first = listen(address)?;
-    if sockets <= 1 {
-        return Ok(vec![first]);
-    }
-    share(&socket2::SockRef::from(&first))?;
-    let address = first.local_addr()?;
-    let mut all = vec![first];
-    while all.len() < sockets {
-        all.push(bind(address, share)?);
-    }
-    Ok(all)
+    shared(listen(address)?, sockets)
 }
 
 /// The same for all addresses of this host.
@@ -74,14 +69,22 @@ pub fn listen_shared(address: SocketAddr, sockets: usize) -> io::Result<Vec<UdpS
 /// # Errors
 /// The port cannot be bound, or the platform has no such sharing.
 pub fn listen_everywhere_shared(port: u16, sockets: usize) -> io::Result<Vec<UdpSocket>> {
-    everywhere(port, |address| listen_shared(address, sockets))
+    shared(listen_everywhere(port)?, sockets)
 }
 
-fn everywhere<T>(port: u16, listen: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if lacks_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
-        result => result,
+/// This socket and others like it. The first does not share at first, so that an address that another program shares is
+/// refused, not joined.
+fn shared(first: UdpSocket, sockets: usize) -> io::Result<Vec<UdpSocket>> {
+    if sockets <= 1 {
+        return Ok(vec![first]);
     }
+    let like = socket2::SockRef::from(&first);
+    share(&like)?;
+    let address = first.local_addr()?;
+    let only_v6 = address.is_ipv6() && like.only_v6()?;
+    let others = (1..sockets).map(|_| bind(address, only_v6, share));
+    let others = others.collect::<io::Result<Vec<_>>>()?;
+    Ok(std::iter::once(first).chain(others).collect())
 }
 
 #[cfg(target_os = "linux")]
@@ -110,10 +113,14 @@ pub fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind((local, 0))?;
+    let local = SocketAddr::new(local, 0);
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+    // A burst of answers is not to be lost here and be taken for the path's loss.
+    let _ = socket.set_recv_buffer_size(BUFFER);
     socket.set_nonblocking(true)?;
-    socket.connect(target)?;
-    Ok(socket)
+    socket.bind(&local.into())?;
+    socket.connect(&target.into())?;
+    Ok(socket.into())
 }
 
 /// The address with an IPv4-mapped IPv6 address as the IPv4 address that it is.

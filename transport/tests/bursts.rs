@@ -52,7 +52,11 @@ impl Service for Echo {
 }
 
 fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
-    let socket = udp::listen(at).unwrap();
+    let socket = if at.ip().is_unspecified() {
+        udp::listen_everywhere(at.port()).unwrap()
+    } else {
+        udp::listen(at).unwrap()
+    };
     let address = socket.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()

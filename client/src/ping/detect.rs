@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hii_protocol::Escaped;
 use hii_protocol::ping::{Answer, Probe, ProbeSize, Request, Run, Seq};
-use hii_server::exit::{Exit, Failure};
+use hii_server::exit::{Exit, Failure, note};
 use hii_transport::clock::Clock;
 use hii_transport::udp;
 use mio::net::UdpSocket;
@@ -82,10 +82,16 @@ pub fn unreachable(address: SocketAddr, error: &io::Error) -> Failure {
             "start a server there (hii-server ping), or give another port as host:port",
         )
     } else {
+        let needs_zone = matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0);
+        let advice = if needs_zone {
+            "a link-local address needs its interface: give it as address%interface"
+        } else {
+            "check the address and this host's network"
+        };
         Failure::new(
             Exit::Unreachable,
             format_args!("cannot reach {address}: {error}"),
-            "check the address and this host's network",
+            advice,
         )
     }
 }
@@ -110,6 +116,11 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
             .register(&mut socket, Token(asked.len()), Interest::READABLE)?;
         socket.send(&question)?;
         asked.push((socket, question));
+        if number == 2 {
+            note(format_args!(
+                "hii: no answer yet; asking {address} again what it is"
+            ));
+        }
         let end = clock.elapsed()
             + if number == QUESTIONS {
                 LAST_PAUSE
@@ -134,7 +145,7 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
                 let Some((socket, question)) = asked.get(event.token().0) else {
                     continue;
                 };
-                let mut buffer = vec![0; udp::MAX_DATAGRAM];
+                let mut buffer = vec![0; udp::BUFFER_LEN];
                 match socket.recv(&mut buffer) {
                     Ok(len) => {
                         buffer.truncate(len);

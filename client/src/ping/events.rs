@@ -4,22 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::ledger::Arrival;
+use super::ledger::{Arrival, Sent};
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The next probe was sent, or could not be.
-    Sent {
-        /// Just before the call that sent it.
-        at: Duration,
-        /// Whether the kernel took it.
-        went_out: bool,
-        /// The earlier probe that shares its port.
-        clash: Option<u64>,
-    },
+    Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
+    /// An answer came that is not as long as its probe.
+    WrongLength,
+    /// An answer came that could be to either of two probes.
+    Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
     /// The target's host refuses: nothing listens there (ICMP).
@@ -33,6 +30,17 @@ pub enum Event {
 /// Whether the user wants to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
+
+impl Event {
+    /// When it happened, where that is part of it.
+    pub fn at(&self) -> Option<Duration> {
+        match self {
+            Self::Sent(sent) => Some(sent.at),
+            Self::Arrived(arrival) => Some(arrival.at),
+            _ => None,
+        }
+    }
+}
 
 impl Interrupt {
     /// Notes it; returns whether it was noted before.

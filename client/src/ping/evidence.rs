@@ -1,6 +1,11 @@
 //! What a Hii server's answers say about other probes (`WIRE.md` section 2.4).
 
+use std::collections::VecDeque;
+
 use hii_protocol::ping::ProbeAnswer;
+
+/// Answers that are remembered to catch a server that forgot: two windows' worth.
+const RECENT: usize = 128;
 
 /// What one answer says about the probes before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub struct Testimony {
 pub struct Witness {
     /// The answer that the server made last, of those that came.
     last: Option<Answered>,
+    /// Probes answered lately, and when the server received them by its own clock.
+    recent: VecDeque<(u64, u64)>,
     /// The server knows nothing of probes below this: it forgot the run, or was started anew.
     remembers_from: u64,
     /// How often it forgot.
@@ -38,20 +45,46 @@ impl Witness {
 
     /// Takes an answer and tells what it says about other probes.
     pub fn hear(&mut self, answer: &ProbeAnswer) -> Option<Testimony> {
-        let seq = answer.seq().get();
-        let count = answer.count()?.get();
-        let window = answer.window()?;
         let this = Answered {
-            seq,
-            count,
+            seq: answer.seq().get(),
+            count: answer.count()?.get(),
             received: answer.received(),
         };
-        let follows = self.note(this);
-        let mut testimony = self.in_window(seq, window);
-        if let Some(before) = follows {
+        let window = answer.window()?;
+        let before = if self.forgot_since(this, window) {
+            self.forget(this);
+            None
+        } else {
+            self.note(this)
+        };
+        if let Some(received) = this.received {
+            if self.recent.len() == RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((this.seq, received));
+        }
+        let mut testimony = self.in_window(this.seq, window);
+        if let Some(before) = before {
             self.in_gap(before, this, window, &mut testimony);
         }
         Some(testimony)
+    }
+
+    /// Whether the window lacks a probe that the server had answered before, by its own clock.
+    fn forgot_since(&self, this: Answered, window: u64) -> bool {
+        self.recent.iter().any(|(seq, received)| {
+            let earlier = this.received.is_some_and(|this| *received < this);
+            let behind = this.seq.checked_sub(*seq).filter(|behind| *behind < 64);
+            earlier
+                && *seq >= self.remembers_from
+                && behind.is_some_and(|behind| window >> behind & 1 == 0)
+        })
+    }
+
+    fn forget(&mut self, this: Answered) {
+        self.forgot += 1;
+        self.remembers_from = self.remembers_from.max(this.seq);
+        self.last = Some(this);
     }
 
     /// Notes an answer; returns the one that the server made before it, when `count` can be compared.
@@ -68,12 +101,11 @@ impl Witness {
         if !is_later {
             return None;
         }
-        self.last = Some(this);
         if this.count <= last.count {
-            self.forgot += 1;
-            self.remembers_from = self.remembers_from.max(this.seq);
+            self.forget(this);
             return None;
         }
+        self.last = Some(this);
         Some(last)
     }
 
@@ -90,22 +122,15 @@ impl Witness {
         }
     }
 
-    /// Between two answers further apart than a window, `count` tells how many of the probes out of its sight arrived.
-    /// Only all or none says which.
+    /// Between two answers further apart than a window, `count` tells how many arrived out of its sight. When none did,
+    /// all of those were missing. More says nothing of any one of them, since duplicates are in the count.
     fn in_gap(&self, before: Answered, this: Answered, window: u64, testimony: &mut Testimony) {
-        let unseen = before.seq + 1..this.seq.saturating_sub(63);
+        let unseen = before.seq.max(self.remembers_from) + 1..this.seq.saturating_sub(63);
         // Longer gaps than a client remembers say nothing that could be used.
-        let len = unseen.end.saturating_sub(unseen.start);
-        if len == 0 || len > 1 << 20 {
-            return;
-        }
-        let arrived = (this.count - before.count).saturating_sub(u64::from(window.count_ones()));
-        if arrived == 0 {
-            testimony
-                .missing
-                .extend(unseen.filter(|seq| *seq >= self.remembers_from));
-        } else if arrived == len {
-            testimony.received.extend(unseen);
+        let is_short = unseen.end.saturating_sub(unseen.start) <= 1 << 20;
+        let in_sight = u64::from(window.count_ones());
+        if is_short && this.count - before.count == in_sight {
+            testimony.missing.extend(unseen);
         }
     }
 }
@@ -169,18 +194,30 @@ mod tests {
     }
 
     #[test]
-    fn over_a_long_gap_count_tells_all_or_none() {
+    fn over_a_long_gap_count_tells_only_that_none_arrived() {
         let mut none = Witness::default();
         none.hear(&answer(1, 1, 1, 10)).unwrap();
         let testimony = none.hear(&answer(101, 2, 1, 20)).unwrap();
         assert!((2..101).all(|seq| testimony.missing.contains(&seq)));
-        let mut all = Witness::default();
-        all.hear(&answer(1, 1, 1, 10)).unwrap();
-        let testimony = all.hear(&answer(101, 101, u64::MAX, 20)).unwrap();
-        assert!((2..101).all(|seq| testimony.received.contains(&seq)));
-        let mut some = Witness::default();
-        some.hear(&answer(1, 1, 1, 10)).unwrap();
-        let testimony = some.hear(&answer(101, 80, u64::MAX, 20)).unwrap();
+        // As many as there are probes may be all of them, or fewer and duplicates.
+        let mut as_many = Witness::default();
+        as_many.hear(&answer(1, 1, 1, 10)).unwrap();
+        let testimony = as_many.hear(&answer(101, 101, u64::MAX, 20)).unwrap();
         assert!(!testimony.received.contains(&20) && !testimony.missing.contains(&20));
+    }
+
+    #[test]
+    fn a_window_without_a_probe_that_was_answered_shows_a_server_that_forgot() {
+        let mut witness = Witness::default();
+        witness.hear(&answer(1, 1, 0b1, 10)).unwrap();
+        witness.hear(&answer(2, 2, 0b11, 20)).unwrap();
+        // It received up to 20, was started anew, and received 21 to 24: more than before, so count does not show it.
+        let testimony = witness.hear(&answer(24, 4, 0b1111, 240)).unwrap();
+        assert_eq!(witness.forgot(), 1);
+        assert!(testimony.missing.is_empty(), "{testimony:?}");
+        assert_eq!(testimony.received, vec![23, 22, 21]);
+        // It is noticed once, and what is missed from then on is known.
+        let testimony = witness.hear(&answer(26, 5, 0b11_1101, 260)).unwrap();
+        assert_eq!((witness.forgot(), testimony.missing), (1, vec![25]));
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::ping::{ProbeSize, Request};
-use hii_transport::udp::{self, MAX_DATAGRAM};
+use hii_transport::udp::{self, BUFFER_LEN};
 
 use super::events::Interrupt;
 
@@ -19,8 +19,8 @@ pub fn calibrate(server: SocketAddr, size: ProbeSize, interrupt: &Interrupt) -> 
 }
 
 /// Asks the server to stop; returns its last word, none when it stays silent.
-pub fn farewell(server: SocketAddr) -> Option<Vec<u8>> {
-    exchange(server, &Request::Exit.to_vec(), &Interrupt::default())
+pub fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<Vec<u8>> {
+    exchange(server, &Request::Exit.to_vec(), interrupt)
 }
 
 fn exchange(server: SocketAddr, request: &[u8], interrupt: &Interrupt) -> Option<Vec<u8>> {
@@ -34,7 +34,7 @@ fn once(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(WAIT))?;
     socket.send(request)?;
-    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut buffer = vec![0; BUFFER_LEN];
     let len = socket.recv(&mut buffer)?;
     buffer.truncate(len);
     Ok(buffer)

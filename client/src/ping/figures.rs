@@ -1,4 +1,4 @@
-//! Round-trip times in constant memory.
+//! Times of many probes in constant memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +9,16 @@ use serde::Serialize;
 /// What the histogram tells apart at most; longer times still count in minimum, mean and maximum.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Round-trip times: exact minimum, mean, maximum and standard deviation; quantiles to three digits.
+/// Up to so many times, quantiles are exact.
+const FEW: usize = 4096;
+
+/// Times: exact minimum, mean, maximum and standard deviation; quantiles, which are exact of few times
+/// and have three digits of many.
 #[derive(Debug)]
-pub struct RoundTrips {
+pub struct Distribution {
     histogram: Option<Histogram<u64>>,
+    /// The times themselves, as long as they are few; then the histogram has to do.
+    few: Vec<u64>,
     count: u64,
     min: u64,
     max: u64,
@@ -32,21 +38,26 @@ pub struct Figures {
     pub mean: f64,
     /// Half were at most this.
     pub median: u64,
+    /// 90 % were at most this.
+    pub p90: u64,
     /// 99 % were at most this.
     pub p99: u64,
+    /// 99.9 % were at most this.
+    pub p99_9: u64,
     /// The longest.
     pub max: u64,
-    /// The standard deviation, of all these times (not an estimate for others).
-    pub standard_deviation: f64,
+    /// The standard deviation, of all these times (not an estimate for others); none of a single one.
+    pub standard_deviation: Option<f64>,
 }
 
-impl RoundTrips {
+impl Distribution {
     /// No times yet.
     #[must_use]
     pub fn new() -> Self {
         Self {
             // 216 KiB; the bounds are valid, so there is always one.
             histogram: Histogram::new_with_bounds(1, LONGEST, 3).ok(),
+            few: Vec::new(),
             count: 0,
             min: u64::MAX,
             max: 0,
@@ -60,6 +71,9 @@ impl RoundTrips {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if let Some(histogram) = &mut self.histogram {
             histogram.saturating_record(nanos);
+        }
+        if self.few.len() < FEW {
+            self.few.push(nanos);
         }
         self.count += 1;
         self.min = self.min.min(nanos);
@@ -75,7 +89,12 @@ impl RoundTrips {
         if self.count == 0 {
             return None;
         }
-        let quantile = |q| {
+        let mut sorted = self.few.clone();
+        sorted.sort_unstable();
+        let quantile = |q: f64| {
+            if self.count <= FEW as u64 {
+                return nearest_rank(&sorted, q);
+            }
             let value = self
                 .histogram
                 .as_ref()
@@ -87,15 +106,39 @@ impl RoundTrips {
             count: self.count,
             min: self.min,
             mean: self.mean,
-            median: quantile(0.5),
+            median: if self.count <= FEW as u64 {
+                middle(&sorted)
+            } else {
+                quantile(0.5)
+            },
+            p90: quantile(0.9),
             p99: quantile(0.99),
+            p99_9: quantile(0.999),
             max: self.max,
-            standard_deviation: (self.squares / self.count as f64).sqrt(),
+            standard_deviation: (self.count > 1).then(|| (self.squares / self.count as f64).sqrt()),
         })
     }
 }
 
-impl Default for RoundTrips {
+/// The value that a part `q` of all are at most.
+fn nearest_rank(sorted: &[u64], q: f64) -> u64 {
+    let rank = (0..sorted.len()).find(|index| (index + 1) as f64 >= q * sorted.len() as f64);
+    rank.and_then(|rank| sorted.get(rank))
+        .copied()
+        .unwrap_or_default()
+}
+
+/// The median, between the two in the middle where there is an even number.
+fn middle(sorted: &[u64]) -> u64 {
+    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+    let lower = sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or_default();
+    u64::midpoint(lower, upper)
+}
+
+impl Default for Distribution {
     fn default() -> Self {
         Self::new()
     }
@@ -103,16 +146,29 @@ impl Default for RoundTrips {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |nanos: u64| Time(nanos as f64);
         write!(
             f,
-            "min {}, mean {}, median {}, p99 {}, max {}, standard deviation {}",
-            Time(self.min as f64),
+            "min {}, mean {}, median {}",
+            time(self.min),
             Time(self.mean),
-            Time(self.median as f64),
-            Time(self.p99 as f64),
-            Time(self.max as f64),
-            Time(self.standard_deviation),
-        )
+            time(self.median)
+        )?;
+        // Of a handful of times these are all the longest.
+        if self.count >= 10 {
+            write!(
+                f,
+                ", p90 {}, p99 {}, p99.9 {}",
+                time(self.p90),
+                time(self.p99),
+                time(self.p99_9)
+            )?;
+        }
+        write!(f, ", max {}", time(self.max))?;
+        match self.standard_deviation {
+            Some(deviation) => write!(f, ", standard deviation {}", Time(deviation)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -132,12 +188,12 @@ impl From<Duration> for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (value, unit) = match self.0 {
-            ns if ns < 1e3 => (ns, "ns"),
-            ns if ns < 1e6 => (ns / 1e3, "us"),
-            ns if ns < 1e9 => (ns / 1e6, "ms"),
+            ns if ns.abs() < 1e3 => (ns, "ns"),
+            ns if ns.abs() < 1e6 => (ns / 1e3, "us"),
+            ns if ns.abs() < 1e9 => (ns / 1e6, "ms"),
             ns => (ns / 1e9, "s"),
         };
-        let digits = match value {
+        let digits = match value.abs() {
             v if v < 10.0 => 3,
             v if v < 100.0 => 2,
             _ => 1,
@@ -153,8 +209,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_plain_recomputation(nanos in prop::collection::vec(1..70_000_000_000_u64, 1..300)) {
-            let mut trips = RoundTrips::new();
+        fn agrees_with_a_plain_recomputation(
+            mut nanos in prop::collection::vec(1..70_000_000_000_u64, 1..300),
+            many in any::<bool>(),
+        ) {
+            if many {
+                nanos = nanos.iter().cycle().take(FEW + nanos.len()).copied().collect();
+            }
+            let mut trips = Distribution::new();
             for nanos in &nanos {
                 trips.record(Duration::from_nanos(*nanos));
             }
@@ -166,11 +228,18 @@ mod tests {
             let mean = sorted.iter().map(|v| *v as f64).sum::<f64>() / n as f64;
             prop_assert!((figures.mean - mean).abs() <= mean * 1e-9);
             let variance = sorted.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n as f64;
-            prop_assert!((figures.standard_deviation - variance.sqrt()).abs() <= mean * 1e-6);
-            for (percent, value) in [(50, figures.median), (99, figures.p99)] {
-                let exact = sorted[(n * percent).div_ceil(100) - 1];
+            let deviation = (n > 1).then(|| variance.sqrt());
+            prop_assert_eq!(figures.standard_deviation.is_some(), deviation.is_some());
+            prop_assert!((figures.standard_deviation.unwrap_or(0.0) - deviation.unwrap_or(0.0)).abs() <= mean * 1e-6);
+            if !many {
+                prop_assert_eq!(figures.median, u64::midpoint(sorted[(n - 1) / 2], sorted[n / 2]));
+            }
+            for (permille, value) in [(900, figures.p90), (990, figures.p99), (999, figures.p99_9)] {
+                let exact = sorted[(n * permille).div_ceil(1000) - 1];
                 // Beyond a minute the histogram only knows that it was longer.
-                if exact < LONGEST {
+                if !many {
+                    prop_assert_eq!(value, exact);
+                } else if exact < LONGEST {
                     prop_assert!(value.abs_diff(exact) as f64 <= exact as f64 * 1e-3 + 1.0, "{} {}", value, exact);
                 }
             }
@@ -179,7 +248,7 @@ mod tests {
 
     #[test]
     fn no_time_has_no_figures() {
-        assert_eq!(RoundTrips::new().figures(), None);
+        assert_eq!(Distribution::new().figures(), None);
     }
 
     #[test]

@@ -11,8 +11,17 @@ use serde::Serialize;
 
 use super::evidence::Witness;
 
-/// The least time that an answer is waited for.
+/// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
 pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// Probes remembered at most, once they are overdue.
+const MOST_REMEMBERED: usize = 1 << 16;
+
+/// How long the end of a run waits for answers, at most.
+const MOST_LINGER: Duration = Duration::from_secs(10);
 
 /// Answers that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
@@ -47,7 +56,18 @@ pub enum Verdict {
     InFlight,
 }
 
-fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+impl Verdict {
+    /// Whether the probe was lost, whichever way.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::LostThere | Self::LostBack | Self::LostUnknown)
+    }
+}
+
+/// Serializes a time as nanoseconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
@@ -74,8 +94,10 @@ pub struct Counts {
     pub not_sent: u64,
     /// Further answers to probes that were answered already.
     pub duplicates: u64,
-    /// Answers that came after their probe was given up.
-    pub given_up: u64,
+    /// Answers to probes that are no longer remembered.
+    pub forgotten: u64,
+    /// Answers that could be to either of two probes which shared a port.
+    pub ambiguous: u64,
     /// Datagrams that answer no probe of this run.
     pub foreign: u64,
 }
@@ -135,16 +157,47 @@ pub struct Settled {
 /// What an arrival meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The first answer to a probe, with its number.
-    Answered(u64, Verdict),
+    /// The first answer to a probe.
+    Answered(Answered),
     /// Counted, and nothing to show.
     Counted,
+}
+
+/// The first answer to a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The probe's number.
+    pub seq: u64,
+    /// In time or late.
+    pub verdict: Verdict,
+    /// When the probe was sent.
+    pub sent: Duration,
+    /// From its sending to its answer.
+    pub rtt: Duration,
+    /// From when it was due to its answer: what a client sees that had to wait for its turn.
+    pub from_due: Duration,
+    /// What a Hii server told with it.
+    pub report: Option<ProbeAnswer>,
+}
+
+/// A probe that was sent, or could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was due.
+    pub due: Duration,
+    /// How long its answer may take and still be in time.
+    pub deadline: Duration,
+    /// When it was sent: just before the call.
+    pub at: Duration,
+    /// Whether the kernel took it.
+    pub went_out: bool,
+    /// An earlier probe whose answer cannot be told from this one's.
+    pub clash: Option<u64>,
 }
 
 /// What is known of the probes of the last moments.
 #[derive(Debug)]
 pub struct Ledger {
-    deadline: Duration,
     patience: Duration,
     tells_direction: bool,
     /// Probe `first` and those after it, without a gap.
@@ -163,6 +216,8 @@ pub struct Ledger {
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
+    due: Duration,
+    deadline: Duration,
     sent: Duration,
     state: State,
     told: bool,
@@ -181,12 +236,11 @@ enum State {
 }
 
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Answers later than `deadline` are late; probes are given up after the longer of
-    /// the deadline and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
+    /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
     #[must_use]
     pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
-            deadline,
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
             records: VecDeque::new(),
@@ -200,10 +254,15 @@ impl Ledger {
         }
     }
 
-    /// How long an answer is waited for.
-    #[must_use]
+    /// After how long an answer is overdue.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// How long the end of a run waits for answers: 2 s, or the deadline where that is longer, within reason.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        self.patience.min(MOST_LINGER)
     }
 
     /// How many probes came to what so far.
@@ -218,9 +277,15 @@ impl Ledger {
         self.witness.forgot()
     }
 
-    /// Notes that the next probe was sent (or could not be). `clash` is an earlier probe whose answer cannot be told
-    /// from this one's.
-    pub fn sent(&mut self, at: Duration, went_out: bool, clash: Option<u64>) -> Option<Outcome> {
+    /// Notes that the next probe was sent, or could not be.
+    pub fn sent(&mut self, sent: Sent) -> Option<Outcome> {
+        let Sent {
+            due,
+            deadline,
+            at,
+            went_out,
+            clash,
+        } = sent;
         let seq = self.next_seq();
         if went_out {
             self.counts.sent += 1;
@@ -231,6 +296,8 @@ impl Ledger {
             (true, None) => State::Waiting,
         };
         self.records.push_back(Record {
+            due,
+            deadline,
             sent: at,
             state,
             told: false,
@@ -270,21 +337,32 @@ impl Ledger {
         if seq > self.last {
             return Outcome::Counted;
         }
-        let deadline = self.deadline;
         let Some(record) = self.record(seq) else {
-            self.counts.given_up += 1;
+            self.counts.forgotten += 1;
             return Outcome::Counted;
         };
         match record.state {
+            State::Waiting if arrival.at < record.sent => {
+                // Nobody answers what was not sent yet.
+                self.counts.foreign += 1;
+                Outcome::Counted
+            }
             State::Waiting => {
                 let rtt = arrival.at.saturating_sub(record.sent);
-                let verdict = if rtt <= deadline {
+                let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
                 } else {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
-                Outcome::Answered(seq, verdict)
+                Outcome::Answered(Answered {
+                    seq,
+                    verdict,
+                    sent: record.sent,
+                    rtt,
+                    from_due: arrival.at.saturating_sub(record.due),
+                    report: arrival.report,
+                })
             }
             State::Answered(_) => {
                 self.counts.duplicates += 1;
@@ -295,6 +373,11 @@ impl Ledger {
                 Outcome::Counted
             }
         }
+    }
+
+    /// Notes an answer that could be to either of two probes.
+    pub fn ambiguous(&mut self) {
+        self.counts.ambiguous += 1;
     }
 
     /// Notes a datagram that answers nothing of this run.
@@ -349,7 +432,9 @@ impl Ledger {
     /// The next probe, in order, whose verdict is final.
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
-        if front.sent + self.patience > now {
+        let age = now.saturating_sub(front.sent);
+        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
+        if remembered || age < self.patience {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.

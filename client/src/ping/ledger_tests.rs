@@ -6,7 +6,9 @@ use std::time::Duration;
 use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
 use proptest::prelude::*;
 
-use super::ledger::{Arrival, Counts, LEAST_PATIENCE, Ledger, Outcome, Settled, Verdict};
+use super::ledger::{
+    Answered, Arrival, Counts, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled, Verdict,
+};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -20,6 +22,25 @@ fn answer(seq: u64, at: Duration) -> Arrival {
     }
 }
 
+/// A probe sent when it was due, with a deadline of 100 ms.
+fn sent(at: Duration) -> Sent {
+    Sent {
+        due: at,
+        deadline: ms(100),
+        at,
+        went_out: true,
+        clash: None,
+    }
+}
+
+/// The probe that an outcome answers, and how.
+fn answered(outcome: Outcome) -> Option<(u64, Verdict)> {
+    match outcome {
+        Outcome::Answered(Answered { seq, verdict, .. }) => Some((seq, verdict)),
+        Outcome::Counted => None,
+    }
+}
+
 fn settle_all(ledger: &mut Ledger) -> Vec<Settled> {
     std::iter::from_fn(|| ledger.close(Duration::MAX, false)).collect()
 }
@@ -27,14 +48,11 @@ fn settle_all(ledger: &mut Ledger) -> Vec<Settled> {
 #[test]
 fn a_late_answer_is_late_and_never_another_probe_s() {
     let mut ledger = Ledger::new(2, 0, ms(100), false);
-    ledger.sent(ms(0), true, None);
-    ledger.sent(ms(100), true, None);
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(100)));
     // The answer to 1 comes when 2 is out already.
     let outcome = ledger.arrived(answer(1, ms(150)));
-    assert_eq!(
-        outcome,
-        Outcome::Answered(1, Verdict::Late { rtt: ms(150) })
-    );
+    assert_eq!(answered(outcome), Some((1, Verdict::Late { rtt: ms(150) })));
     assert_eq!(ledger.overdue(ms(2_150)), Some((2, Verdict::LostUnknown)));
     assert_eq!(ledger.overdue(ms(2_150)), None);
     let settled = settle_all(&mut ledger);
@@ -45,26 +63,26 @@ fn a_late_answer_is_late_and_never_another_probe_s() {
 #[test]
 fn the_deadline_itself_is_in_time() {
     let mut ledger = Ledger::new(1, 0, ms(100), false);
-    ledger.sent(ms(5), true, None);
+    ledger.sent(sent(ms(5)));
     assert_eq!(
-        ledger.arrived(answer(1, ms(105))),
-        Outcome::Answered(1, Verdict::InTime { rtt: ms(100) })
+        answered(ledger.arrived(answer(1, ms(105)))),
+        Some((1, Verdict::InTime { rtt: ms(100) }))
     );
 }
 
 #[test]
 fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
     let mut ledger = Ledger::new(3, 0, ms(100), false);
-    ledger.sent(ms(0), true, None);
+    ledger.sent(sent(ms(0)));
     ledger.arrived(answer(1, ms(1)));
     assert_eq!(ledger.arrived(answer(1, ms(2))), Outcome::Counted);
     ledger.foreign();
-    ledger.sent(ms(100), true, None);
-    assert!(ledger.settle(ms(2_000)).is_some());
-    assert!(ledger.settle(ms(2_100)).is_some());
-    assert_eq!(ledger.arrived(answer(2, ms(2_101))), Outcome::Counted);
+    ledger.sent(sent(ms(100)));
+    assert!(ledger.settle(ms(10_000)).is_some());
+    assert!(ledger.settle(ms(10_100)).is_some());
+    assert_eq!(ledger.arrived(answer(2, ms(10_101))), Outcome::Counted);
     // A number that was never sent.
-    ledger.arrived(answer(3, ms(2_102)));
+    ledger.arrived(answer(3, ms(10_102)));
     assert!(settle_all(&mut ledger).is_empty());
     let expected = Counts {
         sent: 2,
@@ -72,10 +90,39 @@ fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
         lost_unknown: 1,
         duplicates: 1,
         foreign: 2,
-        given_up: 1,
+        forgotten: 1,
         ..Counts::default()
     };
     assert_eq!(ledger.counts(), expected);
+}
+
+#[test]
+fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
+    let mut ledger = Ledger::new(200, 0, ms(100), false);
+    for probe in 0..200 {
+        ledger.sent(sent(ms(probe * 20)));
+    }
+    assert_eq!(ledger.overdue(ms(2_500)), Some((1, Verdict::LostUnknown)));
+    assert_eq!(ledger.settle(ms(9_999)), None);
+    let late = Verdict::Late { rtt: ms(9_999) };
+    assert_eq!(
+        answered(ledger.arrived(answer(1, ms(9_999)))),
+        Some((1, late))
+    );
+    assert_eq!(ledger.settle(ms(10_000)).unwrap().verdict, late);
+    assert_eq!(
+        ledger.settle(ms(10_020)).unwrap().verdict,
+        Verdict::LostUnknown
+    );
+}
+
+#[test]
+fn an_answer_before_its_probe_was_sent_is_forged() {
+    let mut ledger = Ledger::new(1, 0, ms(100), false);
+    ledger.arrived(answer(1, ms(1)));
+    assert_eq!(ledger.sent(sent(ms(2))), Some(Outcome::Counted));
+    assert_eq!(ledger.counts().foreign, 1);
+    assert!(!ledger.nothing_waits());
 }
 
 #[test]
@@ -83,8 +130,8 @@ fn an_answer_may_overtake_the_news_of_its_sending() {
     let mut ledger = Ledger::new(1, 0, ms(100), false);
     assert_eq!(ledger.arrived(answer(1, ms(3))), Outcome::Counted);
     assert_eq!(
-        ledger.sent(ms(1), true, None),
-        Some(Outcome::Answered(1, Verdict::InTime { rtt: ms(2) }))
+        ledger.sent(sent(ms(1))).and_then(answered),
+        Some((1, Verdict::InTime { rtt: ms(2) }))
     );
     assert!(ledger.nothing_waits());
 }
@@ -92,9 +139,12 @@ fn an_answer_may_overtake_the_news_of_its_sending() {
 #[test]
 fn probes_that_share_a_port_are_unknown() {
     let mut ledger = Ledger::new(3, 0, ms(100), false);
-    ledger.sent(ms(0), true, None);
-    ledger.sent(ms(100), true, None);
-    ledger.sent(ms(200), true, Some(1));
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(100)));
+    ledger.sent(Sent {
+        clash: Some(1),
+        ..sent(ms(200))
+    });
     let verdicts: Vec<_> = settle_all(&mut ledger)
         .iter()
         .map(|settled| settled.verdict)
@@ -108,9 +158,12 @@ fn probes_that_share_a_port_are_unknown() {
 #[test]
 fn an_interrupted_run_has_probes_in_flight() {
     let mut ledger = Ledger::new(9, 0, ms(100), false);
-    ledger.sent(ms(0), true, None);
-    ledger.sent(ms(1_500), true, None);
-    ledger.sent(ms(1_600), false, None);
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(1_500)));
+    ledger.sent(Sent {
+        went_out: false,
+        ..sent(ms(1_600))
+    });
     while ledger.close(ms(2_000), true).is_some() {}
     let counts = ledger.counts();
     assert_eq!(
@@ -177,17 +230,17 @@ fn simulate(truths: &[Truth]) -> (Ledger, Vec<Verdict>) {
     let last = truths.len() as u64;
     let mut ledger = Ledger::new(last, 1, deadline, true);
     let mut server = Server::default();
-    let sent = |seq: u64| ms(10) * u32::try_from(seq - 1).unwrap();
+    let slot = |seq: u64| ms(10) * u32::try_from(seq - 1).unwrap();
     // Events in the order of their times; the second number keeps those of one time apart.
     let mut at_server: BTreeMap<(Duration, u64), u64> = BTreeMap::new();
     for (seq, truth) in (1..).zip(truths) {
         if let Some(there) = truth.there {
-            at_server.insert((sent(seq) + there, seq), seq);
+            at_server.insert((slot(seq) + there, seq), seq);
         }
     }
     let mut at_client: BTreeMap<(Duration, u64), Option<ProbeAnswer>> = BTreeMap::new();
     for seq in 1..=last {
-        at_client.insert((sent(seq), seq), None);
+        at_client.insert((slot(seq), seq), None);
     }
     for ((at, _), seq) in at_server {
         let report = server.answer(seq, at);
@@ -195,12 +248,18 @@ fn simulate(truths: &[Truth]) -> (Ledger, Vec<Verdict>) {
             at_client.insert((at + back, 1_000 + seq), Some(report));
         }
     }
-    let end = sent(last) + LEAST_PATIENCE;
+    let end = slot(last) + LEAST_PATIENCE;
     at_client.insert((end, 9_999), Some(server.answer(last + 1, end)));
     let mut verdicts = Vec::new();
     for ((at, _), event) in at_client {
         match event {
-            None => assert_eq!(ledger.sent(at, true, None), None),
+            None => assert_eq!(
+                ledger.sent(Sent {
+                    deadline,
+                    ..sent(at)
+                }),
+                None
+            ),
             Some(report) => {
                 let seq = report.seq().get();
                 ledger.arrived(Arrival {
@@ -241,25 +300,25 @@ proptest! {
         }
         let counts = ledger.counts();
         prop_assert_eq!(counts.sent, counts.answered() + counts.lost());
-        prop_assert_eq!((counts.duplicates, counts.foreign, counts.given_up), (0, 0, 0));
+        prop_assert_eq!((counts.duplicates, counts.foreign, counts.forgotten), (0, 0, 0));
     }
 
     #[test]
     fn duplicated_answers_are_counted_and_nothing_else_changes(truths in truths(), copies in 1..4_u64) {
         let last = truths.len() as u64;
         let mut ledger = Ledger::new(last, 0, ms(50), false);
-        let mut answered = 0;
+        let mut answers = 0;
         for (seq, truth) in (1..).zip(&truths) {
-            ledger.sent(ms(seq), true, None);
+            ledger.sent(sent(ms(seq)));
             if truth.back.is_some() {
-                answered += 1;
+                answers += 1;
                 for _ in 0..=copies {
                     ledger.arrived(answer(seq, ms(seq + 1)));
                 }
             }
         }
         settle_all(&mut ledger);
-        prop_assert_eq!(ledger.counts().answered(), answered);
-        prop_assert_eq!(ledger.counts().duplicates, answered * copies);
+        prop_assert_eq!(ledger.counts().answered(), answers);
+        prop_assert_eq!(ledger.counts().duplicates, answers * copies);
     }
 }

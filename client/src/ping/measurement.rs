@@ -2,18 +2,18 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver as Inbox, Sender};
 use std::time::Duration;
 
-use mio::Poll;
-
 use super::events::{Event, Interrupt};
-use super::figures::RoundTrips;
-use super::ledger::{Ledger, Outcome, Verdict};
-use super::output::Output;
+use super::interval_report::IntervalReport;
+use super::knee::KneeFinder;
+use super::ledger::{Ledger, Outcome, Settled};
+use super::output::{Heading, Output};
 use super::schedule::Schedule;
+use super::statistics::Statistics;
 use super::summary::{Summary, Uncounted};
-use super::threads::{self, Line, Receiver};
+use super::threads::{Line, Receiver, SendingThread, Watch};
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -21,18 +21,27 @@ pub const CLOSING_PROBES: u64 = 3;
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
+/// The threads of a run.
+pub struct Threads {
+    sender: SendingThread,
+    receiver: Receiver,
+}
+
 /// A run under way.
 pub struct Measurement<W> {
     line: Arc<Line>,
-    poll: Option<Poll>,
     schedule: Schedule,
+    report: Option<IntervalReport>,
+    knee: KneeFinder,
     output: Output<W>,
     interrupt: Interrupt,
     ledger: Ledger,
-    trips: RoundTrips,
+    statistics: Statistics,
     refused: u64,
+    wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
+    output_error: Option<io::Error>,
     user_stopped: bool,
     /// The highest number of a closing probe that was answered.
     closed: u64,
@@ -42,80 +51,103 @@ pub struct Measurement<W> {
 impl<W: Write> Measurement<W> {
     /// A run on this line.
     pub fn new(
-        (line, poll): (Line, Poll),
+        line: Line,
         schedule: Schedule,
+        report: Option<Duration>,
         output: Output<W>,
         interrupt: Interrupt,
     ) -> Self {
         let ledger = Ledger::new(
-            schedule.count,
+            schedule.last(),
             CLOSING_PROBES,
-            schedule.interval,
+            schedule.deadline_of(1),
             line.method.tells_direction(),
         );
+        let now = line.clock.now();
+        let since = u64::try_from(now.monotonic.as_nanos()).unwrap_or(u64::MAX);
+        let statistics = Statistics::new(now.wall.saturating_sub(since));
         Self {
             line: Arc::new(line),
-            poll: Some(poll),
             schedule,
+            report: report.map(IntervalReport::new),
+            knee: KneeFinder::default(),
             output,
             interrupt,
             ledger,
-            trips: RoundTrips::new(),
+            statistics,
             refused: 0,
+            wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
+            output_error: None,
             user_stopped: false,
             closed: 0,
             closing: Uncounted::default(),
         }
     }
 
-    /// Measures, until every probe is answered or given up, or the user stops it.
+    /// Prints what is about to be measured.
+    pub fn head(&mut self, heading: &Heading<'_>) {
+        self.print(|output| output.start(heading));
+    }
+
+    /// Starts the threads: from here on it is measured.
     ///
     /// # Errors
-    /// The output cannot be written, or the threads cannot be started.
-    pub fn run(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
-        let Some(poll) = self.poll.take() else {
-            return Ok(());
-        };
-        let receiver = Receiver::start(Arc::clone(&self.line), poll, events.clone())?;
-        threads::start_sender(
-            Arc::clone(&self.line),
-            self.schedule,
-            self.interrupt.clone(),
-            events.clone(),
-        )?;
-        let result = self.judge(inbox).and_then(|()| self.close(events, inbox));
-        self.user_stopped = self.interrupt.is_raised();
-        // The sender may be waiting for its next slot; it ends with the program.
-        self.interrupt.raise();
-        receiver.stop();
-        result
+    /// There is no memory for a thread.
+    pub fn start(&mut self, watch: Watch, events: &Sender<Event>) -> io::Result<Threads> {
+        let line = || Arc::clone(&self.line);
+        let receiver = Receiver::start(line(), watch, events.clone())?;
+        let sender = SendingThread::start(line(), self.schedule, events.clone())?;
+        Ok(Threads { sender, receiver })
+    }
+
+    /// Measures, until every probe is answered or given up, the user stops it, or the output fails.
+    pub fn run(&mut self, threads: Threads, events: &Sender<Event>, inbox: &Inbox<Event>) {
+        self.judge(inbox);
+        threads.sender.stop();
+        self.close(events, inbox);
+        threads.receiver.stop();
+        // What the threads told before they ended belongs to the run.
+        while let Ok(event) = inbox.try_recv() {
+            self.take(event);
+        }
+        self.user_stopped = self.interrupt.is_raised() && self.output_error.is_none();
+        let now = self.line.clock.elapsed();
+        while let Some(settled) = self.ledger.close(now, self.interrupt.is_raised()) {
+            self.settled(&settled);
+        }
     }
 
     /// Takes events until nothing is waited for any more.
-    fn judge(&mut self, inbox: &Inbox<Event>) -> io::Result<()> {
+    fn judge(&mut self, inbox: &Inbox<Event>) {
         while !self.interrupt.is_raised() {
             let now = self.line.clock.elapsed();
-            self.tell(now)?;
-            let end = self.last_sent + self.ledger.patience();
+            // Nothing is judged before all that has happened by now is known.
+            self.take_events_until(inbox, now);
+            self.tell(now);
+            let end = self.last_sent + self.ledger.linger();
             if self.all_sent && (self.ledger.nothing_waits() || now >= end) {
-                return Ok(());
+                return;
             }
-            let next = self.ledger.next_overdue().unwrap_or(now + CLOSING_WAIT);
-            let next = if self.all_sent { next.min(end) } else { next };
-            self.take_events(inbox, next.saturating_sub(now))?;
+            let mut next = self.ledger.next_overdue().unwrap_or(now + CLOSING_WAIT);
+            if self.all_sent {
+                next = next.min(end);
+            }
+            if let Some(report) = &self.report {
+                next = next.min(report.next());
+            }
+            self.wait_for_event(inbox, next.saturating_sub(now));
         }
-        Ok(())
     }
 
     /// Settles which way the last probes were lost.
-    fn close(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) -> io::Result<()> {
+    fn close(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) {
         for number in 1..=CLOSING_PROBES {
             if !self.ledger.direction_is_open() || self.interrupt.is_raised() {
-                break;
+                return;
             }
-            let seq = self.schedule.count + number;
+            let seq = self.schedule.last() + number;
             self.line.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.line.clock.elapsed() + CLOSING_WAIT;
@@ -124,46 +156,52 @@ impl<W: Write> Measurement<W> {
                 if left.is_zero() {
                     break;
                 }
-                self.take_events(inbox, left)?;
+                self.wait_for_event(inbox, left);
             }
             self.closing.unanswered += u64::from(self.closed < seq);
         }
-        let now = self.line.clock.elapsed();
-        let interrupted = self.interrupt.is_raised();
-        while let Some(settled) = self.ledger.close(now, interrupted) {
-            self.output.settled(&settled)?;
-        }
-        Ok(())
     }
 
-    /// Takes the events that are there, waiting for the first.
-    fn take_events(&mut self, inbox: &Inbox<Event>, wait: Duration) -> io::Result<()> {
-        match inbox.recv_timeout(wait) {
-            Ok(event) => self.take(event)?,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+    fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
+        if let Ok(event) = inbox.recv_timeout(wait) {
+            self.take(event);
         }
-        // A bound, so that verdicts are told in between however fast events come.
-        for event in inbox.try_iter().take(1024) {
-            self.take(event)?;
-        }
-        Ok(())
     }
 
-    fn take(&mut self, event: Event) -> io::Result<()> {
+    /// Takes all events that happened before `now`.
+    fn take_events_until(&mut self, inbox: &Inbox<Event>, now: Duration) {
+        while let Ok(event) = inbox.try_recv() {
+            let is_later = event.at().is_some_and(|at| at >= now);
+            self.take(event);
+            if is_later {
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
         let outcome = match event {
-            Event::Sent {
-                at,
-                went_out,
-                clash,
-            } => {
-                self.last_sent = at;
-                self.ledger.sent(at, went_out, clash)
+            Event::Sent(sent) => {
+                self.last_sent = sent.at;
+                self.statistics.sent(&sent);
+                if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
+                    report.sent();
+                }
+                self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => {
-                if arrival.seq > self.schedule.count {
+                if arrival.seq > self.schedule.last() {
                     self.closed = self.closed.max(arrival.seq);
                 }
                 Some(self.ledger.arrived(arrival))
+            }
+            Event::WrongLength => {
+                self.wrong_length += 1;
+                None
+            }
+            Event::Ambiguous => {
+                self.ledger.ambiguous();
+                None
             }
             Event::Foreign => {
                 self.ledger.foreign();
@@ -179,48 +217,77 @@ impl<W: Write> Measurement<W> {
             }
             Event::Interrupted => None,
         };
-        if let Some(Outcome::Answered(seq, verdict)) = outcome {
-            if let Verdict::InTime { rtt } | Verdict::Late { rtt } = verdict {
-                self.trips.record(rtt);
+        if let Some(Outcome::Answered(answered)) = outcome {
+            self.statistics.answered(&answered);
+            if let Some(report) = &mut self.report {
+                report.answered(&answered);
             }
-            self.output.answered(seq, verdict)?;
+            self.print(|output| output.answered(answered.seq, answered.verdict));
         }
-        Ok(())
     }
 
     /// Tells what time alone has decided.
-    fn tell(&mut self, now: Duration) -> io::Result<()> {
+    fn tell(&mut self, now: Duration) {
         while let Some((seq, verdict)) = self.ledger.overdue(now) {
-            self.output.overdue(seq, verdict)?;
+            let waited = self.ledger.patience();
+            self.print(|output| output.overdue(seq, verdict, waited));
         }
         while let Some(settled) = self.ledger.settle(now) {
-            self.output.settled(&settled)?;
+            self.settled(&settled);
         }
-        Ok(())
+        if let Some(line) = self.report.as_mut().and_then(|report| report.due(now)) {
+            self.print(|output| output.interval(&line));
+        }
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        self.statistics.settled(settled);
+        if !self.schedule.is_fixed() {
+            let interval = self.schedule.interval_after(settled.seq);
+            self.knee.take(settled, interval);
+        }
+        if let Some(report) = &mut self.report {
+            report.settled(settled);
+        }
+        self.print(|output| output.settled(settled));
+    }
+
+    /// Prints, until that fails: then the run ends, and its figures are still whole.
+    fn print(&mut self, print: impl FnOnce(&mut Output<W>) -> io::Result<()>) {
+        if self.output_error.is_none()
+            && let Err(error) = print(&mut self.output)
+        {
+            self.output_error = Some(error);
+            self.interrupt.raise();
+        }
+    }
+
+    /// What kept the output from being printed whole.
+    pub fn output_error(&self) -> Option<&io::Error> {
+        self.output_error.as_ref()
     }
 
     /// The figures so far; `questions` were asked before.
     pub fn summary(&self, questions: Uncounted) -> Summary {
         let mut summary = Summary::new(
             &self.ledger.counts(),
-            self.trips.figures(),
+            self.statistics.figures(),
             self.line.method.tells_direction(),
         );
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
+        summary.knee = self.knee.knee();
         summary.refused = self.refused;
+        summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
         summary.interrupted = self.user_stopped;
         summary
     }
 
     /// Prints the summary.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub fn finish(&mut self, target: &str, summary: &Summary) -> io::Result<()> {
-        self.output.finish(target, summary)
+    pub fn finish(&mut self, target: &str, summary: &Summary) {
+        self.print(|output| output.finish(target, summary));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hii_protocol::ping::{Answer, Message, Probe, ProbeAnswer, ProbeSize, Request, Run, Seq};
 use serde::Serialize;
 
-use super::port_pool::PortPool;
+use super::port_pool::{PortAnswer, PortPool};
 
 /// What kind of server a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,6 +56,10 @@ pub enum Heard {
         /// The server's report.
         report: Option<ProbeAnswer>,
     },
+    /// The answer to a probe, but not as long as the probe.
+    WrongLength,
+    /// The answer to one of two probes that shared a port.
+    Ambiguous,
     /// Nothing that answers a probe of this run.
     Foreign,
 }
@@ -83,8 +87,8 @@ impl Method {
         }
     }
 
-    /// What a datagram that came to this socket is.
-    pub fn hear(&self, port: usize, datagram: &[u8]) -> Heard {
+    /// What a datagram that came to this socket is, when probes have this size.
+    pub fn hear(&self, port: usize, size: ProbeSize, datagram: &[u8]) -> Heard {
         let heard = match self {
             Self::Numbered(run) => match Answer::decode(datagram) {
                 Ok(Answer::Probe(answer)) if answer.run() == *run => Some(Heard::Answer {
@@ -98,12 +102,26 @@ impl Method {
                 _ => None,
             }
             .map(|seq| Heard::Answer { seq, report: None }),
-            Self::Ports { pool, expected } if datagram == expected => lock(pool)
-                .answered(port)
-                .map(|seq| Heard::Answer { seq, report: None }),
+            Self::Ports { pool, expected } if datagram == expected => {
+                match lock(pool).answered(port) {
+                    PortAnswer::To(seq) => Some(Heard::Answer { seq, report: None }),
+                    PortAnswer::Ambiguous => Some(Heard::Ambiguous),
+                    PortAnswer::Nothing => None,
+                }
+            }
             Self::Ports { .. } => None,
         };
-        heard.unwrap_or(Heard::Foreign)
+        match heard {
+            // An original's answer is a text of its own length.
+            Some(Heard::Answer { .. }) if self.is_numbered() && datagram.len() != size.get() => {
+                Heard::WrongLength
+            }
+            heard => heard.unwrap_or(Heard::Foreign),
+        }
+    }
+
+    fn is_numbered(&self) -> bool {
+        matches!(self, Self::Numbered(_) | Self::Echoed(_))
     }
 
     /// Whether the target tells which way a probe was lost.
@@ -161,6 +179,12 @@ mod tests {
         }
     }
 
+    /// The length of the probes below.
+    const SIZE: ProbeSize = match ProbeSize::new(12) {
+        Ok(size) => size,
+        Err(_) => ProbeSize::MAX,
+    };
+
     #[test]
     fn only_answers_of_this_run_count() {
         let method = Method::Numbered(Run(1));
@@ -172,21 +196,22 @@ mod tests {
             ("400", false),
         ] {
             assert_eq!(
-                method.hear(0, datagram.as_bytes()) != Heard::Foreign,
+                method.hear(0, SIZE, datagram.as_bytes()) != Heard::Foreign,
                 own,
                 "{datagram}"
             );
         }
         let method = Method::Echoed(Run(1));
-        assert_eq!(method.hear(0, b"P 00000001 3 "), answer(3));
-        assert_eq!(method.hear(0, b"A 00000001 3 "), Heard::Foreign);
+        assert_eq!(method.hear(0, SIZE, b"P 00000001 3"), answer(3));
+        assert_eq!(method.hear(0, SIZE, b"A 00000001 3"), Heard::Foreign);
+        assert_eq!(method.hear(0, SIZE, b"P 00000001 3 "), Heard::WrongLength);
         let method = Method::Ports {
             pool: Mutex::new(PortPool::new(2, Duration::from_secs(1))),
             expected: b"ok".to_vec(),
         };
         let Assignment { port, .. } = method.assign(7, Duration::ZERO);
-        assert_eq!(method.hear(port, b"no"), Heard::Foreign);
-        assert_eq!(method.hear(1 - port, b"ok"), Heard::Foreign);
-        assert_eq!(method.hear(port, b"ok"), answer(7));
+        assert_eq!(method.hear(port, SIZE, b"no"), Heard::Foreign);
+        assert_eq!(method.hear(1 - port, SIZE, b"ok"), Heard::Foreign);
+        assert_eq!(method.hear(port, SIZE, b"ok"), answer(7));
     }
 }

@@ -7,6 +7,7 @@ use hii_protocol::Escaped;
 use serde::Serialize;
 
 use super::figures::Time;
+use super::interval_report::IntervalLine;
 use super::ledger::{Settled, Verdict};
 use super::method::{Known, ServerKind};
 use super::schedule::Schedule;
@@ -15,11 +16,22 @@ use super::summary::Summary;
 /// The version of the JSON document.
 const VERSION: u32 = 1;
 
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line for each probe, and the summary.
+    Probes,
+    /// A line every so often, if that is asked for, and the summary.
+    Brief,
+    /// One JSON document with every probe.
+    Json,
+}
+
 /// Where a run's lines go, and in what form.
 #[derive(Debug)]
 pub struct Output<W> {
     out: W,
-    json: bool,
+    form: Form,
     probes: u64,
 }
 
@@ -31,13 +43,11 @@ pub struct Heading<'a> {
     address: String,
     /// Null for a target that did not answer.
     server: Option<ServerKind>,
-    count: u64,
-    interval_ns: u64,
+    #[serde(flatten)]
+    schedule: Schedule,
     size: usize,
     #[serde(skip)]
     says: Option<String>,
-    #[serde(skip)]
-    interval: Duration,
 }
 
 impl<'a> Heading<'a> {
@@ -56,11 +66,9 @@ impl<'a> Heading<'a> {
             target,
             address: known.address.to_string(),
             server: (!silent).then_some(known.kind),
-            count: schedule.count,
-            interval_ns: u64::try_from(schedule.interval.as_nanos()).unwrap_or(u64::MAX),
+            schedule,
             size,
             says: original.then(|| Escaped(&known.text).to_string()),
-            interval: schedule.interval,
         }
     }
 
@@ -71,7 +79,7 @@ impl<'a> Heading<'a> {
             (Some(ServerKind::Echo), _) => "echo server".to_owned(),
             (Some(ServerKind::Original), says) => {
                 format!(
-                    "original server, says {:?}",
+                    "original server, says \"{}\"",
                     says.as_deref().unwrap_or_default()
                 )
             }
@@ -89,10 +97,10 @@ struct ProbeLine {
 
 impl<W: Write> Output<W> {
     /// Prints to `out`.
-    pub fn new(out: W, json: bool) -> Self {
+    pub fn new(out: W, form: Form) -> Self {
         Self {
             out,
-            json,
+            form,
             probes: 0,
         }
     }
@@ -102,21 +110,48 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer, here and below.
     pub fn start(&mut self, heading: &Heading<'_>) -> io::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             let open = serde_json::to_string(heading)?;
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
         }
+        let Schedule {
+            count,
+            interval,
+            decay,
+            ..
+        } = heading.schedule;
+        let probes = count.map_or("probes without end".to_owned(), |count| {
+            format!("{count} probes")
+        });
+        let interval = Time::from(interval);
+        let every = if heading.schedule.is_fixed() {
+            format!("one every {interval}")
+        } else {
+            format!("at first one every {interval}, then each interval {decay} of the one before")
+        };
+        let Heading {
+            target,
+            address,
+            size,
+            ..
+        } = heading;
+        let server = heading.server();
         writeln!(
             self.out,
-            "hii ping {} ({}, {}): {} probes of {} octets, one every {}",
-            heading.target,
-            heading.address,
-            heading.server(),
-            heading.count,
-            heading.size,
-            Time::from(heading.interval),
+            "hii ping {target} ({address}, {server}): {probes} of {size} octets, {every}"
         )
+    }
+
+    /// The figures of the time since the last such line.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn interval(&mut self, line: &IntervalLine) -> io::Result<()> {
+        if self.form == Form::Json {
+            return Ok(());
+        }
+        writeln!(self.out, "{line}")
     }
 
     /// A probe was answered.
@@ -124,18 +159,30 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn answered(&mut self, seq: u64, verdict: Verdict) -> io::Result<()> {
-        if self.json {
-            return Ok(());
+        match self.form {
+            Form::Probes => self.line(seq, verdict),
+            Form::Brief | Form::Json => Ok(()),
         }
-        self.line(seq, verdict)
     }
 
     /// A probe is overdue; what is known of it so far.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn overdue(&mut self, seq: u64, verdict: Verdict) -> io::Result<()> {
-        self.answered(seq, verdict)
+    pub fn overdue(&mut self, seq: u64, so_far: Verdict, waited: Duration) -> io::Result<()> {
+        if self.form != Form::Probes {
+            return Ok(());
+        }
+        let known = match so_far {
+            Verdict::LostBack => "; the server received it",
+            Verdict::LostThere => "; the server has not received it",
+            _ => "",
+        };
+        writeln!(
+            self.out,
+            "seq {seq}: no answer in {}{known}",
+            Time::from(waited)
+        )
     }
 
     /// A probe's verdict is final.
@@ -143,24 +190,25 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn settled(&mut self, settled: &Settled) -> io::Result<()> {
-        if self.json {
-            let line = ProbeLine {
-                seq: settled.seq,
-                sent_ns: u64::try_from(settled.sent.as_nanos()).unwrap_or(u64::MAX),
-                verdict: settled.verdict,
-            };
-            let comma = if self.probes > 0 { "," } else { "" };
-            self.probes += 1;
-            write!(self.out, "{comma}\n{}", serde_json::to_string(&line)?)
-        } else if settled.told
-            || matches!(
-                settled.verdict,
-                Verdict::InTime { .. } | Verdict::Late { .. }
-            )
-        {
-            Ok(())
-        } else {
-            self.line(settled.seq, settled.verdict)
+        let was_answered = matches!(
+            settled.verdict,
+            Verdict::InTime { .. } | Verdict::Late { .. }
+        );
+        match self.form {
+            Form::Json => {
+                let line = ProbeLine {
+                    seq: settled.seq,
+                    sent_ns: u64::try_from(settled.sent.as_nanos()).unwrap_or(u64::MAX),
+                    verdict: settled.verdict,
+                };
+                let comma = if self.probes > 0 { "," } else { "" };
+                self.probes += 1;
+                write!(self.out, "{comma}\n{}", serde_json::to_string(&line)?)
+            }
+            Form::Probes if !settled.told && !was_answered => {
+                self.line(settled.seq, settled.verdict)
+            }
+            Form::Probes | Form::Brief => Ok(()),
         }
     }
 
@@ -172,7 +220,9 @@ impl<W: Write> Output<W> {
             Verdict::LostBack => writeln!(self.out, "seq {seq}: lost on the way back"),
             Verdict::LostUnknown => writeln!(self.out, "seq {seq}: lost"),
             Verdict::Unknown => writeln!(self.out, "seq {seq}: answered or lost, cannot tell"),
-            Verdict::NotSent => writeln!(self.out, "seq {seq}: not sent, no room on this host"),
+            Verdict::NotSent => {
+                writeln!(self.out, "seq {seq}: not sent, this host would not take it")
+            }
             Verdict::InFlight => writeln!(self.out, "seq {seq}: still in flight"),
         }
     }
@@ -182,7 +232,7 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// Those of the writer.
     pub fn finish(&mut self, target: &str, summary: &Summary) -> io::Result<()> {
-        if self.json {
+        if self.form == Form::Json {
             writeln!(
                 self.out,
                 "\n],\"summary\":{}}}",
@@ -199,21 +249,19 @@ impl<W: Write> Output<W> {
 mod tests {
     use super::*;
     use crate::ping::ledger::Counts;
+    use crate::ping::statistics::Statistics;
 
     #[test]
     fn json_is_one_document_with_and_without_probes() {
         for probes in 0..3 {
             let mut out = Vec::new();
-            let mut output = Output::new(&mut out, true);
+            let mut output = Output::new(&mut out, Form::Json);
             let known = Known {
                 address: "[::1]:8080".parse().unwrap(),
                 kind: ServerKind::Hii,
                 text: Vec::new(),
             };
-            let schedule = Schedule {
-                count: probes,
-                interval: Duration::from_secs(1),
-            };
+            let schedule = Schedule::fixed(Some(probes), Duration::from_secs(1));
             output
                 .start(&Heading::new("a\"b", &known, false, schedule, 128))
                 .unwrap();
@@ -231,7 +279,10 @@ mod tests {
                 output.settled(&settled).unwrap();
             }
             output
-                .finish("a\"b", &Summary::new(&Counts::default(), None, true))
+                .finish(
+                    "a\"b",
+                    &Summary::new(&Counts::default(), Statistics::new(0).figures(), true),
+                )
                 .unwrap();
             let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(document["target"], "a\"b");

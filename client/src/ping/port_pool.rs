@@ -20,6 +20,17 @@ pub struct PortPool {
     rest: Duration,
 }
 
+/// What an answer that came to a port answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortAnswer {
+    /// This probe.
+    To(u64),
+    /// One of several probes.
+    Ambiguous,
+    /// No probe: the port carried none, or has rested since.
+    Nothing,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
     Nothing,
@@ -68,14 +79,15 @@ impl PortPool {
     }
 
     /// The probe that an answer to this port answers, if that can be told; the port is free again.
-    pub fn answered(&mut self, port: usize) -> Option<u64> {
-        match *self.waiting.get(port)? {
-            Waiting::For(seq) => {
+    pub fn answered(&mut self, port: usize) -> PortAnswer {
+        match self.waiting.get(port).copied() {
+            Some(Waiting::For(seq)) => {
                 self.release(port, Waiting::Answered(seq));
-                Some(seq)
+                PortAnswer::To(seq)
             }
-            Waiting::Answered(seq) => Some(seq),
-            Waiting::Nothing | Waiting::ForSeveral => None,
+            Some(Waiting::Answered(seq)) => PortAnswer::To(seq),
+            Some(Waiting::ForSeveral) => PortAnswer::Ambiguous,
+            Some(Waiting::Nothing) | None => PortAnswer::Nothing,
         }
     }
 
@@ -119,10 +131,10 @@ mod tests {
         let mut pool = PortPool::new(3, ms(100));
         assert_eq!(pool.assign(1, ms(0)), assigned(0));
         assert_eq!(pool.assign(2, ms(1)), assigned(1));
-        assert_eq!(pool.answered(1), Some(2));
-        assert_eq!(pool.answered(1), Some(2), "a duplicate");
-        assert_eq!(pool.answered(2), None, "never asked");
-        assert_eq!(pool.answered(0), Some(1));
+        assert_eq!(pool.answered(1), PortAnswer::To(2));
+        assert_eq!(pool.answered(1), PortAnswer::To(2), "a duplicate");
+        assert_eq!(pool.answered(2), PortAnswer::Nothing, "never asked");
+        assert_eq!(pool.answered(0), PortAnswer::To(1));
         assert_eq!(
             [pool.assign(3, ms(2)), pool.assign(4, ms(3))],
             [assigned(2), assigned(1)]
@@ -134,7 +146,7 @@ mod tests {
         let mut pool = PortPool::new(1, ms(100));
         pool.assign(1, ms(0));
         assert_eq!(pool.assign(2, ms(10_000)), assigned(0));
-        assert_eq!(pool.answered(0), Some(2));
+        assert_eq!(pool.answered(0), PortAnswer::To(2));
         // Four deadlines when that is longer.
         let mut pool = PortPool::new(1, ms(5_000));
         pool.assign(1, ms(0));
@@ -153,7 +165,11 @@ mod tests {
                 clash: Some(1)
             }
         );
-        assert_eq!(pool.answered(0), None, "an answer to 1 or to 3");
+        assert_eq!(
+            pool.answered(0),
+            PortAnswer::Ambiguous,
+            "an answer to 1 or to 3"
+        );
         assert_eq!(
             pool.assign(4, ms(3)),
             Assignment {
@@ -170,6 +186,6 @@ mod tests {
         );
         // After its rest the port can tell again.
         assert_eq!(pool.assign(6, ms(10_003)), assigned(1));
-        assert_eq!(pool.answered(1), Some(6));
+        assert_eq!(pool.answered(1), PortAnswer::To(6));
     }
 }

@@ -2,25 +2,86 @@
 
 use std::time::Duration;
 
-/// A fixed-interval, open-loop schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::Serialize;
+
+/// After so many steps an interval of a year at a decay of 0.999 is below a nanosecond.
+const MOST_STEPS: u64 = 1 << 16;
+
+/// An open-loop schedule: slots do not depend on answers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Schedule {
-    /// How many probes.
-    pub count: u64,
-    /// The time between two slots.
+    /// How many probes; none is without end.
+    pub count: Option<u64>,
+    /// The time from the first slot to the second.
+    #[serde(rename = "interval_ns", serialize_with = "super::ledger::nanos")]
     pub interval: Duration,
+    /// After how long an answer is late; none is the interval to the next probe, by the originals' rule.
+    #[serde(skip)]
+    pub deadline: Option<Duration>,
+    /// What each interval is of the one before: 1 is a fixed interval, 0.95 the originals' ramp.
+    pub decay: f64,
 }
 
 impl Schedule {
+    /// So many probes at a fixed interval.
+    pub const fn fixed(count: Option<u64>, interval: Duration) -> Self {
+        Self {
+            count,
+            interval,
+            deadline: None,
+            decay: 1.0,
+        }
+    }
+
+    /// The number of the last probe.
+    pub fn last(&self) -> u64 {
+        // Even without end, numbers for closing probes are left.
+        self.count.unwrap_or(u64::MAX / 2)
+    }
+
     /// The slot of probe `seq`, counted from the first probe's.
-    #[must_use]
     pub fn slot(&self, seq: u64) -> Duration {
-        let nanos = self
-            .interval
-            .as_nanos()
-            .saturating_mul(u128::from(seq.saturating_sub(1)));
-        // Centuries away there is no more difference.
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let steps = seq.saturating_sub(1);
+        if self.is_fixed() {
+            let nanos = self.interval.as_nanos().saturating_mul(u128::from(steps));
+            // Centuries away there is no more difference.
+            return Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        }
+        // The sum of a geometric series.
+        self.interval
+            .mul_f64((1.0 - self.shrunk(steps)) / (1.0 - self.decay))
+    }
+
+    /// After how long the answer to probe `seq` is late.
+    pub fn deadline_of(&self, seq: u64) -> Duration {
+        self.deadline.unwrap_or_else(|| self.interval_after(seq))
+    }
+
+    /// The time from the slot of probe `seq` to the next.
+    pub fn interval_after(&self, seq: u64) -> Duration {
+        if self.is_fixed() {
+            return self.interval;
+        }
+        self.interval.mul_f64(self.shrunk(seq.saturating_sub(1)))
+    }
+
+    /// How many slots there are before `end`; none when they have no end.
+    pub fn slots_before(&self, end: Duration) -> Option<u64> {
+        if self.is_fixed() {
+            let slots = end.as_nanos().div_ceil(self.interval.as_nanos().max(1));
+            return u64::try_from(slots).ok().map(|slots| slots.max(1));
+        }
+        // Solved for the number of steps; a ramp has few, so looking is exact and quick.
+        (1..=MOST_STEPS).find(|seq| self.slot(seq + 1) >= end)
+    }
+
+    /// Whether the interval stays the same.
+    pub fn is_fixed(&self) -> bool {
+        self.decay >= 1.0
+    }
+
+    fn shrunk(&self, steps: u64) -> f64 {
+        self.decay.powf(steps as f64)
     }
 }
 
@@ -30,12 +91,42 @@ mod tests {
 
     #[test]
     fn slots_do_not_drift() {
-        let schedule = Schedule {
-            count: 10,
-            interval: Duration::from_nanos(333_333_333),
-        };
+        let schedule = Schedule::fixed(Some(10), Duration::from_nanos(333_333_333));
         assert_eq!(schedule.slot(1), Duration::ZERO);
         assert_eq!(schedule.slot(1_000_001), Duration::from_millis(333_333_333));
         assert_eq!(schedule.slot(u64::MAX), Duration::from_nanos(u64::MAX));
+        assert_eq!(
+            schedule.interval_after(7),
+            Duration::from_nanos(333_333_333)
+        );
+        assert_eq!(schedule.slots_before(Duration::from_secs(1)), Some(4));
+        assert_eq!(schedule.slots_before(Duration::ZERO), Some(1));
+    }
+
+    #[test]
+    fn a_ramp_shrinks_its_interval_after_each_probe_as_the_original_does() {
+        let schedule = Schedule {
+            decay: 0.95,
+            ..Schedule::fixed(Some(200), Duration::from_secs(1))
+        };
+        // What the original does, step by step.
+        let (mut slot, mut interval) = (0.0_f64, 1.0_f64);
+        for seq in 1..=200 {
+            assert!(
+                (schedule.slot(seq).as_secs_f64() - slot).abs() < 1e-8,
+                "slot {seq}"
+            );
+            assert!(
+                (schedule.interval_after(seq).as_secs_f64() - interval).abs() < 1e-8,
+                "after {seq}"
+            );
+            slot += interval;
+            interval *= 0.95;
+        }
+        assert_eq!(schedule.slots_before(Duration::from_secs(1)), Some(1));
+        assert_eq!(schedule.slots_before(Duration::from_millis(1_950)), Some(2));
+        assert_eq!(schedule.slots_before(Duration::from_secs(30)), None);
+        // It ends at twenty intervals, however many probes there are.
+        assert!(schedule.slot(u64::MAX) <= Duration::from_secs(20));
     }
 }

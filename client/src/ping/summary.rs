@@ -5,8 +5,12 @@ use std::fmt;
 use hii_server::ping::Tally;
 use serde::Serialize;
 
-use super::figures::Figures;
+use super::figures::{Figures, Time};
+use super::knee::{Knee, Sign};
 use super::ledger::Counts;
+use super::loss_runs::LossRunFigures;
+use super::server_clock::OneWayFigures;
+use super::statistics::RunFigures;
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]
@@ -21,8 +25,10 @@ pub struct Summary {
     pub late: u64,
     /// Lost probes.
     pub lost: Lost,
-    /// Lost probes in percent of those sent.
+    /// Lost probes in percent of those sent and not in flight; null while some cannot be judged.
     pub loss_percent: Option<f64>,
+    /// The least and the most that it can be.
+    pub loss_percent_range: Option<[f64; 2]>,
     /// Answered or lost, which cannot be told.
     pub unknown: u64,
     /// Still waited for when the run was interrupted.
@@ -31,18 +37,26 @@ pub struct Summary {
     pub not_sent: u64,
     /// Further answers to answered probes.
     pub duplicates: u64,
-    /// Answers that came after their probe was given up as lost.
-    pub answered_after_given_up: u64,
+    /// Answers to probes so old that they are no longer remembered.
+    pub forgotten: u64,
+    /// Answers that could be to either of two probes.
+    pub ambiguous: u64,
     /// Datagrams that answer no probe.
     pub foreign: u64,
     /// Probes beside those that count.
     pub uncounted: Uncounted,
+    /// Answers that were cut or padded on the way: not as long as their probe, and not counted as answers.
+    pub wrong_length: u64,
     /// Refusals (ICMP port unreachable).
     pub refused: u64,
     /// How often the server forgot the run.
     pub server_forgot: u64,
-    /// Round-trip times of all answered probes, in nanoseconds.
-    pub rtt_ns: Option<Figures>,
+    /// Times, variation, loss runs, one-way delay.
+    #[serde(flatten)]
+    pub figures: RunFigures,
+    /// Where a ramp broke away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
     /// Whether the user stopped the run.
     pub interrupted: bool,
     /// What the server's last word was, when it was asked to stop.
@@ -79,7 +93,15 @@ pub struct Lost {
 impl Summary {
     /// The summary of these counts.
     #[must_use]
-    pub fn new(counts: &Counts, rtt: Option<Figures>, tells_direction: bool) -> Self {
+    pub fn new(counts: &Counts, figures: RunFigures, tells_direction: bool) -> Self {
+        let judged = counts.sent - counts.in_flight;
+        let percent = |lost: u64| lost as f64 * 100.0 / judged as f64;
+        let range = (judged > 0).then(|| {
+            [
+                percent(counts.lost()),
+                percent(counts.lost() + counts.unknown),
+            ]
+        });
         let told = |count| tells_direction.then_some(count);
         Self {
             sent: counts.sent,
@@ -92,18 +114,23 @@ impl Summary {
                 back: told(counts.lost_back),
                 unknown: told(counts.lost_unknown),
             },
-            loss_percent: (counts.sent > 0)
-                .then(|| counts.lost() as f64 * 100.0 / counts.sent as f64),
+            loss_percent: range
+                .map(|[least, _]| least)
+                .filter(|_| counts.unknown == 0),
+            loss_percent_range: range,
             unknown: counts.unknown,
             in_flight: counts.in_flight,
             not_sent: counts.not_sent,
             duplicates: counts.duplicates,
-            answered_after_given_up: counts.given_up,
+            forgotten: counts.forgotten,
+            ambiguous: counts.ambiguous,
             foreign: counts.foreign,
             uncounted: Uncounted::default(),
+            wrong_length: 0,
             refused: 0,
             server_forgot: 0,
-            rtt_ns: rtt,
+            figures,
+            knee: None,
             interrupted: false,
             farewell: None,
             server: None,
@@ -118,8 +145,10 @@ impl fmt::Display for Summary {
             "{} sent, {} answered ({} in time, {} late), {} lost",
             self.sent, self.answered, self.in_time, self.late, self.lost.total
         )?;
-        if let Some(percent) = self.loss_percent {
-            write!(f, " ({percent:.1} %)")?;
+        match (self.loss_percent, self.loss_percent_range) {
+            (Some(percent), _) => write!(f, " ({percent:.1} %)")?,
+            (None, Some([least, most])) => write!(f, " ({least:.1} to {most:.1} %)")?,
+            (None, None) => {}
         }
         if let Lost {
             there: Some(there),
@@ -136,39 +165,135 @@ impl fmt::Display for Summary {
         for (count, what) in [
             (
                 self.unknown,
-                "answered or lost: the ports ran out, and the answers carry no number",
+                "answered or lost, since the ports ran out and answers carry no number",
             ),
             (self.in_flight, "still in flight"),
-            (self.not_sent, "not sent: this host had no room"),
+            (
+                self.not_sent,
+                "not sent, since this host would not take them",
+            ),
             (self.duplicates, "duplicate answers"),
             (
-                self.answered_after_given_up,
-                "answers to probes given up before",
+                self.forgotten,
+                "answers to probes so old that they were forgotten",
+            ),
+            (
+                self.ambiguous,
+                "answers that could be to either of two probes",
+            ),
+            (
+                self.wrong_length,
+                "answers not as long as their probe, and not counted",
             ),
             (self.foreign, "datagrams that answer no probe"),
-            (self.refused, "refusals: nothing listens there (ICMP)"),
-            (self.server_forgot, "times the server forgot this run"),
+            (self.refused, "refused, since nothing listens there (ICMP)"),
+            (self.server_forgot, "times that the server forgot this run"),
         ] {
             if count > 0 {
-                writeln!(f, "{count} {what}")?;
+                writeln!(f, "{what}: {count}")?;
             }
         }
-        if self.uncounted.unanswered > 0 {
-            let Uncounted { sent, unanswered } = self.uncounted;
+        if self.sent > 0 && self.answered == 0 && self.ambiguous == 0 && !self.interrupted {
             writeln!(
                 f,
-                "not counted: {sent} probes before and after the run, {unanswered} of them unanswered"
+                "nothing answered: no server there, or something on the way drops it"
             )?;
         }
-        match &self.rtt_ns {
-            Some(figures) => writeln!(f, "RTT of {} answers: {figures}", figures.count)?,
-            None => writeln!(f, "RTT: n/a, nothing was answered")?,
+        let Uncounted { sent, unanswered } = self.uncounted;
+        if sent > 0 {
+            writeln!(
+                f,
+                "sent beside these, before and after the run: {sent}, of them unanswered {unanswered}"
+            )?;
+        }
+        self.figures.fmt(f)?;
+        if let Some(Knee {
+            probes_per_second,
+            sign,
+        }) = self.knee
+        {
+            let sign = match sign {
+                Sign::Delay => "delay",
+                Sign::Loss => "loss",
+            };
+            writeln!(
+                f,
+                "knee: {sign} breaks away at {probes_per_second:.1} probes a second"
+            )?;
         }
         if let Some(tally) = &self.server {
             writeln!(f, "the server's own count: {tally}")?;
         }
         if let Some(word) = &self.farewell {
-            writeln!(f, "the server's last word: {word}")?;
+            let goes_on = if word == "Stopping the Server." {
+                ""
+            } else {
+                " (it goes on)"
+            };
+            writeln!(f, "the server's last word: {word}{goes_on}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RunFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rtt) = &self.rtt_ns else {
+            return writeln!(f, "RTT: n/a, nothing was answered");
+        };
+        writeln!(f, "RTT of {} answers: {rtt}", rtt.count)?;
+        if let Some(network) = &self.network_rtt_ns {
+            writeln!(f, "less what the server held: {network}")?;
+        }
+        if let Some(variation) = &self.variation {
+            write!(f, "jitter {} (RFC 3550)", Time(variation.jitter_ns))?;
+            if let Some(difference) = &variation.difference_ns {
+                let Figures { mean, p99, .. } = *difference;
+                write!(
+                    f,
+                    ", delay variation mean {}, p99 {} (RFC 3393)",
+                    Time(mean),
+                    Time(p99 as f64)
+                )?;
+            }
+            writeln!(f, ", {} reordered (RFC 4737)", variation.reordered)?;
+        }
+        if self.loss_runs.runs > 0 {
+            let LossRunFigures {
+                runs,
+                longest,
+                longest_outage_ns,
+            } = self.loss_runs;
+            let outage = Time(longest_outage_ns as f64);
+            writeln!(
+                f,
+                "loss runs: {runs}, the longest {longest} probes; longest outage {outage}"
+            )?;
+        }
+        if let Some(OneWayFigures {
+            there, back, bound, ..
+        }) = &self.one_way_ns
+        {
+            let time = |nanos: i64| Time(nanos as f64);
+            writeln!(
+                f,
+                "one way: there {} to {}, back {} to {}, each within {}",
+                time(there.min),
+                time(there.max),
+                time(back.min),
+                time(back.max),
+                time(*bound),
+            )?;
+        }
+        if let Some(error) = &self.schedule_error_ns {
+            let Figures {
+                median, p99, max, ..
+            } = *error;
+            let [median, p99, max] = [median, p99, max].map(|nanos| Time(nanos as f64));
+            writeln!(
+                f,
+                "sent later than due by: median {median}, p99 {p99}, max {max}"
+            )?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ impl FromStr for Target {
         if text.contains("://") {
             return Err("give a host, or host:port; the ping service is measured over UDP".into());
         }
-        let (host, port) = if text.parse::<Ipv6Addr>().is_ok() {
+        let (host, port) = if is_ipv6(text) {
             (text, None)
         } else if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest
@@ -55,12 +55,7 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err("the host is missing".into());
         }
-        if host.contains(':')
-            && host
-                .split('%')
-                .next()
-                .is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err())
-        {
+        if host.contains(':') && !is_ipv6(host) {
             return Err(format!(
                 "{host:?} is not an IPv6 address; give a port after it as [address]:port"
             ));
@@ -77,6 +72,12 @@ impl FromStr for Target {
         let host = host.to_owned();
         Ok(Self { host, port })
     }
+}
+
+/// An IPv6 address, perhaps with a zone.
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<Ipv6Addr>().is_ok()
 }
 
 impl fmt::Display for Target {
@@ -149,6 +150,7 @@ mod tests {
             ("[2001:db8::1]", "[2001:db8::1]:8080"),
             ("[2001:db8::1]:9", "[2001:db8::1]:9"),
             ("[fe80::1%lo]:9", "[fe80::1%lo]:9"),
+            ("fe80::1%lo", "[fe80::1%lo]:8080"),
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), shown);
         }

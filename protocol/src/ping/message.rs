@@ -1,12 +1,21 @@
 //! Ordinary messages: whatever is no other request (`WIRE.md` section 2.1).
 
+use core::fmt;
+
+use crate::Escaped;
 use crate::encode::{Emit, Sink};
 use crate::limits::MAX_DATAGRAM;
 use crate::ping::Request;
 
 /// An ordinary message: any octets that are no other request of the ping service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Message<'a>(&'a [u8]);
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message(\"{}\")", Escaped(self.0))
+    }
+}
 
 /// Not an ordinary message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -58,7 +67,7 @@ impl Emit for Message<'_> {
 
 /// An ordinary message that owns its octets.
 #[cfg(feature = "alloc")]
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MessageBuf(alloc::boxed::Box<[u8]>);
 
 #[cfg(feature = "alloc")]
@@ -67,6 +76,13 @@ impl MessageBuf {
     #[must_use]
     pub fn as_message(&self) -> Message<'_> {
         Message(&self.0)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl fmt::Debug for MessageBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_message().fmt(f)
     }
 }
 

@@ -14,11 +14,17 @@ use crate::limits::MAX_DATAGRAM;
 pub type Seq = NonZeroU64;
 
 /// What a client draws at random for each run, so that no answer to another run is ever counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run(
     /// Shown as 8 hex digits.
     pub u32,
 );
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({self})")
+    }
+}
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,11 +64,12 @@ impl ProbeSize {
     ///
     /// # Errors
     /// No datagram has that size.
-    pub fn new(octets: usize) -> Result<Self, ProbeSizeError> {
-        match u16::try_from(octets) {
-            Ok(size) if size > 0 && size <= Self::MAX.0 => Ok(Self(size)),
-            _ => Err(ProbeSizeError::OutOfRange(octets)),
+    pub const fn new(octets: usize) -> Result<Self, ProbeSizeError> {
+        if octets == 0 || octets > MAX_DATAGRAM {
+            return Err(ProbeSizeError::OutOfRange(octets));
         }
+        #[expect(clippy::cast_possible_truncation, reason = "65,507 fits")]
+        Ok(Self(octets as u16))
     }
 
     /// The size in octets.
@@ -225,7 +232,7 @@ fn emit_numbered(probe: Probe, letter: &[u8], sink: &mut impl Sink) {
 pub struct Report {
     /// Well-formed probes of this sender and run received so far, this one and duplicates included.
     pub count: Seq,
-    /// Bit k is set when probe `seq - k` was received before this answer was made.
+    /// Bit k is set when probe `seq - k` had been received when this one was.
     pub window: u64,
     /// Nanoseconds from the probe's receipt to its answer, delay on purpose included.
     pub held: u64,

@@ -1,7 +1,8 @@
 //! What a message carries: content, as the original programs do, or raw octets (`WIRE.md` section 3.1).
 
-use core::str;
+use core::{fmt, str};
 
+use crate::Escaped;
 use crate::encode::Sink;
 use crate::grammar::{contains, is_blank, trim_end, trim_start};
 use crate::limits::MAX_DATAGRAM;
@@ -15,7 +16,7 @@ pub struct Content<'a>(&'a str);
 #[non_exhaustive]
 pub enum ContentError {
     /// An octet that content may not hold there: `:` anywhere, a blank at either end.
-    #[error("octet {index}: content cannot hold {:?} there", char::from(*.octet))]
+    #[error("octet {index}: content cannot hold {:?} there (raw payload can)", char::from(*.octet))]
     Octet {
         /// The octet.
         octet: u8,
@@ -89,8 +90,14 @@ impl<'a> Content<'a> {
 }
 
 /// Any octets, for programs of ours only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Raw<'a>(&'a [u8]);
+
+impl fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw(\"{}\")", Escaped(self.0))
+    }
+}
 
 /// More raw octets than a datagram holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -169,6 +176,7 @@ impl Payload<'_> {
 #[cfg(feature = "alloc")]
 mod owned {
     use alloc::boxed::Box;
+    use core::fmt;
 
     use super::{Content, Payload, Raw};
 
@@ -191,8 +199,14 @@ mod owned {
     }
 
     /// A [`Raw`] that owns its octets.
-    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    #[derive(Clone, PartialEq, Eq, Hash)]
     pub struct RawBuf(Box<[u8]>);
+
+    impl fmt::Debug for RawBuf {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.as_raw().fmt(f)
+        }
+    }
 
     impl RawBuf {
         /// The payload, borrowed.

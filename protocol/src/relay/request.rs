@@ -24,6 +24,9 @@ pub enum Request<'a> {
 }
 
 /// A payload and where it goes.
+///
+/// Content that fits behind a short address need not fit behind a long one: a frame over 65,507 octets can be written to
+/// memory, but no datagram carries it, and the codecs refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Message<'a> {
     /// The destination.

@@ -52,12 +52,9 @@ impl Departures {
         }
     }
 
-    /// Lets an answer wait for its time.
-    ///
-    /// # Errors
-    /// Too many wait already.
-    pub(super) fn wait(&mut self, departure: Departure, due: Duration) -> Result<(), Departure> {
-        self.waiting.push(due, departure)
+    /// Lets an answer wait for its time, unless too many wait already.
+    pub(super) fn wait(&mut self, departure: Departure, due: Duration) -> bool {
+        self.waiting.push(due, departure).is_ok()
     }
 
     /// The answer, to be sent at once, unless it lets another go first. One that finds another held for the same sender

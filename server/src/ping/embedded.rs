@@ -1,7 +1,7 @@
-//! A ping server inside another program.
+//! A ping server inside another program: what `hii ping` measures when it is given no target.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
 
 use hii_transport::clock::Clock;
@@ -24,18 +24,18 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts a server on a free loopback port.
+    /// Starts a server on a free port of this address.
     ///
     /// # Errors
     /// There is no free port, or no memory for the thread.
-    pub fn start(impairments: Impairments, seed: Option<u64>) -> io::Result<Self> {
+    pub fn start(loopback: IpAddr, impairments: Impairments) -> io::Result<Self> {
         let config = Config {
             impairments,
-            seed: seed.unwrap_or_else(random_seed),
+            seed: random_seed(),
             allow_exit: AllowExit::Loopback,
             rate: Rate(None),
         };
-        let socket = udp::listen((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
+        let socket = udp::listen(SocketAddr::new(loopback, 0))?;
         let address = socket.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()

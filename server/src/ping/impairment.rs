@@ -40,19 +40,20 @@ impl Impairments {
 
 impl fmt::Display for Impairments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the noise of the last binary digits.
+        let percent = |share: f64| (share * 100.0 * 1e9).round() / 1e9;
+        write!(f, "loses {} % of its answers", percent(self.loss))?;
         let DelayRange { min, max, .. } = self.delay;
-        write!(
-            f,
-            "loses {} %, delays {min:?} to {max:?}",
-            self.loss * 100.0
-        )?;
-        for (share, what) in [
-            (self.duplicate, "answers twice"),
-            (self.reorder, "reorders"),
-        ] {
-            if share > 0.0 {
-                write!(f, ", {what} {} %", share * 100.0)?;
-            }
+        match (min, max) {
+            (_, Duration::ZERO) => {}
+            (min, max) if min == max => write!(f, ", delays the others by {min:?}")?,
+            (min, max) => write!(f, ", delays the others by {min:?} to {max:?}")?,
+        }
+        if self.duplicate > 0.0 {
+            write!(f, ", sends {} % twice", percent(self.duplicate))?;
+        }
+        if self.reorder > 0.0 {
+            write!(f, ", lets {} % be overtaken", percent(self.reorder))?;
         }
         Ok(())
     }

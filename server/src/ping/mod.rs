@@ -9,7 +9,7 @@ use hii_transport::{shutdown, udp};
 
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, probability, rate};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, note};
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
@@ -167,7 +167,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         if let Some(endpoint) = &metrics {
             let address = endpoint.address();
             match log {
-                LogFormat::Text => eprintln!("  metrics at http://{address}/metrics"),
+                LogFormat::Text => note(format_args!("  metrics at http://{address}/metrics")),
                 LogFormat::Json => tracing::info!(metrics = %address, "listening"),
             }
         }
@@ -176,7 +176,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 impairments, seed, ..
             } = &config;
             match log {
-                LogFormat::Text => eprintln!("  {impairments}, --seed {seed}"),
+                LogFormat::Text => note(format_args!("  {impairments}, --seed {seed}")),
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }

@@ -99,6 +99,7 @@ mod tests {
         Peer {
             address: ([192, 0, 2, 1], port).into(),
             socket: 0,
+            asked: None,
         }
     }
 

@@ -139,7 +139,7 @@ impl PingService {
                 None => Effect::Nothing,
             };
         }
-        if self.departures.wait(departure, now + delay).is_err() {
+        if !self.departures.wait(departure, now + delay) {
             self.tally.queue_full += 1;
         }
         Effect::Nothing
@@ -156,6 +156,12 @@ impl Service for PingService {
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
+        let request = Request::decode(datagram);
+        // What is received is received, whether or not it is within the rate: the run's window says so.
+        let standing = match request {
+            Ok(Request::Probe(probe)) => Some(self.runs.record(from.address, probe, now.monotonic)),
+            _ => None,
+        };
         if !self.limiter.allows(from.address.ip(), now.monotonic) {
             self.tally.over_rate += 1;
             return Effect::Nothing;
@@ -165,24 +171,23 @@ impl Service for PingService {
             copy: false,
         };
         let at_once = |answer| Effect::Answer(fixed(answer));
-        match Request::decode(datagram) {
-            Err(error) => at_once(Answer::Refused(error.code())),
-            Ok(Request::Calibrate(_)) => at_once(Answer::Calibrated),
-            Ok(Request::Exit) if self.allow_exit.honours(from.address.ip()) => {
+        match (request, standing) {
+            (Err(error), _) => at_once(Answer::Refused(error.code())),
+            (Ok(Request::Calibrate(_)), _) => at_once(Answer::Calibrated),
+            (Ok(Request::Exit), _) if self.allow_exit.honours(from.address.ip()) => {
                 Effect::AnswerAndStop(fixed(Answer::Stopping))
             }
-            Ok(Request::Exit) => at_once(Answer::PacketAcknowledged),
-            Ok(Request::Message(_)) => {
-                let reply = Reply::Fixed(Answer::PacketAcknowledged);
-                self.impair(from, reply, now.monotonic)
-            }
-            Ok(Request::Probe(probe)) => {
-                let standing = self.runs.record(from.address, probe, now.monotonic);
+            (Ok(Request::Exit), _) => at_once(Answer::PacketAcknowledged),
+            (Ok(Request::Probe(probe)), Some(standing)) => {
                 let reply = Reply::ToProbe {
                     probe,
                     standing,
                     received: now,
                 };
+                self.impair(from, reply, now.monotonic)
+            }
+            (Ok(Request::Message(_) | Request::Probe(_)), _) => {
+                let reply = Reply::Fixed(Answer::PacketAcknowledged);
                 self.impair(from, reply, now.monotonic)
             }
         }

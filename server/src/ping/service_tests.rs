@@ -24,6 +24,7 @@ pub(super) fn peer(address: &str) -> Peer {
     Peer {
         address: address.parse().unwrap(),
         socket: 0,
+        asked: None,
     }
 }
 
@@ -239,6 +240,28 @@ fn over_rate_is_silence_and_a_count() {
         "",
         "the source, not the port, has the rate"
     );
+}
+
+#[test]
+fn a_probe_over_rate_was_received_all_the_same() {
+    let mut service = service(&Config {
+        rate: parse_rate("2/s").unwrap(),
+        ..PLAIN
+    });
+    for seq in 1..=4 {
+        probe_answer(&mut service, seq);
+    }
+    // A second later there is room for another.
+    let probe = format!("{:<128}", "P 00c0ffee 5");
+    let Effect::Answer(reply) = service.handle(probe.as_bytes(), peer("192.0.2.1:5000"), at(1_000))
+    else {
+        panic!("it is within the rate");
+    };
+    let Answer::Probe(answer) = reply.reply.at(at(1_000).monotonic) else {
+        panic!()
+    };
+    assert_eq!(answer.window(), Some(0b1_1111));
+    assert_eq!(service.tally().over_rate, 2);
 }
 
 #[test]

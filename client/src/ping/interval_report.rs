@@ -1,0 +1,160 @@
+//! One line every so often, instead of one for each probe.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::figures::{Distribution, Figures, Time};
+use super::ledger::{Answered, Settled, Verdict};
+
+/// What happened since the last line.
+#[derive(Debug)]
+pub struct IntervalReport {
+    every: Duration,
+    next: Duration,
+    sent: u64,
+    late: u64,
+    lost: u64,
+    rtt: Distribution,
+}
+
+/// A line's figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IntervalLine {
+    until: Duration,
+    sent: u64,
+    late: u64,
+    lost: u64,
+    rtt: Option<Figures>,
+}
+
+impl IntervalReport {
+    /// A line every so often.
+    pub fn new(every: Duration) -> Self {
+        Self {
+            every,
+            next: every,
+            sent: 0,
+            late: 0,
+            lost: 0,
+            rtt: Distribution::new(),
+        }
+    }
+
+    /// A probe was sent.
+    pub fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// A probe was answered.
+    pub fn answered(&mut self, answered: &Answered) {
+        self.rtt.record(answered.rtt);
+        self.late += u64::from(matches!(answered.verdict, Verdict::Late { .. }));
+    }
+
+    /// A probe's verdict is final; a lost one is counted when it was given up.
+    pub fn settled(&mut self, settled: &Settled) {
+        let lost = Verdict::is_lost(settled.verdict);
+        self.lost += u64::from(lost);
+    }
+
+    /// When the next line is due.
+    pub fn next(&self) -> Duration {
+        self.next
+    }
+
+    /// The line, when it is due. A line that was missed is not made up for: the next one has its figures.
+    pub fn due(&mut self, now: Duration) -> Option<IntervalLine> {
+        if now < self.next {
+            return None;
+        }
+        while self.next <= now {
+            self.next += self.every;
+        }
+        let line = IntervalLine {
+            until: now,
+            sent: std::mem::take(&mut self.sent),
+            late: std::mem::take(&mut self.late),
+            lost: std::mem::take(&mut self.lost),
+            rtt: self.rtt.figures(),
+        };
+        self.rtt = Distribution::new();
+        Some(line)
+    }
+}
+
+impl fmt::Display for IntervalLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            until,
+            sent,
+            late,
+            lost,
+            rtt,
+        } = self;
+        write!(f, "{:.0} s: {sent} sent, ", until.as_secs_f64())?;
+        match rtt {
+            None => write!(f, "0 answered")?,
+            Some(Figures {
+                count,
+                min,
+                median,
+                p99,
+                max,
+                ..
+            }) => {
+                let [min, median, p99, max] =
+                    [*min, *median, *p99, *max].map(|nanos| Time(nanos as f64));
+                write!(
+                    f,
+                    "{count} answered ({late} late), RTT min {min}, median {median}, p99 {p99}, max {max}"
+                )?;
+            }
+        }
+        write!(f, ", {lost} lost")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_what_happened_since_the_last() {
+        let mut report = IntervalReport::new(Duration::from_secs(10));
+        let rtt = Duration::from_millis(5);
+        let answered = Answered {
+            seq: 1,
+            verdict: Verdict::Late { rtt },
+            sent: Duration::ZERO,
+            rtt,
+            from_due: rtt,
+            report: None,
+        };
+        report.sent();
+        report.sent();
+        report.answered(&answered);
+        assert_eq!(report.due(Duration::from_secs(9)), None);
+        let settled = Settled {
+            seq: 2,
+            sent: Duration::ZERO,
+            verdict: Verdict::LostBack,
+            told: false,
+        };
+        report.settled(&settled);
+        let line = report.due(Duration::from_secs(10)).unwrap().to_string();
+        assert!(
+            line.starts_with("10 s: 2 sent, 1 answered (1 late), RTT min 5.000 ms"),
+            "{line}"
+        );
+        assert!(line.ends_with("1 lost"), "{line}");
+        // After a stall there is one line, and the next is due in step.
+        assert!(
+            report
+                .due(Duration::from_secs(35))
+                .unwrap()
+                .to_string()
+                .starts_with("35 s: 0 sent, 0 answered")
+        );
+        assert_eq!(report.next(), Duration::from_secs(40));
+    }
+}

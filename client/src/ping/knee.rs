@@ -1,0 +1,178 @@
+//! Where a ramp breaks away: the offered rate from which delay or loss is no longer what it was.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::ledger::{Settled, Verdict};
+
+/// Probes judged together.
+const GROUP: usize = 10;
+/// Groups that say what is usual.
+const USUAL: usize = 2;
+/// Delay has broken away when it is this many times the usual.
+const TIMES_DELAY: f64 = 3.0;
+/// Loss has broken away when it is this much over the usual.
+const MORE_LOSS: f64 = 0.2;
+/// Groups kept at most; a ramp has a few dozen.
+const MOST_GROUPS: usize = 4096;
+
+/// Follows a ramp in the order of its probes.
+#[derive(Debug, Default)]
+pub struct KneeFinder {
+    current: Vec<(f64, Option<Duration>)>,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    rate: f64,
+    delay: Option<f64>,
+    loss: f64,
+}
+
+/// The knee of a ramp.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Knee {
+    /// The offered rate at which it begins, in probes a second.
+    pub probes_per_second: f64,
+    /// What broke away.
+    pub sign: Sign,
+}
+
+/// What shows a knee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sign {
+    /// The median round trip is several times the usual.
+    Delay,
+    /// Loss is far over the usual.
+    Loss,
+}
+
+impl KneeFinder {
+    /// Takes the next probe, which was followed by the next one after `interval`.
+    pub fn take(&mut self, settled: &Settled, interval: Duration) {
+        let rtt = match settled.verdict {
+            Verdict::InTime { rtt } | Verdict::Late { rtt } => Some(rtt),
+            Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => None,
+            Verdict::Unknown | Verdict::NotSent | Verdict::InFlight => return,
+        };
+        let rate = 1.0 / interval.as_secs_f64().max(1e-9);
+        self.current.push((rate, rtt));
+        if self.current.len() == GROUP {
+            let group = Group::of(&self.current);
+            self.current.clear();
+            if self.groups.len() < MOST_GROUPS {
+                self.groups.push(group);
+            }
+        }
+    }
+
+    /// The knee, when there is one: the first group that broke away with the next one doing so as well, since one alone
+    /// may be chance.
+    pub fn knee(&self) -> Option<Knee> {
+        let (usual, rest) = self.groups.split_at_checked(USUAL)?;
+        let delay = usual
+            .iter()
+            .filter_map(|group| group.delay)
+            .reduce(f64::max);
+        let loss = usual.iter().map(|group| group.loss).fold(0.0, f64::max);
+        let sign = |group: &Group| {
+            if group.loss > loss + MORE_LOSS {
+                Some(Sign::Loss)
+            } else if group
+                .delay
+                .zip(delay)
+                .is_some_and(|(now, usual)| now > usual * TIMES_DELAY)
+            {
+                Some(Sign::Delay)
+            } else {
+                None
+            }
+        };
+        rest.windows(2).find_map(|pair| match pair {
+            [first, second] => sign(second).and(sign(first)).map(|sign| Knee {
+                probes_per_second: first.rate,
+                sign,
+            }),
+            _ => None,
+        })
+    }
+}
+
+impl Group {
+    fn of(probes: &[(f64, Option<Duration>)]) -> Self {
+        let mut answered: Vec<_> = probes.iter().filter_map(|(_, rtt)| *rtt).collect();
+        answered.sort_unstable();
+        let lost = probes.len() - answered.len();
+        Self {
+            rate: probes.first().map_or(0.0, |(rate, _)| *rate),
+            delay: answered.get(answered.len() / 2).map(Duration::as_secs_f64),
+            loss: lost as f64 / probes.len().max(1) as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ping::schedule::Schedule;
+
+    /// A ramp over a path that behaves so at each offered rate.
+    fn knee(path: impl Fn(f64, u64) -> Option<Duration>) -> Option<Knee> {
+        let schedule = Schedule {
+            decay: 0.95,
+            ..Schedule::fixed(Some(200), Duration::from_secs(1))
+        };
+        let mut finder = KneeFinder::default();
+        for seq in 1..=200 {
+            let interval = schedule.interval_after(seq);
+            let verdict = match path(1.0 / interval.as_secs_f64(), seq) {
+                Some(rtt) => Verdict::InTime { rtt },
+                None => Verdict::LostThere,
+            };
+            let sent = schedule.slot(seq);
+            finder.take(
+                &Settled {
+                    seq,
+                    sent,
+                    verdict,
+                    told: false,
+                },
+                interval,
+            );
+        }
+        finder.knee()
+    }
+
+    const RTT: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_queue_that_fills_shows_as_delay() {
+        let found = knee(|rate, _| Some(if rate < 500.0 { RTT } else { RTT * 20 })).unwrap();
+        assert_eq!(found.sign, Sign::Delay);
+        assert!(
+            (300.0..1000.0).contains(&found.probes_per_second),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_policer_shows_as_loss() {
+        let found = knee(|rate, seq| (rate < 100.0 || seq % 2 == 0).then_some(RTT)).unwrap();
+        assert_eq!(found.sign, Sign::Loss);
+        assert!(
+            (60.0..200.0).contains(&found.probes_per_second),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_path_that_holds_has_no_knee() {
+        assert_eq!(knee(|_, _| Some(RTT)), None);
+        // Steady loss of a tenth, as the original server fakes it, is no knee either.
+        assert_eq!(knee(|_, seq| (seq % 10 != 3).then_some(RTT)), None);
+        assert_eq!(knee(|_, _| None), None);
+    }
+}

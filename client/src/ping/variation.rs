@@ -1,0 +1,125 @@
+//! How delay varies, and how the order of probes changes: RFC 3550 jitter, RFC 3393 delay variation, RFC 4737
+//! reordering. All of round trips, since that is what a probe and its answer make together.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::figures::{Distribution, Figures};
+
+/// Follows the answers in the order of their arrival.
+#[derive(Debug)]
+pub struct Variation {
+    last: Option<(u64, u64)>,
+    jitter: f64,
+    /// The size of the difference between each two probes in a row.
+    differences: Distribution,
+    /// The number expected next (RFC 4737: `NextExp`).
+    next_expected: u64,
+    arrived: u64,
+    reordered: u64,
+}
+
+/// The figures of a run's variation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct VariationFigures {
+    /// RFC 3550 section 6.4.1: the smoothed difference between the round trips of answers as they arrive, in
+    /// nanoseconds.
+    pub jitter_ns: f64,
+    /// RFC 3393: the size of the difference between the round trips of two probes sent one after the other and answered
+    /// one after the other, in nanoseconds.
+    pub difference_ns: Option<Figures>,
+    /// RFC 4737: answers that arrived after one to a later probe.
+    pub reordered: u64,
+    /// RFC 4737: the same as a part of all answers, in percent.
+    pub reordered_percent: f64,
+}
+
+impl Variation {
+    /// Nothing arrived yet.
+    pub fn new() -> Self {
+        Self {
+            last: None,
+            jitter: 0.0,
+            differences: Distribution::new(),
+            next_expected: 1,
+            arrived: 0,
+            reordered: 0,
+        }
+    }
+
+    /// Takes the first answer to a probe.
+    pub fn take(&mut self, seq: u64, rtt: Duration) {
+        let rtt = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
+        self.arrived += 1;
+        if seq < self.next_expected {
+            self.reordered += 1;
+        } else {
+            self.next_expected = seq + 1;
+        }
+        if let Some((last_seq, last_rtt)) = self.last {
+            let difference = rtt.abs_diff(last_rtt);
+            self.jitter += (difference as f64 - self.jitter) / 16.0;
+            if seq == last_seq + 1 {
+                self.differences.record(Duration::from_nanos(difference));
+            }
+        }
+        self.last = Some((seq, rtt));
+    }
+
+    /// The figures; none before the second answer.
+    pub fn figures(&self) -> Option<VariationFigures> {
+        (self.arrived > 1).then(|| VariationFigures {
+            jitter_ns: self.jitter,
+            difference_ns: self.differences.figures(),
+            reordered: self.reordered,
+            reordered_percent: self.reordered as f64 * 100.0 / self.arrived as f64,
+        })
+    }
+}
+
+impl Default for Variation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn figures(answers: &[(u64, u64)]) -> Option<VariationFigures> {
+        let mut variation = Variation::new();
+        for (seq, micros) in answers {
+            variation.take(*seq, Duration::from_micros(*micros));
+        }
+        variation.figures()
+    }
+
+    #[test]
+    fn jitter_is_smoothed_by_a_sixteenth() {
+        let found = figures(&[(1, 100), (2, 132), (3, 132)]).unwrap();
+        let expected = 2_000.0 - 2_000.0 / 16.0;
+        assert!((found.jitter_ns - expected).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.difference_ns.unwrap().max, 32_000);
+        assert_eq!(figures(&[(1, 100)]), None);
+    }
+
+    #[test]
+    fn an_answer_overtaken_by_a_later_probe_s_is_reordered() {
+        // RFC 4737 section 4.2.1: 1, 4, 2, 3, 5 has two reordered.
+        let found = figures(&[(1, 1), (4, 1), (2, 1), (3, 1), (5, 1)]).unwrap();
+        assert_eq!(found.reordered, 2);
+        assert!((found.reordered_percent - 40.0).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn reordering_agrees_with_a_plain_recomputation(seqs in Just((1..40_u64).collect::<Vec<_>>()).prop_shuffle()) {
+            let answers: Vec<_> = seqs.iter().map(|seq| (*seq, 1)).collect();
+            let reordered = (0..seqs.len()).filter(|i| seqs[..*i].iter().any(|earlier| *earlier > seqs[*i])).count();
+            prop_assert_eq!(figures(&answers).unwrap().reordered, reordered as u64);
+        }
+    }
+}
