@@ -167,6 +167,28 @@ mod tests {
     }
 
     #[test]
+    fn sockets_that_share_all_addresses_take_the_same_families() {
+        for count in [1, 3] {
+            let sockets = listen_everywhere_shared(0, count).unwrap();
+            assert_eq!(sockets.len(), count);
+            let only_v6 = |socket| socket2::SockRef::from(socket).only_v6();
+            for socket in sockets.iter().filter(|socket| is_ipv6(socket)) {
+                assert!(!only_v6(socket).unwrap());
+            }
+        }
+        let Ok(sockets) = listen_shared((Ipv6Addr::UNSPECIFIED, 0).into(), 3) else {
+            return; // a host without IPv6
+        };
+        for socket in &sockets {
+            assert!(socket2::SockRef::from(socket).only_v6().unwrap());
+        }
+    }
+
+    fn is_ipv6(socket: &UdpSocket) -> bool {
+        socket.local_addr().unwrap().is_ipv6()
+    }
+
+    #[test]
     fn a_shared_address_cannot_be_joined_by_another_server() {
         let sockets = listen_shared((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
         let address = sockets[0].local_addr().unwrap();

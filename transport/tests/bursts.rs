@@ -118,10 +118,17 @@ fn answers_of_all_lengths_come_whole_and_in_order() {
 
 #[test]
 fn a_burst_sent_together_is_answered_together() {
-    for at in ["127.0.0.1:0", "[::]:0"] {
+    for (at, asked) in [
+        ("127.0.0.1:0", [127, 0, 0, 1]),
+        // Addresses that the routing table would not choose as a source.
+        ("0.0.0.0:0", [127, 0, 0, 2]),
+        ("[::]:0", [127, 0, 0, 2]),
+    ] {
         let (address, thread) = echo(at.parse().unwrap());
-        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port());
+        let address = SocketAddr::from((asked, address.port()));
         let client = client();
+        // What comes from elsewhere is not for this socket.
+        client.connect(address).unwrap();
         let state = UdpSocketState::new((&client).into()).unwrap();
         client.set_nonblocking(false).unwrap();
         let burst: Vec<u8> = (0..50).flat_map(|number| numbered(number, 64)).collect();

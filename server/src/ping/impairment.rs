@@ -131,6 +131,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_faked_is_told_and_the_rest_is_not() {
+        let tell = |impairments: Impairments| impairments.to_string();
+        assert_eq!(tell(Impairments::NONE), "loses 0 % of its answers");
+        assert_eq!(
+            tell(Impairments {
+                duplicate: 0.07,
+                reorder: 0.3,
+                ..Impairments::ORIGINAL
+            }),
+            "loses 10 % of its answers, delays the others by 100µs to 500ms, sends 7 % twice, lets 30 % be overtaken"
+        );
+    }
+
+    #[test]
     fn the_original_loses_a_tenth_and_delays_in_tenths_of_a_millisecond() {
         let mut dice = Dice::new(Impairments::ORIGINAL, 7);
         let fates: Vec<_> = (0..20_000).map(|_| dice.roll()).collect();
