@@ -10,6 +10,7 @@ use super::interval_report::IntervalReport;
 use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::output::{Heading, Output};
+use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
 use super::summary::{Summary, Uncounted};
@@ -34,6 +35,8 @@ pub struct Measurement<W> {
     report: Option<IntervalReport>,
     knee: KneeFinder,
     output: Output<W>,
+    /// What a picture will show, if one is wanted.
+    collector: Option<Collector>,
     interrupt: Interrupt,
     ledger: Ledger,
     statistics: Statistics,
@@ -72,6 +75,7 @@ impl<W: Write> Measurement<W> {
             report: report.map(IntervalReport::new),
             knee: KneeFinder::default(),
             output,
+            collector: None,
             interrupt,
             ledger,
             statistics,
@@ -84,6 +88,18 @@ impl<W: Write> Measurement<W> {
             closed: 0,
             closing: Uncounted::default(),
         }
+    }
+
+    /// Gathers what a picture shows as well.
+    #[must_use]
+    pub fn with_collector(mut self) -> Self {
+        self.collector = Some(Collector::default());
+        self
+    }
+
+    /// What was gathered for a picture, once.
+    pub fn take_collector(&mut self) -> Option<Collector> {
+        self.collector.take()
     }
 
     /// Prints what is about to be measured.
@@ -242,6 +258,9 @@ impl<W: Write> Measurement<W> {
 
     fn settled(&mut self, settled: &Settled) {
         self.statistics.settled(settled);
+        if let Some(collector) = &mut self.collector {
+            collector.add(settled);
+        }
         if !self.schedule.is_fixed() {
             let interval = self.schedule.interval_after(settled.seq);
             self.knee.take(settled, interval);

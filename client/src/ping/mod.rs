@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use hii_protocol::Escaped;
 use hii_protocol::ping::{Probe, ProbeSize, Run, Seq};
 use hii_server::args::duration;
@@ -31,8 +32,10 @@ pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod plot;
 pub mod port_pool;
 pub mod schedule;
+pub mod seconds;
 pub mod server_clock;
 pub mod statistics;
 pub mod summary;
@@ -45,6 +48,7 @@ use events::{Event, Interrupt};
 use measurement::{CLOSING_PROBES, Measurement};
 use method::{Known, Method, ServerKind};
 use output::{Form, Heading, Output};
+use plot::file::PlotFile;
 use port_pool::PortPool;
 use schedule::Schedule;
 use summary::{Summary, Uncounted};
@@ -76,7 +80,8 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping 192.0.2.7 -n 0 --report 60    until Ctrl-C, a line a minute\n  \
     hii ping 192.0.2.7 -n 200 --decay 0.95 ramp up until something gives way\n  \
     hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
-    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n\n\
+    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
+    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, 5 not a ping server,\n\
     7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once).\n\
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (or the deadline, up to 10 s).")]
@@ -131,6 +136,14 @@ pub struct Args {
     /// Print one JSON document instead of lines
     #[arg(long)]
     json: bool,
+
+    /// Draw the run into a file that ends in .svg, .png or .html; may be given several times
+    #[arg(long, value_name = "FILE", value_parser = plot_file())]
+    plot: Vec<PlotFile>,
+}
+
+fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
+    PathBufValueParser::new().try_map(PlotFile::try_from)
 }
 
 fn count(text: &str) -> Result<u64, String> {
@@ -231,6 +244,10 @@ struct Subject {
 /// The target cannot be reached, is no ping server, or the output cannot be written. What was measured has been printed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
+    // A picture that cannot be written is not worth a run.
+    for file in &args.plot {
+        file.check()?;
+    }
     let interrupt = Interrupt::default();
     let (events, inbox) = channel();
     catch_interrupt(&interrupt, &events)?;
@@ -254,6 +271,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         schedule,
         args.size.get(),
     );
+    if !args.plot.is_empty() {
+        measurement = measurement.with_collector();
+    }
     measurement.head(&heading);
     let threads = measurement.start(watch, &events).map_err(cannot_start)?;
     measurement.run(threads, &events, &inbox);
@@ -265,8 +285,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // Its answers are all here, or it has been given time for them.
     summary.server = subject.embedded.and_then(|server| server.stop().ok());
     measurement.finish(&subject.name, &summary);
+    let drawn = measurement.take_collector().map_or(Ok(()), |collector| {
+        plot::write(&args.plot, &collector.finish(&heading, &summary))
+    });
     let Some(error) = measurement.output_error() else {
-        return Ok(exit_code(&summary));
+        return drawn.map(|()| exit_code(&summary));
     };
     // What was measured is not lost with the output.
     note(&summary);

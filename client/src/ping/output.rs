@@ -72,6 +72,45 @@ impl<'a> Heading<'a> {
         }
     }
 
+    /// The octets of a probe.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// After how long an answer is late, where that is the same for all probes.
+    pub fn deadline(&self) -> Option<Duration> {
+        let is_same = self.schedule.is_fixed() || self.schedule.deadline.is_some();
+        is_same.then(|| self.schedule.deadline_of(1))
+    }
+
+    /// What is measured, in words.
+    pub fn subject(&self) -> String {
+        let Self {
+            target, address, ..
+        } = self;
+        format!("hii ping {target} ({address}, {})", self.server())
+    }
+
+    /// How it is measured, in words.
+    pub fn plan(&self) -> String {
+        let Schedule {
+            count,
+            interval,
+            decay,
+            ..
+        } = self.schedule;
+        let probes = count.map_or("probes without end".to_owned(), |count| {
+            format!("{count} probes")
+        });
+        let interval = Time::from(interval);
+        let every = if self.schedule.is_fixed() {
+            format!("one every {interval}")
+        } else {
+            format!("at first one every {interval}, then each interval {decay} of the one before")
+        };
+        format!("{probes} of {} octets, {every}", self.size)
+    }
+
     fn server(&self) -> String {
         match (self.server, &self.says) {
             (None, _) => "silent so far".to_owned(),
@@ -115,32 +154,7 @@ impl<W: Write> Output<W> {
             let open = open.strip_suffix('}').unwrap_or(&open);
             return write!(self.out, "{open},\"probes\":[");
         }
-        let Schedule {
-            count,
-            interval,
-            decay,
-            ..
-        } = heading.schedule;
-        let probes = count.map_or("probes without end".to_owned(), |count| {
-            format!("{count} probes")
-        });
-        let interval = Time::from(interval);
-        let every = if heading.schedule.is_fixed() {
-            format!("one every {interval}")
-        } else {
-            format!("at first one every {interval}, then each interval {decay} of the one before")
-        };
-        let Heading {
-            target,
-            address,
-            size,
-            ..
-        } = heading;
-        let server = heading.server();
-        writeln!(
-            self.out,
-            "hii ping {target} ({address}, {server}): {probes} of {size} octets, {every}"
-        )
+        writeln!(self.out, "{}: {}", heading.subject(), heading.plan())
     }
 
     /// The figures of the time since the last such line.

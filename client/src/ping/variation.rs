@@ -1,16 +1,21 @@
 //! How delay varies, and how the order of probes changes: RFC 3550 jitter, RFC 3393 delay variation, RFC 4737
 //! reordering. All of round trips, since that is what a probe and its answer make together.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::figures::{Distribution, Figures};
 
+/// How many answers may come between those to two probes in a row for the two to be compared.
+const RECENT: usize = 128;
+
 /// Follows the answers in the order of their arrival.
 #[derive(Debug)]
 pub struct Variation {
-    last: Option<(u64, u64)>,
+    /// The last answers: number and round trip.
+    recent: VecDeque<(u64, u64)>,
     jitter: f64,
     /// The size of the difference between each two probes in a row.
     differences: Distribution,
@@ -26,8 +31,8 @@ pub struct VariationFigures {
     /// RFC 3550 section 6.4.1: the smoothed difference between the round trips of answers as they arrive, in
     /// nanoseconds.
     pub jitter_ns: f64,
-    /// RFC 3393: the size of the difference between the round trips of two probes sent one after the other and answered
-    /// one after the other, in nanoseconds.
+    /// RFC 3393: the size of the difference between the round trips of two probes sent one after the other, in
+    /// nanoseconds.
     pub difference_ns: Option<Figures>,
     /// RFC 4737: answers that arrived after one to a later probe.
     pub reordered: u64,
@@ -39,7 +44,7 @@ impl Variation {
     /// Nothing arrived yet.
     pub fn new() -> Self {
         Self {
-            last: None,
+            recent: VecDeque::new(),
             jitter: 0.0,
             differences: Distribution::new(),
             next_expected: 1,
@@ -57,14 +62,19 @@ impl Variation {
         } else {
             self.next_expected = seq + 1;
         }
-        if let Some((last_seq, last_rtt)) = self.last {
-            let difference = rtt.abs_diff(last_rtt);
-            self.jitter += (difference as f64 - self.jitter) / 16.0;
-            if seq == last_seq + 1 {
+        if let Some((_, last)) = self.recent.back() {
+            self.jitter += (rtt.abs_diff(*last) as f64 - self.jitter) / 16.0;
+        }
+        for (neighbour, of_neighbour) in &self.recent {
+            if neighbour.abs_diff(seq) == 1 {
+                let difference = rtt.abs_diff(*of_neighbour);
                 self.differences.record(Duration::from_nanos(difference));
             }
         }
-        self.last = Some((seq, rtt));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((seq, rtt));
     }
 
     /// The figures; none before the second answer.
@@ -104,6 +114,16 @@ mod tests {
         assert!((found.jitter_ns - expected).abs() < 1e-6, "{found:?}");
         assert_eq!(found.difference_ns.unwrap().max, 32_000);
         assert_eq!(figures(&[(1, 100)]), None);
+    }
+
+    #[test]
+    fn probes_sent_in_a_row_are_compared_in_whatever_order_they_are_answered() {
+        let found = figures(&[(2, 150), (1, 100), (4, 100), (3, 170)]).unwrap();
+        let differences = found.difference_ns.unwrap();
+        assert_eq!(
+            (differences.count, differences.min, differences.max),
+            (3, 20_000, 70_000)
+        );
     }
 
     #[test]
