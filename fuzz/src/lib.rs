@@ -90,18 +90,14 @@ pub fn relay_differential(octets: &[u8]) {
         Ok(relay::Request::Greeting) => Decision::Greeting,
         Ok(relay::Request::ExitServer) => Decision::ExitServer,
         Ok(relay::Request::TokenRequest | relay::Request::TokenGreeting(_)) => Decision::Code(400),
-        Ok(relay::Request::Send(relay::Message {
-            to,
-            payload: relay::Payload::Content(content),
-        })) => match to.ip() {
-            IpAddr::V4(ip) => Decision::Send {
+        Ok(relay::Request::Send(message)) => match (message.to().ip(), message.payload()) {
+            (IpAddr::V4(ip), relay::Payload::Content(content)) => Decision::Send {
                 ip,
-                port: to.port(),
+                port: message.to().port(),
                 content: content.as_str(),
             },
-            IpAddr::V6(ip) => panic!("{ip} out of nowhere"),
+            other => panic!("{other:?} out of nowhere"),
         },
-        Ok(other) => panic!("{other:?} out of nowhere"),
         Err(error) => Decision::Code(error.code().number()),
     };
     assert_eq!(ours, decide(octets));
@@ -123,8 +119,8 @@ fn novelties_are_all_that_differs(
             let ip = novelties
                 .ipv6
                 .map_or(IpAddr::V4(ip), |ip| ip.to_canonical());
-            assert_eq!((message.to.ip(), message.to.port()), (ip, port));
-            match (message.payload, novelties.raw) {
+            assert_eq!((message.to().ip(), message.to().port()), (ip, port));
+            match (message.payload(), novelties.raw) {
                 (relay::Payload::Raw(ours), Some(raw)) => assert_eq!(ours.as_bytes(), raw),
                 (relay::Payload::Content(ours), None) => assert_eq!(ours.as_str(), content),
                 (ours, theirs) => panic!("{ours:?} here, raw {theirs:?} there"),

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use hii_protocol::ping::{self, Probe, ProbeSize, Report, Run, Seq};
-use hii_protocol::relay::{self, Forward, Message};
+use hii_protocol::relay::{self, Forward};
 
 mod by_hand;
 
@@ -41,10 +41,12 @@ fn check_by_hand() {
     ] {
         let ours = relay::Request::decode(frame).map_err(|error| error.code().number());
         let ours = ours.map(|request| match request {
-            relay::Request::Send(Message {
-                to,
-                payload: relay::Payload::Content(content),
-            }) => (to.ip(), to.port(), content.as_str()),
+            relay::Request::Send(message) => match message.payload() {
+                relay::Payload::Content(content) => {
+                    (message.to().ip(), message.to().port(), content.as_str())
+                }
+                relay::Payload::Raw(_) => panic!("{request} is no classic message"),
+            },
             other => panic!("{other} is no classic message"),
         });
         let theirs = by_hand::decode(frame).map(|(ip, port, content)| (ip.into(), port, content));
@@ -76,10 +78,8 @@ fn relay_forward_encode(bencher: Bencher) {
     let Ok(relay::Request::Send(message)) = relay::Request::decode(MESSAGE) else {
         panic!("not a message");
     };
-    let forward = relay::Answer::Forward(Forward {
-        from: message.to,
-        payload: message.payload,
-    });
+    let forward =
+        relay::Answer::Forward(Forward::new(message.to(), message.payload()).expect("it is short"));
     let mut buffer = [0; 256];
     bencher.bench_local(|| black_box(&forward).encode_into(black_box(&mut buffer)));
 }

@@ -97,10 +97,10 @@ impl<'a> Arbitrary<'a> for relay::Request<'a> {
             1 => Self::TokenRequest,
             2 => Self::TokenGreeting(Token::arbitrary(u)?),
             3 => Self::ExitServer,
-            _ => Self::Send(relay::Message {
-                to: Endpoint::arbitrary(u)?,
-                payload: Payload::arbitrary(u)?,
-            }),
+            _ => Self::Send(
+                relay::Message::new(Endpoint::arbitrary(u)?, Payload::arbitrary(u)?)
+                    .map_err(|_| ::arbitrary::Error::IncorrectFormat)?,
+            ),
         })
     }
 }
@@ -112,10 +112,10 @@ impl<'a> Arbitrary<'a> for relay::Answer<'a> {
             1 => Self::Token(Endpoint::arbitrary(u)?, Token::arbitrary(u)?),
             2 => Self::Sent,
             3 => Self::Refused(Code::arbitrary(u)?),
-            _ => Self::Forward(Forward {
-                from: Endpoint::arbitrary(u)?,
-                payload: Payload::arbitrary(u)?,
-            }),
+            _ => Self::Forward(
+                Forward::new(Endpoint::arbitrary(u)?, Payload::arbitrary(u)?)
+                    .map_err(|_| ::arbitrary::Error::IncorrectFormat)?,
+            ),
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Octets become typed frames with `decode`, and typed frames become octets with `encode_into`; `Display` is the wire
 //! text. Requests and answers borrow from the octets and are `Copy`; `into_owned` (feature `alloc`) frees them from the
-//! buffer. What the grammar cannot express cannot be built. Nothing here panics, allocates behind your back, opens a socket or
+//! buffer. What cannot be encoded cannot be built. Nothing here panics, allocates behind your back, opens a socket or
 //! reads a clock.
 //!
 //! ```
@@ -10,8 +10,8 @@
 //!
 //! let request = Request::decode(b"TO : 192.0.2.7 / 9000 ; content : good morning")?;
 //! let Request::Send(message) = request else { unreachable!() };
-//! assert_eq!(message.to.to_string(), "192.0.2.7/9000");
-//! assert!(matches!(message.payload, Payload::Content(text) if text.as_str() == "good morning"));
+//! assert_eq!(message.to().to_string(), "192.0.2.7/9000");
+//! assert!(matches!(message.payload(), Payload::Content(text) if text.as_str() == "good morning"));
 //! assert_eq!(request.to_string(), "to:192.0.2.7/9000;content:good morning");
 //!
 //! let error = Request::decode(b"to: 192.0.2.7/90x0; content: hello").unwrap_err();

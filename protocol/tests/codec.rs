@@ -131,12 +131,12 @@ async fn a_sent_datagram_is_the_frame_and_nothing_else() {
     }
 }
 
-/// A message whose forward no datagram holds.
+/// The one kind of frame that no datagram holds: its canonical form has a blank more.
 fn too_long() -> relay::RequestBuf {
-    let text = "x".repeat(relay::Content::MAX_LEN);
-    let payload = relay::Payload::Content(relay::Content::new(&text).unwrap());
-    let to = "[2001:db8::7]/9000".parse().unwrap();
-    relay::Request::Send(relay::Message { to, payload }).into_owned()
+    let frame = format!("{:x<MAX_DATAGRAM$}", "to:[::]/1;raw: ");
+    let request = relay::Request::decode(frame.as_bytes()).unwrap();
+    assert_eq!(request.encoded_len(), MAX_DATAGRAM + 1);
+    request.into_owned()
 }
 
 #[tokio::test]

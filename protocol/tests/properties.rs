@@ -208,7 +208,7 @@ fn sends() -> BoxedStrategy<RequestBuf> {
     (endpoints(), payloads())
         .prop_map(|(to, payload)| {
             let payload = payload.as_payload();
-            relay::Request::Send(Message { to, payload }).into_owned()
+            relay::Request::Send(Message::new(to, payload).unwrap()).into_owned()
         })
         .boxed()
 }
@@ -232,7 +232,7 @@ fn relay_answers() -> BoxedStrategy<AnswerBuf> {
         1 => select(&Code::ALL[..]).prop_map(AnswerBuf::Refused),
         6 => (endpoints(), payloads()).prop_map(|(from, payload)| {
             let payload = payload.as_payload();
-            relay::Answer::Forward(Forward { from, payload }).into_owned()
+            relay::Answer::Forward(Forward::new(from, payload).unwrap()).into_owned()
         }),
     ]
     .boxed()
@@ -515,7 +515,7 @@ fn the_longest_payloads_fill_a_datagram() {
         Payload::Content(Content::new(&text).unwrap()),
         Payload::Raw(Raw::new(&octets).unwrap()),
     ] {
-        let request = relay::Request::Send(Message { to, payload });
+        let request = relay::Request::Send(Message::new(to, payload).unwrap());
         let frame = request.to_vec();
         assert_eq!(frame.len(), MAX_DATAGRAM);
         assert_eq!(relay::Request::decode(&frame), Ok(request));
@@ -674,7 +674,7 @@ proptest! {
         let request = relay::Request::decode(&frame);
         let to = Endpoint::new(ip, port).unwrap();
         let payload = payload.as_payload();
-        prop_assert_eq!(request, Ok(relay::Request::Send(Message { to, payload })));
+        prop_assert_eq!(request, Ok(relay::Request::Send(Message::new(to, payload).unwrap())));
         prop_assert_eq!(request.unwrap().to_vec(), canonical);
     }
 
@@ -767,11 +767,11 @@ impl Spelling for RequestBuf {
 }
 
 fn free_in_send(message: Message<'_>) -> Free {
-    let address = shortest(message.to.ip());
-    let port = message.to.port().to_string();
+    let address = shortest(message.to().ip());
+    let port = message.to().port().to_string();
     // Blanks may stand before each part of the header and of the data's key.
     let mut parts = vec!["to", ":", &address, "/", &port, ";"];
-    match message.payload {
+    match message.payload() {
         Payload::Content(content) => parts.extend(["content", ":", content.as_str()]),
         Payload::Raw(_) => parts.extend(["raw", " ", ":"]),
     }
@@ -781,10 +781,10 @@ fn free_in_send(message: Message<'_>) -> Free {
     }
     let key = blanks[6];
     let mut letters = vec![0, 1];
-    if message.to.ip().is_ipv6() {
+    if message.to().ip().is_ipv6() {
         letters.extend(blanks[2]..blanks[3]);
     }
-    match message.payload {
+    match message.payload() {
         Payload::Content(_) => letters.extend(key..key + "content".len()),
         // Behind the colon it is payload.
         Payload::Raw(_) => blanks.truncate(parts.len()),
@@ -800,7 +800,7 @@ impl Spelling for AnswerBuf {
     fn free(&self) -> Free {
         let ip = match self.as_answer() {
             relay::Answer::Address(own) | relay::Answer::Token(own, _) => own.ip(),
-            relay::Answer::Forward(forward) => forward.from.ip(),
+            relay::Answer::Forward(forward) => forward.from().ip(),
             _ => return Free::default(),
         };
         // Hex digits of an IPv6 address have no letter case. `('` or `[` go before the address; what is no letter in

@@ -260,10 +260,10 @@ fn relay_request(request: relay::Request<'_>) -> Value {
             json!({"frame": "token-greeting", "token": token.to_string()})
         }
         relay::Request::Send(message) => {
-            let to = message.to;
+            let to = message.to();
             let mut meaning =
                 json!({"frame": "send", "ip": to.ip().to_string(), "port": to.port()});
-            add_payload(&mut meaning, message.payload);
+            add_payload(&mut meaning, message.payload());
             meaning
         }
     }
@@ -283,10 +283,10 @@ fn relay_answer(answer: relay::Answer<'_>) -> Value {
         relay::Answer::Sent => json!({"frame": "sent"}),
         relay::Answer::Refused(code) => json!({"frame": "code", "code": code.number()}),
         relay::Answer::Forward(forward) => {
-            let from = forward.from;
+            let from = forward.from();
             let mut meaning =
                 json!({"frame": "forward", "ip": from.ip().to_string(), "port": from.port()});
-            add_payload(&mut meaning, forward.payload);
+            add_payload(&mut meaning, forward.payload());
             meaning
         }
     }

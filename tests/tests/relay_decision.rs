@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hii_protocol::relay::{Message, Payload, Request};
+use hii_protocol::relay::{Payload, Request};
 use hii_tests::classic::decision::{Decision, decide};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,14 +38,15 @@ fn classic(frame: &[u8]) -> Verdict {
 }
 
 fn ours(frame: &[u8]) -> Verdict {
-    let Message { to, payload } = match Request::decode(frame) {
+    let message = match Request::decode(frame) {
         Ok(Request::Greeting) => return Verdict::Greeting,
         Ok(Request::ExitServer) => return Verdict::ExitServer,
         Ok(Request::TokenRequest | Request::TokenGreeting(_)) => return Verdict::New,
         Err(error) => return Verdict::Code(error.code().number()),
         Ok(Request::Send(message)) => message,
     };
-    match (to.ip(), payload) {
+    let to = message.to();
+    match (to.ip(), message.payload()) {
         (std::net::IpAddr::V4(ip), Payload::Content(content)) => {
             Verdict::Send(ip, to.port(), content.as_str().to_owned())
         }
@@ -177,8 +178,8 @@ fn agree(frame: &[u8]) -> Result<(), TestCaseError> {
                 );
                 return Err(TestCaseError::fail(why));
             };
-            prop_assert_eq!(message.to.port(), *port, "{:?}", shown());
-            match message.payload {
+            prop_assert_eq!(message.to().port(), *port, "{:?}", shown());
+            match message.payload() {
                 Payload::Content(text) => {
                     prop_assert!(!news.raw, "{:?}", shown());
                     prop_assert_eq!(text.as_str(), content, "{:?}", shown());
@@ -190,13 +191,13 @@ fn agree(frame: &[u8]) -> Result<(), TestCaseError> {
             }
             if news.ipv6 {
                 prop_assert_eq!(
-                    Some(message.to.ip()),
+                    Some(message.to().ip()),
                     literal_of(frame).map(|ip| ip.to_canonical()),
                     "{:?}",
                     shown()
                 );
             } else {
-                prop_assert_eq!(message.to.ip(), *ip, "{:?}", shown());
+                prop_assert_eq!(message.to().ip(), *ip, "{:?}", shown());
             }
         }
         Ok(other) => return Err(TestCaseError::fail(format!("{other:?}: {:?}", shown()))),

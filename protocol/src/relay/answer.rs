@@ -4,7 +4,8 @@ use crate::encode::{Emit, Sink, impl_encode};
 use crate::grammar::{
     Parsed, bare_ip, end, endpoint_prefix, fault, literal, octet, plain_port, rule, token, whole,
 };
-use crate::relay::{Content, Payload, Raw, Token};
+use crate::relay::payload::fits;
+use crate::relay::{Content, FrameTooLong, Payload, Raw, Token};
 use crate::{Code, Endpoint, Limits, ParseError, Rule, grammar};
 
 const SENT: &str = "200, UDP Packet Sent Successfully";
@@ -27,10 +28,32 @@ pub enum Answer<'a> {
 /// A message as its destination gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Forward<'a> {
+    from: Endpoint,
+    payload: Payload<'a>,
+}
+
+impl<'a> Forward<'a> {
+    /// A payload from this sender.
+    ///
+    /// # Errors
+    /// Its frame would be longer than a datagram.
+    pub fn new(from: Endpoint, payload: Payload<'a>) -> Result<Self, FrameTooLong> {
+        let forward = Self { from, payload };
+        fits(Answer::Forward(forward).encoded_len())?;
+        Ok(forward)
+    }
+
     /// Who sent it, as the relay saw it; no proof of who wrote it.
-    pub from: Endpoint,
+    #[must_use]
+    pub const fn from(self) -> Endpoint {
+        self.from
+    }
+
     /// What was sent.
-    pub payload: Payload<'a>,
+    #[must_use]
+    pub const fn payload(self) -> Payload<'a> {
+        self.payload
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -70,10 +93,7 @@ impl<'a> Answer<'a> {
             Self::Token(endpoint, token) => AnswerBuf::Token(endpoint, token),
             Self::Sent => AnswerBuf::Sent,
             Self::Refused(code) => AnswerBuf::Refused(code),
-            Self::Forward(forward) => AnswerBuf::Forward(ForwardBuf {
-                from: forward.from,
-                payload: forward.payload.into(),
-            }),
+            Self::Forward(forward) => AnswerBuf::Forward(forward.into()),
         }
     }
 }
@@ -189,10 +209,28 @@ mod owned {
     /// A [`Forward`] that owns its payload.
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     pub struct ForwardBuf {
-        /// Who sent it, as the relay saw it; no proof of who wrote it.
-        pub from: Endpoint,
-        /// What was sent.
-        pub payload: PayloadBuf,
+        from: Endpoint,
+        payload: PayloadBuf,
+    }
+
+    impl ForwardBuf {
+        /// The forward, borrowed.
+        #[must_use]
+        pub fn as_forward(&self) -> Forward<'_> {
+            Forward {
+                from: self.from,
+                payload: self.payload.as_payload(),
+            }
+        }
+    }
+
+    impl From<Forward<'_>> for ForwardBuf {
+        fn from(forward: Forward<'_>) -> Self {
+            Self {
+                from: forward.from,
+                payload: forward.payload.into(),
+            }
+        }
     }
 
     impl AnswerBuf {
@@ -204,10 +242,7 @@ mod owned {
                 Self::Token(endpoint, token) => Answer::Token(*endpoint, *token),
                 Self::Sent => Answer::Sent,
                 Self::Refused(code) => Answer::Refused(*code),
-                Self::Forward(forward) => Answer::Forward(Forward {
-                    from: forward.from,
-                    payload: forward.payload.as_payload(),
-                }),
+                Self::Forward(forward) => Answer::Forward(forward.as_forward()),
             }
         }
     }

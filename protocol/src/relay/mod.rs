@@ -3,14 +3,12 @@
 //! ```
 //! use hii_protocol::relay::{Answer, Content, Forward, Message, Payload, Request};
 //!
-//! let message = Message {
-//!     to: "192.0.2.7/9000".parse()?,
-//!     payload: Payload::Content(Content::new("good morning")?),
-//! };
+//! let payload = Payload::Content(Content::new("good morning")?);
+//! let message = Message::new("192.0.2.7/9000".parse()?, payload)?;
 //! assert_eq!(Request::Send(message).to_string(), "to:192.0.2.7/9000;content:good morning");
 //!
 //! // What the other side gets.
-//! let forward = Forward { from: "[2001:db8::1]/9000".parse()?, payload: message.payload };
+//! let forward = Forward::new("[2001:db8::1]/9000".parse()?, message.payload())?;
 //! let datagram = Answer::Forward(forward).to_vec();
 //! assert_eq!(datagram, b"[2001:db8::1]/9000 ; content : good morning");
 //! assert_eq!(Answer::decode(&datagram)?, Answer::Forward(forward));
@@ -26,7 +24,7 @@ mod token;
 pub use answer::{Answer, Forward};
 #[cfg(feature = "alloc")]
 pub use answer::{AnswerBuf, ForwardBuf};
-pub use payload::{Content, ContentError, Payload, Raw, RawTooLong};
+pub use payload::{Content, ContentError, FrameTooLong, Payload, Raw, RawTooLong};
 #[cfg(feature = "alloc")]
 pub use payload::{ContentBuf, PayloadBuf, RawBuf};
 pub use request::{Message, Request};

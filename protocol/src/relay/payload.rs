@@ -134,6 +134,22 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// The frame would be longer than a datagram: the address is too long for the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the frame would have {len} octets, and a datagram has at most {max}", max = MAX_DATAGRAM)]
+pub struct FrameTooLong {
+    /// Octets that the frame would have.
+    pub len: usize,
+}
+
+/// Refuses a frame that no datagram carries.
+pub(crate) fn fits(len: usize) -> Result<(), FrameTooLong> {
+    if len > MAX_DATAGRAM {
+        return Err(FrameTooLong { len });
+    }
+    Ok(())
+}
+
 /// What a message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Payload<'a> {

@@ -5,7 +5,8 @@ use nom::branch::alt;
 
 use crate::encode::{Emit, Sink, impl_encode};
 use crate::grammar::{Parsed, address, blanks, end, octet, padding, port, rule, token, word};
-use crate::relay::{Content, Payload, Raw, Token, fault};
+use crate::relay::payload::fits;
+use crate::relay::{Content, FrameTooLong, Payload, Raw, Token, fault};
 use crate::{Endpoint, Limits, ParseError, Rule, grammar};
 
 /// A request to a relay.
@@ -24,15 +25,34 @@ pub enum Request<'a> {
 }
 
 /// A payload and where it goes.
-///
-/// Content that fits behind a short address need not fit behind a long one: a frame over 65,507 octets can be written to
-/// memory, but no datagram carries it, and the codecs refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Message<'a> {
+    to: Endpoint,
+    payload: Payload<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// A message of this payload to this destination.
+    ///
+    /// # Errors
+    /// Its frame would be longer than a datagram.
+    pub fn new(to: Endpoint, payload: Payload<'a>) -> Result<Self, FrameTooLong> {
+        let message = Self { to, payload };
+        fits(Request::Send(message).encoded_len())?;
+        Ok(message)
+    }
+
     /// The destination.
-    pub to: Endpoint,
+    #[must_use]
+    pub const fn to(self) -> Endpoint {
+        self.to
+    }
+
     /// What the destination gets.
-    pub payload: Payload<'a>,
+    #[must_use]
+    pub const fn payload(self) -> Payload<'a> {
+        self.payload
+    }
 }
 
 impl<'a> Request<'a> {
@@ -71,10 +91,7 @@ impl<'a> Request<'a> {
             Self::TokenRequest => RequestBuf::TokenRequest,
             Self::TokenGreeting(token) => RequestBuf::TokenGreeting(token),
             Self::ExitServer => RequestBuf::ExitServer,
-            Self::Send(message) => RequestBuf::Send(MessageBuf {
-                to: message.to,
-                payload: message.payload.into(),
-            }),
+            Self::Send(message) => RequestBuf::Send(message.into()),
         }
     }
 }
@@ -202,10 +219,28 @@ mod owned {
     /// A [`Message`] that owns its payload.
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     pub struct MessageBuf {
-        /// The destination.
-        pub to: Endpoint,
-        /// What the destination gets.
-        pub payload: PayloadBuf,
+        to: Endpoint,
+        payload: PayloadBuf,
+    }
+
+    impl MessageBuf {
+        /// The message, borrowed.
+        #[must_use]
+        pub fn as_message(&self) -> Message<'_> {
+            Message {
+                to: self.to,
+                payload: self.payload.as_payload(),
+            }
+        }
+    }
+
+    impl From<Message<'_>> for MessageBuf {
+        fn from(message: Message<'_>) -> Self {
+            Self {
+                to: message.to,
+                payload: message.payload.into(),
+            }
+        }
     }
 
     impl RequestBuf {
@@ -217,10 +252,7 @@ mod owned {
                 Self::TokenRequest => Request::TokenRequest,
                 Self::TokenGreeting(token) => Request::TokenGreeting(*token),
                 Self::ExitServer => Request::ExitServer,
-                Self::Send(message) => Request::Send(Message {
-                    to: message.to,
-                    payload: message.payload.as_payload(),
-                }),
+                Self::Send(message) => Request::Send(message.as_message()),
             }
         }
     }
@@ -260,6 +292,15 @@ mod tests {
             canonical,
         );
         accepts("HII", "hii");
+    }
+
+    #[test]
+    fn rejects_a_message_that_no_datagram_carries() {
+        let text = "x".repeat(Content::MAX_LEN);
+        let payload = Payload::Content(Content::new(&text).unwrap());
+        let message = |to: &str| Message::new(to.parse().unwrap(), payload);
+        assert!(message("[::]/1").is_ok());
+        assert_eq!(message("[::]/10"), Err(FrameTooLong { len: 65_508 }));
     }
 
     #[test]
