@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hii_transport::addresses::{host_name, interface_addresses};
 
+use crate::exit::note;
+use crate::logs::LogFormat;
+
 /// A server's own words at its start.
 #[derive(Debug, Clone)]
 pub struct Announcement {
@@ -33,6 +36,18 @@ impl Announcement {
             host: host_name(),
             reachable: reachable(sockets, &interface_addresses()),
             command,
+        }
+    }
+
+    /// Says it on stderr in the form of the logs.
+    pub fn tell(&self, log: LogFormat) {
+        match log {
+            LogFormat::Text => note(self),
+            LogFormat::Json => {
+                for socket in &self.sockets {
+                    tracing::info!(service = self.service, address = %socket, "listening");
+                }
+            }
         }
     }
 }

@@ -60,6 +60,18 @@ impl Failure {
         self.exit
     }
 
+    /// What happened.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+
     /// Prints the failure to stderr.
     #[must_use]
     pub fn report(&self, program: &str) -> ExitCode {

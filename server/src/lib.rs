@@ -5,9 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use logs::LogFormat;
+
 pub mod announce;
 pub mod args;
 pub mod exit;
+pub mod logs;
+pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;
@@ -18,9 +22,14 @@ pub mod rate;
 #[command(after_help = "Examples:\n  \
     hii-server ping                          answer every message on port 8080\n  \
     hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
-    hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n\n\
+    hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n  \
+    hii-server ping --log json               ... with logs for machines\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
+    /// Form of the logs on stderr
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    log: LogFormat,
+
     #[command(subcommand)]
     service: Service,
 }
@@ -35,28 +44,17 @@ enum Service {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_logs();
+    cli.log.init();
     let result = match cli.service {
-        Service::Ping(args) => ping::run(&args),
+        Service::Ping(args) => ping::run(&args, cli.log),
     };
     match result {
         Ok(()) => exit::FINE,
-        Err(failure) => failure.report("hii-server"),
+        Err(failure) => cli.log.report(&failure, "hii-server"),
     }
 }
 
 /// Sends the program's logs to stderr: warnings, or what the environment variable `HII_LOG` asks for.
 pub fn init_logs() {
-    use std::io::IsTerminal as _;
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::builder()
-        .with_env_var("HII_LOG")
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
-        .from_env_lossy();
-    // A second call, in a program that embeds a service, keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    LogFormat::Text.init();
 }

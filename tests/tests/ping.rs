@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use hii_server::ping::Fate::Answered;
+use hii_server::ping::{Dice, Impairments};
 use hii_tests::path::{Fate, Path};
 use hii_tests::programs::{self, Ended, Server, finish, run, start};
 use nix::sys::signal::Signal;
@@ -108,6 +110,53 @@ fn what_the_server_drops_on_purpose_is_lost_back() {
         "{summary}"
     );
     assert!(count(&summary["late"]) > 100, "{summary}");
+}
+
+#[test]
+fn what_the_server_sends_twice_is_a_duplicate_for_the_client() {
+    let impairments = Impairments {
+        duplicate: 0.3,
+        ..Impairments::NONE
+    };
+    let twice = |fate| matches!(fate, Answered { twice: true, .. });
+    // The client hears no copies of the answers to its questions before the run, 5 at most, and none that come after all
+    // is answered: the seed is one with which there are none of either.
+    let draws = |seed| {
+        let mut dice = Dice::new(impairments, seed);
+        (0..55).map(|_| twice(dice.roll())).collect::<Vec<_>>()
+    };
+    let unheard = |draws: &[bool]| [&draws[..5], &draws[50..]].concat();
+    let seed = (1..10_000)
+        .find(|seed| !unheard(&draws(*seed)).contains(&true))
+        .unwrap();
+    let server = server(&["--duplicate", "30%", "--seed", &seed.to_string()]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "0.01"]);
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    let expected = draws(seed).into_iter().filter(|twice| *twice).count() as u64;
+    assert_eq!(count(&tally["duplicated"]), expected, "{tally}");
+    assert_eq!(count(&summary["duplicates"]), expected, "{summary}");
+    assert_eq!(count(&summary["answered"]), 50, "{summary}");
+    let received = 50 + count(&summary["uncounted"]["sent"]);
+    assert_eq!(count(&tally["received"]), received, "{tally}");
+    assert_eq!(count(&tally["answered"]), received, "{tally}");
+}
+
+#[test]
+fn what_the_server_reorders_is_answered_all_the_same() {
+    let server = server(&["--reorder", "30%", "--duplicate", "10%", "--seed", "7"]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "0.01"]);
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    assert_eq!(count(&summary["answered"]), 50, "{summary}");
+    assert_eq!(count(&summary["lost"]["total"]), 0, "{summary}");
+    // The client does not count those of its questions before and after the run.
+    let seen = count(&summary["variation"]["reordered"]);
+    assert!(
+        (1..=count(&tally["reordered"])).contains(&seen),
+        "{summary} {tally}"
+    );
+    assert_eq!(count(&tally["received"]), count(&tally["answered"]));
 }
 
 /// A judge that drops the probes of a run with these numbers.

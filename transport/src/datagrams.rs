@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
+use crate::batch::{Arrivals, BatchSocket};
 use crate::clock::{Clock, Now};
-use crate::packet_info::{self, send};
+use crate::outbox::Outbox;
 use crate::timer::Timer;
-use crate::udp::{BUFFER_LEN, canonical};
 
-/// Datagrams taken in a row before the loop looks at what is due and whether to stop.
+/// Answers that are due sent in a row before the loop takes datagrams again, and datagrams after which other tasks run.
 const BATCH: usize = 64;
 
 /// Where a datagram came from, or where one goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
     /// The other side; never an IPv4-mapped address.
     pub address: SocketAddr,
@@ -55,14 +55,17 @@ pub trait Service {
     /// Writes an answer at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
-    /// Learns whether the answer just written went out.
-    fn sent(&mut self, result: &io::Result<usize>);
+    /// Learns whether an answer went out.
+    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<()>);
+
+    /// Is told that a round of datagrams is done, before the loop waits for more.
+    fn round_done(&mut self) {}
 }
 
 /// Runs a service on its sockets until it stops itself or `stop` completes.
 ///
 /// # Errors
-/// The runtime has no timer. Errors of single datagrams do not end the loop.
+/// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
 pub async fn serve<S: Service>(
     sockets: &[UdpSocket],
     service: &mut S,
@@ -70,152 +73,81 @@ pub async fn serve<S: Service>(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let timer = Timer::new()?;
-    let mut sender = Sender {
-        sockets: sockets
-            .iter()
-            .map(|socket| (socket, takes_ipv6(socket)))
-            .collect(),
-        clock,
-        buffer: vec![0; BUFFER_LEN],
-    };
-    let mut inlet = Inlet::new(sockets);
+    let sockets: Vec<_> = sockets
+        .iter()
+        .map(BatchSocket::new)
+        .collect::<io::Result<_>>()?;
+    let mut outbox = Outbox::new(&sockets, clock);
+    let mut arrivals = Arrivals::new();
     let mut stop = std::pin::pin!(stop);
     loop {
+        let mut taken = 0;
         let wait = service
             .next_due()
             .map(|due| due.saturating_sub(clock.elapsed()));
         tokio::select! {
             () = &mut stop => return Ok(()),
             () = timer.wait(wait) => {}
-            first = inlet.receive() => {
-                let mut next = Some(first);
-                let mut left = BATCH;
-                while let Some((peer, len)) = next {
-                    match service.handle(inlet.datagram(len), peer, clock.now()) {
-                        Effect::Nothing => {}
-                        Effect::Answer(answer) => sender.send(service, peer, &answer),
-                        Effect::AnswerAndStop(answer) => {
-                            sender.send(service, peer, &answer);
-                            return Ok(());
+            () = ready(&sockets) => {
+                // Each socket has its turn in each round, so that none of them keeps the others waiting.
+                for (index, socket) in sockets.iter().enumerate() {
+                    socket.receive(&mut arrivals);
+                    let now = clock.now();
+                    for (origin, datagram) in arrivals.datagrams() {
+                        taken += 1;
+                        let peer = Peer {
+                            address: origin.address,
+                            socket: index,
+                            asked: origin.asked,
+                        };
+                        match service.handle(datagram, peer, now) {
+                            Effect::Nothing => {}
+                            Effect::Answer(answer) => outbox.push(service, peer, answer),
+                            Effect::AnswerAndStop(answer) => {
+                                outbox.push(service, peer, answer);
+                                outbox.flush(service);
+                                return Ok(());
+                            }
+                        }
+                        // What is due goes before the answers to what came later.
+                        if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                            take_due(service, &mut outbox, clock);
                         }
                     }
-                    left -= 1;
-                    next = if left > 0 { inlet.try_receive() } else { None };
-                }
-                if left == 0 {
-                    // Under a flood, whatever else runs here gets its turn too.
-                    tokio::task::yield_now().await;
                 }
             }
         }
-        for _ in 0..BATCH {
-            let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
-                break;
-            };
-            sender.send(service, peer, &answer);
+        take_due(service, &mut outbox, clock);
+        outbox.flush(service);
+        service.round_done();
+        if taken >= BATCH {
+            // A flood of datagrams leaves time for what else runs on this thread.
+            tokio::task::yield_now().await;
         }
     }
 }
 
-struct Sender<'a> {
-    /// Each socket, and whether it speaks IPv6.
-    sockets: Vec<(&'a UdpSocket, bool)>,
-    clock: &'a Clock,
-    buffer: Vec<u8>,
-}
-
-impl Sender<'_> {
-    fn send<S: Service>(&mut self, service: &mut S, to: Peer, answer: &S::Answer) {
-        let len = service.write(answer, self.clock.elapsed(), &mut self.buffer);
-        let datagram = self.buffer.get(..len).unwrap_or_default();
-        let result = match self.sockets.get(to.socket) {
-            // Waiting for room would delay everybody else: a full send buffer costs this answer.
-            Some((socket, true)) => send(socket, datagram, as_ipv6(to.address), to.asked),
-            Some((socket, false)) => send(socket, datagram, to.address, to.asked),
-            None => Err(io::ErrorKind::NotConnected.into()),
+fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock) {
+    for _ in 0..BATCH {
+        let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
+            break;
         };
-        if let Err(error) = &result {
-            tracing::debug!(to = %to.address, %error, "answer not sent");
-        }
-        service.sent(&result);
+        outbox.push(service, peer, answer);
     }
 }
 
-fn takes_ipv6(socket: &UdpSocket) -> bool {
-    socket.local_addr().is_ok_and(|local| local.is_ipv6())
-}
-
-/// The address as a dual-stack socket wants it.
-fn as_ipv6(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        v6 @ SocketAddr::V6(_) => v6,
-    }
-}
-
-/// Receives on several sockets in turn, so that none of them keeps the others waiting.
-struct Inlet<'a> {
-    sockets: &'a [UdpSocket],
-    /// The socket whose turn it is.
-    turn: usize,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Inlet<'a> {
-    fn new(sockets: &'a [UdpSocket]) -> Self {
+/// Completes when there is something to take on any socket.
+async fn ready(sockets: &[BatchSocket<'_>]) {
+    poll_fn(|context| {
+        let mut any = Poll::Pending;
         for socket in sockets {
-            packet_info::ask(socket);
-        }
-        Self {
-            sockets,
-            turn: 0,
-            buffer: vec![0; BUFFER_LEN],
-        }
-    }
-
-    /// Waits for a datagram on any socket. It stays in the buffer.
-    async fn receive(&mut self) -> (Peer, usize) {
-        poll_fn(|context| {
-            loop {
-                if let Some(received) = self.try_receive() {
-                    return Poll::Ready(received);
-                }
-                // Registers for each socket; one that became ready meanwhile is tried at once.
-                let mut ready = |socket: &UdpSocket| socket.poll_recv_ready(context).is_ready();
-                if self.sockets.iter().filter(|socket| ready(socket)).count() == 0 {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-
-    /// A datagram that is there already, from the socket whose turn it is if it has one.
-    fn try_receive(&mut self) -> Option<(Peer, usize)> {
-        for step in 0..self.sockets.len() {
-            let index = (self.turn + step) % self.sockets.len();
-            let socket = self.sockets.get(index)?;
-            match packet_info::receive(socket, &mut self.buffer) {
-                Ok(received) => {
-                    self.turn = index + 1;
-                    let peer = Peer {
-                        address: canonical(received.from),
-                        socket: index,
-                        asked: received.to,
-                    };
-                    return Some((peer, received.len));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // An error of an earlier send: the next look finds what is there.
-                Err(error) => tracing::debug!(%error, "receive"),
+            if socket.poll_ready(context).is_ready() {
+                any = Poll::Ready(());
             }
         }
-        None
-    }
-
-    fn datagram(&self, len: usize) -> &[u8] {
-        self.buffer.get(..len).unwrap_or_default()
-    }
+        any
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -249,7 +181,7 @@ mod tests {
             0
         }
 
-        fn sent(&mut self, _: &io::Result<usize>) {}
+        fn sent(&mut self, (): &(), _: &io::Result<()>) {}
     }
 
     #[test]

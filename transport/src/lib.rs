@@ -5,10 +5,11 @@
 #![deny(unsafe_code)]
 
 pub mod addresses;
+mod batch;
 pub mod clock;
 pub mod datagrams;
 pub mod files;
-mod packet_info;
+mod outbox;
 pub mod shutdown;
 mod socket;
 pub mod tcp;

@@ -26,7 +26,8 @@ pub(crate) fn bind_everywhere(kind: Kind, port: u16) -> io::Result<Socket> {
     }
 }
 
-fn bind_families(kind: Kind, address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+/// A bound, non-blocking socket; `[::]` takes IPv6 only, or both families.
+pub(crate) fn bind_families(kind: Kind, address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind.ty, Some(kind.protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;

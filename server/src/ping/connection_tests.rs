@@ -196,7 +196,11 @@ fn what_waits_for_room_is_answered_when_there_is_some_and_at_the_end_of_the_stre
 #[test]
 fn delayed_answers_come_when_due_and_keep_the_connection() {
     let delay = delay_range("2m").unwrap();
-    let mut service = service(Impairments { loss: 1.0, delay });
+    let mut service = service(Impairments {
+        loss: 1.0,
+        delay,
+        ..Impairments::NONE
+    });
     let mut classic = connection();
     // Not lost, whatever the loss: the original would wait for ever.
     classic.receive(b"Hii Server", &mut service, at(5));
@@ -216,7 +220,10 @@ fn delayed_answers_come_when_due_and_keep_the_connection() {
 #[test]
 fn an_exit_does_not_wait_for_what_is_delayed() {
     let delay = delay_range("2m").unwrap();
-    let mut service = service(Impairments { loss: 0.0, delay });
+    let mut service = service(Impairments {
+        delay,
+        ..Impairments::NONE
+    });
     let stream = [frame(b"a"), frame(b"exit")].concat();
     let (octets, end) = answers(&mut service, &[&stream]);
     assert_eq!(

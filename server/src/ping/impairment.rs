@@ -1,4 +1,4 @@
-//! Loss and delay on purpose, drawn from a seed so that a run can be repeated.
+//! Loss, delay, duplication and reordering on purpose, drawn from a seed so that a run can be repeated.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +15,10 @@ pub struct Impairments {
     pub loss: f64,
     /// How long an answer waits.
     pub delay: DelayRange,
+    /// The probability that an answer is sent twice.
+    pub duplicate: f64,
+    /// The probability that an answer lets the next one to the same sender go first.
+    pub reorder: f64,
 }
 
 impl Impairments {
@@ -22,26 +26,36 @@ impl Impairments {
     pub const NONE: Self = Self {
         loss: 0.0,
         delay: DelayRange::NONE,
+        duplicate: 0.0,
+        reorder: 0.0,
     };
 
     /// What the original server does: one in ten is lost, the others wait 0.1 to 500 ms.
     pub const ORIGINAL: Self = Self {
         loss: 0.1,
         delay: DelayRange::ORIGINAL,
+        ..Self::NONE
     };
 }
 
 impl fmt::Display for Impairments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the noise of the last binary digits.
-        let percent = (self.loss * 100.0 * 1e9).round() / 1e9;
-        write!(f, "loses {percent} % of its answers")?;
+        let percent = |share: f64| (share * 100.0 * 1e9).round() / 1e9;
+        write!(f, "loses {} % of its answers", percent(self.loss))?;
         let DelayRange { min, max, .. } = self.delay;
         match (min, max) {
-            (_, Duration::ZERO) => Ok(()),
-            (min, max) if min == max => write!(f, ", delays the others by {min:?}"),
-            (min, max) => write!(f, ", delays the others by {min:?} to {max:?}"),
+            (_, Duration::ZERO) => {}
+            (min, max) if min == max => write!(f, ", delays the others by {min:?}")?,
+            (min, max) => write!(f, ", delays the others by {min:?} to {max:?}")?,
         }
+        if self.duplicate > 0.0 {
+            write!(f, ", sends {} % twice", percent(self.duplicate))?;
+        }
+        if self.reorder > 0.0 {
+            write!(f, ", lets {} % be overtaken", percent(self.reorder))?;
+        }
+        Ok(())
     }
 }
 
@@ -50,15 +64,28 @@ impl fmt::Display for Impairments {
 pub enum Fate {
     /// No answer.
     Lost,
-    /// An answer after so long.
-    Delayed(Duration),
+    /// An answer.
+    Answered {
+        /// How long it waits.
+        delay: Duration,
+        /// Whether it is sent twice.
+        twice: bool,
+        /// Whether it lets the next one to the same sender go first.
+        yields: bool,
+    },
 }
+
+/// What a seed is mixed with for the second row of draws, so that it is another row than the first.
+const SECOND_ROW: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Draws the fate of each message in turn. The same seed draws the same fates.
 #[derive(Debug, Clone)]
 pub struct Dice {
     impairments: Impairments,
     rng: Xoshiro256PlusPlus,
+    /// Duplication and reordering have a row of their own: a seed means the same loss and delay as before there were
+    /// any.
+    second: Xoshiro256PlusPlus,
 }
 
 impl Dice {
@@ -68,25 +95,37 @@ impl Dice {
         Self {
             impairments,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
+            second: Xoshiro256PlusPlus::seed_from_u64(seed ^ SECOND_ROW),
         }
     }
 
-    /// The fate of the next message. Delay and loss are both drawn for each, so that one setting does not shift the
-    /// draws of the other.
+    /// The fate of the next message. Everything is drawn for each, in this order, so that one setting does not shift the
+    /// draws of another.
     pub fn roll(&mut self) -> Fate {
-        let delay = self.delay();
-        if self.rng.random::<f64>() < self.impairments.loss {
-            Fate::Lost
-        } else {
-            Fate::Delayed(delay)
-        }
+        let (lost, fate) = self.draw();
+        if lost { Fate::Lost } else { fate }
     }
 
     /// The delay of the next answer that may not be lost; it uses up a fate as [`roll`](Self::roll) does.
     pub fn roll_delay(&mut self) -> Duration {
+        match self.draw().1 {
+            Fate::Answered { delay, .. } => delay,
+            Fate::Lost => Duration::ZERO,
+        }
+    }
+
+    /// Whether the next message is lost, and its fate if it is not.
+    fn draw(&mut self) -> (bool, Fate) {
         let delay = self.delay();
-        let _ = self.rng.random::<f64>();
-        delay
+        let lost = self.rng.random::<f64>() < self.impairments.loss;
+        let twice = self.second.random::<f64>() < self.impairments.duplicate;
+        let yields = self.second.random::<f64>() < self.impairments.reorder;
+        let fate = Fate::Answered {
+            delay,
+            twice,
+            yields,
+        };
+        (lost, fate)
     }
 
     fn delay(&mut self) -> Duration {
@@ -103,13 +142,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_faked_is_told_and_the_rest_is_not() {
+        let tell = |impairments: Impairments| impairments.to_string();
+        assert_eq!(tell(Impairments::NONE), "loses 0 % of its answers");
+        assert_eq!(
+            tell(Impairments {
+                duplicate: 0.07,
+                reorder: 0.3,
+                ..Impairments::ORIGINAL
+            }),
+            "loses 10 % of its answers, delays the others by 100µs to 500ms, sends 7 % twice, lets 30 % be overtaken"
+        );
+    }
+
+    #[test]
     fn the_original_loses_a_tenth_and_delays_in_tenths_of_a_millisecond() {
         let mut dice = Dice::new(Impairments::ORIGINAL, 7);
         let fates: Vec<_> = (0..20_000).map(|_| dice.roll()).collect();
         let mut sum = Duration::ZERO;
         let mut answered = 0;
         for fate in &fates {
-            if let Fate::Delayed(delay) = fate {
+            if let Fate::Answered { delay, .. } = fate {
                 assert_eq!(delay.as_nanos() % 100_000, 0);
                 assert!((DelayRange::ORIGINAL.min..=DelayRange::ORIGINAL.max).contains(delay));
                 sum += *delay;
@@ -142,5 +195,93 @@ mod tests {
             assert!(*some == Fate::Lost || *some == none);
         }
         assert!(roll(1.0, 7).iter().all(|fate| *fate == Fate::Lost));
+    }
+    #[test]
+    fn a_seed_means_the_same_loss_and_delay_in_every_version() {
+        let mut dice = Dice::new(Impairments::ORIGINAL, 7);
+        let drawn: Vec<_> = (0..8)
+            .map(|_| match dice.roll() {
+                Fate::Lost => None,
+                Fate::Answered { delay, .. } => Some(delay.as_micros()),
+            })
+            .collect();
+        let ms = |tenths: u128| Some(tenths * 100);
+        assert_eq!(
+            drawn,
+            [
+                ms(277),
+                ms(3588),
+                ms(4819),
+                ms(3620),
+                None,
+                ms(572),
+                ms(3670),
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn each_setting_comes_as_often_as_asked_and_shifts_no_other() {
+        let all = Impairments {
+            duplicate: 0.3,
+            reorder: 0.2,
+            ..Impairments::ORIGINAL
+        };
+        let roll = |impairments| {
+            let mut dice = Dice::new(impairments, 7);
+            (0..10_000).map(|_| dice.roll()).collect::<Vec<_>>()
+        };
+        let (mut doubled, mut yielding) = (0, 0);
+        let settings = [
+            all,
+            Impairments { loss: 0.0, ..all },
+            Impairments {
+                duplicate: 0.0,
+                ..all
+            },
+            Impairments {
+                reorder: 0.0,
+                ..all
+            },
+        ]
+        .map(roll);
+        for index in 0..10_000 {
+            let [with_all, no_loss, no_copies, in_order] = settings.each_ref().map(|of| of[index]);
+            let Fate::Answered {
+                delay,
+                twice,
+                yields,
+            } = no_loss
+            else {
+                panic!()
+            };
+            doubled += u32::from(twice);
+            yielding += u32::from(yields);
+            if with_all == Fate::Lost {
+                assert_eq!((no_copies, in_order), (Fate::Lost, Fate::Lost));
+                continue;
+            }
+            assert_eq!(with_all, no_loss);
+            assert_eq!(
+                no_copies,
+                Fate::Answered {
+                    delay,
+                    twice: false,
+                    yields
+                }
+            );
+            assert_eq!(
+                in_order,
+                Fate::Answered {
+                    delay,
+                    twice,
+                    yields: false
+                }
+            );
+        }
+        // Ten standard deviations.
+        assert!((2_540..3_460).contains(&doubled), "{doubled}");
+        assert!((1_600..2_400).contains(&yielding), "{yielding}");
     }
 }

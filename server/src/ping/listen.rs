@@ -1,10 +1,9 @@
 //! The ping service's sockets: UDP and TCP on the same addresses and ports.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use hii_transport::{tcp, udp};
-use tokio::net::{TcpListener, UdpSocket};
 
 use crate::exit::{Exit, Failure};
 
@@ -14,63 +13,56 @@ const TRIES: usize = 64;
 /// Bound sockets; those of one index have the same address and port.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) udp: Vec<UdpSocket>,
+    /// For each address a socket for each thread.
+    pub(super) udp: Vec<Vec<UdpSocket>>,
     pub(super) tcp: Vec<TcpListener>,
 }
 
 impl Sockets {
-    /// Listens on these addresses, or on all of this host. Has to run in a runtime.
-    pub(super) fn listen(addresses: &[IpAddr], port: u16) -> Result<Self, Failure> {
-        let mut sockets = Self {
-            udp: Vec::new(),
-            tcp: Vec::new(),
+    /// Listens on these addresses, or on all of this host, for so many threads.
+    pub(super) fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Self, Failure> {
+        let pairs = if addresses.is_empty() {
+            vec![both(None, port, threads)?]
+        } else {
+            let pair = |ip: &IpAddr| both(Some(*ip), port, threads);
+            addresses.iter().map(pair).collect::<Result<_, _>>()?
         };
-        if addresses.is_empty() {
-            sockets.add(None, port)?;
-        }
-        for ip in addresses {
-            sockets.add(Some(*ip), port)?;
-        }
-        Ok(sockets)
+        let (udp, tcp) = pairs.into_iter().unzip();
+        Ok(Self { udp, tcp })
     }
 
     /// Where they listen.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.udp
             .iter()
-            .filter_map(|socket| socket.local_addr().ok())
+            .filter_map(|shared| shared.first()?.local_addr().ok())
             .collect()
-    }
-
-    fn add(&mut self, ip: Option<IpAddr>, port: u16) -> Result<(), Failure> {
-        let (udp, tcp) = both(ip, port)?;
-        let failure = |transport, error| cannot_listen(transport, ip, port, &error);
-        let udp = UdpSocket::from_std(udp).map_err(|error| failure("UDP", error))?;
-        let tcp = TcpListener::from_std(tcp).map_err(|error| failure("TCP", error))?;
-        self.udp.push(udp);
-        self.tcp.push(tcp);
-        Ok(())
     }
 }
 
-/// A pair on one port. Where any free port will do, it is one that both have free.
+/// UDP sockets for so many threads and one TCP listener, on one port. Where any free port will do, it is one that both
+/// have free.
 fn both(
     ip: Option<IpAddr>,
     port: u16,
-) -> Result<(std::net::UdpSocket, std::net::TcpListener), Failure> {
+    threads: usize,
+) -> Result<(Vec<UdpSocket>, TcpListener), Failure> {
     let mut tries = if port == 0 { TRIES } else { 1 };
     loop {
         tries -= 1;
         let udp = match ip {
-            Some(ip) => udp::listen(SocketAddr::new(ip, port)),
-            None => udp::listen_everywhere(port),
+            Some(ip) => udp::listen_shared(SocketAddr::new(ip, port), threads),
+            None => udp::listen_everywhere_shared(port, threads),
         }
         .map_err(|error| cannot_listen("UDP", ip, port, &error))?;
-        let listening = udp.local_addr().and_then(|at| match ip {
-            // The address as it is bound has the scope of a link-local one.
-            Some(_) => tcp::listen(at),
-            None => tcp::listen_everywhere(at.port()),
-        });
+        let bound = udp.first().ok_or(io::ErrorKind::NotFound.into());
+        let listening = bound
+            .and_then(UdpSocket::local_addr)
+            .and_then(|at| match ip {
+                // The address as it is bound has the scope of a link-local one.
+                Some(_) => tcp::listen(at),
+                None => tcp::listen_everywhere(at.port()),
+            });
         match listening {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}

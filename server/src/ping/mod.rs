@@ -1,44 +1,52 @@
 //! `hii-server ping`: a server that answers every message.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
-use hii_transport::{datagrams, shutdown};
-use tokio::task::LocalSet;
+use hii_transport::shutdown;
 
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, duration, probability, rate};
 use crate::exit::{Exit, Failure, note};
+use crate::logs::LogFormat;
+use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
 
 mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod delay_queue;
+mod departures;
+#[cfg(test)]
+mod departures_tests;
 mod embedded;
 mod impairment;
 mod listen;
+mod metrics;
+mod reorder;
 mod runs;
 mod service;
 #[cfg(test)]
 mod service_tests;
 mod streams;
 mod tally;
+mod threads;
 
 pub use connection::{Connection, End};
 pub use delay_queue::DelayQueue;
+pub use departures::Outgoing;
 pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
+pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
 pub use service::{AllowExit, Config, Decision, PingService, Reply};
 pub use streams::StreamLimits;
 pub use tally::{Connections, Tally};
 
 use listen::Sockets;
-use streams::Shared;
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
 const DEFAULT_RATE: &str = "20000/s";
@@ -50,7 +58,10 @@ const DEFAULT_RATE: &str = "20000/s";
     hii-server ping -p 0 -b 127.0.0.1   any free port, this host only\n  \
     hii-server ping --simulate          lose 10 %, delay 0.1 to 500 ms\n  \
     hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
-    hii-server ping --max-connections 10000 --idle 10m\n\n\
+    hii-server ping --max-connections 10000 --idle 10m\n  \
+    hii-server ping --duplicate 2% --reorder 5%\n  \
+    hii-server ping --metrics 127.0.0.1:9100   counters at http://127.0.0.1:9100/metrics\n  \
+    hii-server ping --threads 0         one thread for each core\n\n\
     A TCP connection carries frames, or the plain messages of the original echo client; its first octet tells.\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
@@ -74,7 +85,15 @@ pub struct Args {
     #[arg(long, value_name = "A..B", value_parser = delay_range)]
     delay: Option<DelayRange>,
 
-    /// Draw loss and delay from this number, so that a run can be repeated
+    /// Send this share of the answers over UDP twice
+    #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
+    duplicate: f64,
+
+    /// Let this share of the answers over UDP be overtaken: each goes after the next one to the same sender, or after 1 s
+    #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
+    reorder: f64,
+
+    /// Draw all of these from this number, so that a run can be repeated
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
@@ -94,6 +113,15 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     idle: Duration,
 
+    /// Threads to serve UDP on, each with a share of the peers, a --rate and draws of its own; 0 is one for each core;
+    /// the first serves TCP too
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: u16,
+
+    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+
     /// Print what the server did as JSON when it stops
     #[arg(long)]
     json: bool,
@@ -110,6 +138,8 @@ impl Args {
             impairments: Impairments {
                 loss: self.loss.unwrap_or(base.loss),
                 delay: self.delay.unwrap_or(base.delay),
+                duplicate: self.duplicate,
+                reorder: self.reorder,
             },
             seed: self.seed.unwrap_or_else(random_seed),
             allow_exit: self.allow_exit,
@@ -137,7 +167,8 @@ fn random_seed() -> u64 {
 ///
 /// # Errors
 /// An address cannot be listened on, or the tally cannot be written.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
+    let threads = threads::count(args.threads)?;
     let config = args.config();
     let runtime = current_thread_runtime().map_err(|error| {
         Failure::new(
@@ -155,19 +186,45 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 "free some files",
             )
         })?;
-        let sockets = Sockets::listen(&args.bind, args.port)?;
+        let sockets = Sockets::listen(&args.bind, args.port, threads)?;
         let addresses = sockets.addresses();
-        let announcement = Announcement::new("ping", "UDP and TCP", &addresses, "hii ping");
-        note(announcement);
+        let board = Board::default();
+        let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
+        let metrics = metrics.transpose()?;
+        Announcement::new("ping", "UDP and TCP", &addresses, "hii ping").tell(log);
+        if let Some(endpoint) = &metrics {
+            let address = endpoint.address();
+            match log {
+                LogFormat::Text => note(format_args!("  metrics at http://{address}/metrics")),
+                LogFormat::Json => tracing::info!(metrics = %address, "listening"),
+            }
+        }
         if config.impairments != Impairments::NONE {
-            note(format_args!(
-                "  {}, --seed {}",
-                config.impairments, config.seed
-            ));
+            let Config {
+                impairments, seed, ..
+            } = &config;
+            match log {
+                LogFormat::Text => note(format_args!("  {impairments}, --seed {seed}")),
+                LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
+            }
         }
         let quiet = Quiet::new(&addresses, interface_addresses());
-        let service = Shared::new(PingService::new(&config, quiet));
-        serve(&sockets, &service, args.stream_limits(), stop)
+        let service = |thread| {
+            let config = Config {
+                // The draws of the first are those that the seed has always meant.
+                seed: config.seed.wrapping_add(thread),
+                ..config.clone()
+            };
+            let seat = |transport| metrics.as_ref().map(|_| board.seat(transport));
+            let service = PingService::new(&config, quiet.clone()).with_metrics(seat("udp"));
+            if thread == 0 {
+                // All of TCP is the first's.
+                service.with_stream_metrics(seat("tcp"))
+            } else {
+                service
+            }
+        };
+        threads::serve(sockets, service, args.stream_limits(), stop)
             .await
             .map_err(|error| {
                 Failure::new(
@@ -175,9 +232,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                     format_args!("cannot serve: {error}"),
                     "free some files",
                 )
-            })?;
-        Ok::<_, Failure>(service.with(|service| service.tally()))
+            })
     })?;
+    tracing::info!(%tally, "stopped");
     print(&tally, args.json).map_err(|error| {
         Failure::new(
             Exit::Output,
@@ -185,24 +242,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "give stdout room",
         )
     })
-}
-
-/// Serves datagrams and connections on this thread until the service is asked to stop. Connections end with it.
-async fn serve(
-    sockets: &Sockets,
-    service: &Shared,
-    limits: StreamLimits,
-    stop: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let clock = Clock::start();
-    let mut for_datagrams = service.clone();
-    let both = async {
-        tokio::select! {
-            served = datagrams::serve(&sockets.udp, &mut for_datagrams, &clock, stop) => served,
-            () = streams::serve(&sockets.tcp, service.clone(), clock, limits) => Ok(()),
-        }
-    };
-    LocalSet::new().run_until(both).await
 }
 
 fn print(tally: &Tally, json: bool) -> io::Result<()> {

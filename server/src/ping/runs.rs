@@ -79,6 +79,18 @@ impl Runs {
         standing
     }
 
+    /// How many runs are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Forgets runs that were silent too long: two at most, which outruns one arrival.
     fn forget(&mut self, now: Duration) {
         for _ in 0..2 {

@@ -5,21 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
-use hii_protocol::{Escaped, ParseError};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
 
-use super::delay_queue::DelayQueue;
+use super::departures::{Departure, Departures, Outgoing};
 use super::impairment::{Dice, Fate, Impairments};
+use super::metrics::{Seat, Snapshot};
 use super::runs::{Runs, Standing};
 use super::tally::{Connections, Tally};
 use crate::args::Rate;
+use crate::logs::Shown;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
-
-/// Answers that may wait at once; each is a few dozen octets.
-const QUEUE_CAPACITY: usize = 1 << 17;
 
 /// Whose `exit` stops the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,7 +46,7 @@ impl AllowExit {
 /// How a ping service behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Loss and delay on purpose.
+    /// Loss, delay, duplication and reordering on purpose.
     pub impairments: Impairments,
     /// What they are drawn from.
     pub seed: u64,
@@ -65,13 +64,19 @@ pub struct PingService {
     allow_exit: AllowExit,
     dice: Dice,
     runs: Runs,
-    waiting: DelayQueue<(Peer, Reply)>,
+    stream_runs: Runs,
+    departures: Departures,
     /// Answers that wait in TCP connections, for their time or for room.
     in_connections: u64,
+    /// What the datagrams came to.
     tally: Tally,
+    /// What the messages over TCP came to.
+    streams: Tally,
+    seat: Option<Seat>,
+    stream_seat: Option<Seat>,
 }
 
-/// What becomes of one message, whatever carried it.
+/// What becomes of one message of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// No answer.
@@ -110,18 +115,51 @@ impl PingService {
             allow_exit: config.allow_exit,
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
-            waiting: DelayQueue::new(QUEUE_CAPACITY),
+            stream_runs: Runs::new(),
+            departures: Departures::new(),
             in_connections: 0,
             tally: Tally::default(),
+            streams: Tally::default(),
+            seat: None,
+            stream_seat: None,
+        }
+    }
+
+    /// The same, telling there how it stands; none is nowhere.
+    #[must_use]
+    pub fn with_metrics(self, seat: Option<Seat>) -> Self {
+        Self { seat, ..self }
+    }
+
+    /// The same, telling there how it stands with TCP.
+    #[must_use]
+    pub fn with_stream_metrics(self, stream_seat: Option<Seat>) -> Self {
+        Self {
+            stream_seat,
+            ..self
         }
     }
 
     /// What the service did so far; answers that still wait are counted as abandoned.
     #[must_use]
     pub fn tally(&self) -> Tally {
+        let mut sum = self.datagrams();
+        sum += self.streams();
+        sum
+    }
+
+    fn datagrams(&self) -> Tally {
         Tally {
-            abandoned: self.tally.abandoned + self.in_connections + self.waiting.len() as u64,
+            abandoned: self.departures.len() as u64,
+            reordered: self.departures.reordered(),
             ..self.tally
+        }
+    }
+
+    fn streams(&self) -> Tally {
+        Tally {
+            abandoned: self.streams.abandoned + self.in_connections,
+            ..self.streams
         }
     }
 
@@ -134,9 +172,25 @@ impl PingService {
         from: SocketAddr,
         now: Now,
     ) -> Decision {
-        self.tally.received += 1;
-        self.tally.tcp.messages += 1;
-        let decision = self.decide(frame.and_then(Request::decode), from, now);
+        self.streams.received += 1;
+        self.streams.tcp.messages += 1;
+        let request = frame.and_then(Request::decode);
+        let decision = match judge(&mut self.stream_runs, &mut self.limiter, request, from, now) {
+            Verdict::OverRate => {
+                self.streams.over_rate += 1;
+                Decision::Silence
+            }
+            Verdict::AtOnce(answer) => Decision::Answer(Reply::Fixed(answer)),
+            Verdict::Exit => Decision::Exit,
+            // A stream has one order and no copies: the rest of the fate means nothing there.
+            Verdict::Impaired(reply) => match self.dice.roll() {
+                Fate::Lost => {
+                    self.streams.dropped += 1;
+                    Decision::Silence
+                }
+                Fate::Answered { delay, .. } => Decision::after(delay, reply, now.monotonic),
+            },
+        };
         self.in_connections += u64::from(decision != Decision::Silence);
         decision
     }
@@ -144,129 +198,192 @@ impl PingService {
     /// Decides about a message of a classic TCP connection. Its answer may be delayed on purpose, but is not dropped:
     /// the originals send nothing more until it has come.
     pub fn handle_classic(&mut self, from: SocketAddr, now: Now) -> Decision {
-        self.tally.received += 1;
-        self.tally.tcp.messages += 1;
-        self.tally.tcp.classic_messages += 1;
+        self.streams.received += 1;
+        self.streams.tcp.messages += 1;
+        self.streams.tcp.classic_messages += 1;
         if !self.limiter.allows(from.ip(), now.monotonic) {
-            self.tally.over_rate += 1;
+            self.streams.over_rate += 1;
             return Decision::Silence;
         }
         self.in_connections += 1;
         let reply = Reply::Fixed(Answer::Acknowledgement);
-        match self.dice.roll_delay() {
-            Duration::ZERO => Decision::Answer(reply),
-            delay => Decision::Later(now.monotonic + delay, reply),
-        }
+        Decision::after(self.dice.roll_delay(), reply, now.monotonic)
     }
 
     /// Answers have been handed to the network by a TCP connection.
     pub fn answered_on_stream(&mut self, answers: u64) {
         self.in_connections = self.in_connections.saturating_sub(answers);
-        self.tally.answered += answers;
+        self.streams.answered += answers;
     }
 
     /// A TCP connection has ended with answers still waiting.
     pub fn abandoned_on_stream(&mut self, answers: u64) {
         self.in_connections = self.in_connections.saturating_sub(answers);
-        self.tally.abandoned += answers;
+        self.streams.abandoned += answers;
     }
 
     /// The counts of TCP connections.
     pub fn connections(&mut self) -> &mut Connections {
-        &mut self.tally.tcp
+        &mut self.streams.tcp
     }
 
-    /// The rules that hold for every message.
-    fn decide(
-        &mut self,
-        request: Result<Request<'_>, ParseError>,
-        from: SocketAddr,
-        now: Now,
-    ) -> Decision {
-        // What is received is received, whether or not it is within the rate: the run's window says so.
-        let standing = match request {
-            Ok(Request::Probe(probe)) => Some(self.runs.record(from, probe, now.monotonic)),
-            _ => None,
+    /// Is told that something has happened on a TCP connection, after it.
+    pub fn stream_round_done(&mut self) {
+        if let Some(seat) = &self.stream_seat {
+            seat.publish(Snapshot {
+                tally: self.streams(),
+                waiting: self.in_connections,
+                runs: self.stream_runs.len() as u64,
+            });
+        }
+    }
+
+    /// Loses, delays, doubles or reorders an answer as it was asked to.
+    fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Outgoing> {
+        let Fate::Answered {
+            delay,
+            twice,
+            yields,
+        } = self.dice.roll()
+        else {
+            self.tally.dropped += 1;
+            return Effect::Nothing;
         };
-        if !self.limiter.allows(from.ip(), now.monotonic) {
-            self.tally.over_rate += 1;
-            return Decision::Silence;
+        let departure = Departure {
+            to,
+            reply,
+            twice,
+            yields,
+        };
+        if delay.is_zero() {
+            return match self.departures.leave(departure, now) {
+                Some(answer) => Effect::Answer(answer),
+                None => Effect::Nothing,
+            };
         }
-        let at_once = |answer| Decision::Answer(Reply::Fixed(answer));
-        match (request, standing) {
-            (Err(error), _) => at_once(Answer::Refused(error.code())),
-            (Ok(Request::Calibrate(_)), _) => at_once(Answer::Calibrated),
-            (Ok(Request::Exit), _) => Decision::Exit,
-            (Ok(Request::Probe(probe)), Some(standing)) => {
-                let reply = Reply::ToProbe {
-                    probe,
-                    standing,
-                    received: now,
-                };
-                self.impair(reply, now.monotonic)
-            }
-            (Ok(Request::Message(_) | Request::Probe(_)), _) => {
-                self.impair(Reply::Fixed(Answer::PacketAcknowledged), now.monotonic)
-            }
+        if !self.departures.wait(departure, now + delay) {
+            self.tally.queue_full += 1;
         }
-    }
-
-    /// Loses or delays an answer as it was asked to.
-    fn impair(&mut self, reply: Reply, now: Duration) -> Decision {
-        match self.dice.roll() {
-            Fate::Lost => {
-                self.tally.dropped += 1;
-                Decision::Silence
-            }
-            Fate::Delayed(Duration::ZERO) => Decision::Answer(reply),
-            Fate::Delayed(delay) => Decision::Later(now + delay, reply),
-        }
+        Effect::Nothing
     }
 }
 
 impl Service for PingService {
-    type Answer = Reply;
+    type Answer = Outgoing;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Reply> {
+    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
         self.tally.received += 1;
-        tracing::trace!(from = %from.address, datagram = %Escaped(datagram), "received");
+        tracing::trace!(from = %from.address, datagram = %Shown(datagram), "received");
         if self.quiet.applies(datagram, from.address) {
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
-        match self.decide(Request::decode(datagram), from.address, now) {
-            Decision::Silence => Effect::Nothing,
-            Decision::Answer(reply) => Effect::Answer(reply),
-            Decision::Later(due, reply) => {
-                if self.waiting.push(due, (from, reply)).is_err() {
-                    self.tally.queue_full += 1;
-                }
+        let at_once = |answer| Outgoing {
+            reply: Reply::Fixed(answer),
+            copy: false,
+        };
+        let request = Request::decode(datagram);
+        let verdict = judge(
+            &mut self.runs,
+            &mut self.limiter,
+            request,
+            from.address,
+            now,
+        );
+        match verdict {
+            Verdict::OverRate => {
+                self.tally.over_rate += 1;
                 Effect::Nothing
             }
-            Decision::Exit if self.allow_exit.honours(from.address.ip()) => {
-                Effect::AnswerAndStop(Reply::STOPPING)
+            Verdict::AtOnce(answer) => Effect::Answer(at_once(answer)),
+            Verdict::Exit if self.allow_exit.honours(from.address.ip()) => {
+                Effect::AnswerAndStop(at_once(Answer::Stopping))
             }
-            Decision::Exit => Effect::Answer(Reply::Fixed(Answer::PacketAcknowledged)),
+            Verdict::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),
+            Verdict::Impaired(reply) => self.impair(from, reply, now.monotonic),
         }
     }
 
     fn next_due(&self) -> Option<Duration> {
-        self.waiting.next_due()
+        self.departures.next_due()
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<(Peer, Reply)> {
-        self.waiting.take_due(now)
+    fn take_due(&mut self, now: Duration) -> Option<(Peer, Outgoing)> {
+        self.departures.take_due(now)
     }
 
-    fn write(&mut self, reply: &Reply, now: Duration, buffer: &mut [u8]) -> usize {
+    fn write(&mut self, answer: &Outgoing, now: Duration, buffer: &mut [u8]) -> usize {
         // The loop's buffer holds any datagram.
-        reply.at(now).encode_into(buffer).unwrap_or_default()
+        let answer = answer.reply.at(now);
+        answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, result: &io::Result<usize>) {
-        match result {
-            Ok(_) => self.tally.answered += 1,
-            Err(_) => self.tally.send_failed += 1,
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
+        match (answer.copy, result) {
+            (false, Ok(())) => self.tally.answered += 1,
+            (false, Err(_)) => self.tally.send_failed += 1,
+            (true, Ok(())) => self.tally.duplicated += 1,
+            // Its datagram is counted by the first copy.
+            (true, Err(_)) => {}
+        }
+    }
+
+    fn round_done(&mut self) {
+        if let Some(seat) = &self.seat {
+            seat.publish(Snapshot {
+                tally: self.datagrams(),
+                waiting: self.departures.len() as u64,
+                runs: self.runs.len() as u64,
+            });
+        }
+    }
+}
+
+/// What a message calls for, before anything is faked.
+enum Verdict {
+    OverRate,
+    AtOnce(Answer),
+    /// An answer that may be lost or delayed on purpose.
+    Impaired(Reply),
+    Exit,
+}
+
+/// The rules that hold for every message, whatever carried it.
+fn judge(
+    runs: &mut Runs,
+    limiter: &mut RateLimiter,
+    request: Result<Request<'_>, ParseError>,
+    from: SocketAddr,
+    now: Now,
+) -> Verdict {
+    // What is received is received, whether or not it is within the rate: the run's window says so.
+    let standing = match request {
+        Ok(Request::Probe(probe)) => Some(runs.record(from, probe, now.monotonic)),
+        _ => None,
+    };
+    if !limiter.allows(from.ip(), now.monotonic) {
+        return Verdict::OverRate;
+    }
+    match (request, standing) {
+        (Err(error), _) => Verdict::AtOnce(Answer::Refused(error.code())),
+        (Ok(Request::Calibrate(_)), _) => Verdict::AtOnce(Answer::Calibrated),
+        (Ok(Request::Exit), _) => Verdict::Exit,
+        (Ok(Request::Probe(probe)), Some(standing)) => Verdict::Impaired(Reply::ToProbe {
+            probe,
+            standing,
+            received: now,
+        }),
+        (Ok(Request::Message(_) | Request::Probe(_)), _) => {
+            Verdict::Impaired(Reply::Fixed(Answer::PacketAcknowledged))
+        }
+    }
+}
+
+impl Decision {
+    fn after(delay: Duration, reply: Reply, now: Duration) -> Self {
+        match delay {
+            Duration::ZERO => Self::Answer(reply),
+            delay => Self::Later(now + delay, reply),
         }
     }
 }

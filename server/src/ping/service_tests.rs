@@ -9,18 +9,18 @@ use hii_transport::datagrams::{Effect, Peer, Service as _};
 use super::*;
 use crate::args::rate as parse_rate;
 
-const PLAIN: Config = Config {
+pub(super) const PLAIN: Config = Config {
     impairments: Impairments::NONE,
     seed: 1,
     allow_exit: AllowExit::Loopback,
     rate: Rate(None),
 };
 
-fn service(config: &Config) -> PingService {
+pub(super) fn service(config: &Config) -> PingService {
     PingService::new(config, Quiet::new(&["[::]:8080".parse().unwrap()], []))
 }
 
-fn peer(address: &str) -> Peer {
+pub(super) fn peer(address: &str) -> Peer {
     Peer {
         address: address.parse().unwrap(),
         socket: 0,
@@ -28,7 +28,7 @@ fn peer(address: &str) -> Peer {
     }
 }
 
-fn at(millis: u64) -> Now {
+pub(super) fn at(millis: u64) -> Now {
     Now {
         monotonic: Duration::from_millis(millis),
         wall: 1_789_000_000_000_000_000 + millis * 1_000_000,
@@ -36,15 +36,15 @@ fn at(millis: u64) -> Now {
 }
 
 /// The answer's text to a datagram at time 0, and whether the service stops.
-fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> (String, bool) {
+pub(super) fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> (String, bool) {
     match service.handle(datagram, peer(from), at(0)) {
         Effect::Nothing => (String::new(), false),
-        Effect::Answer(reply) => (reply.at(Duration::ZERO).to_string(), false),
-        Effect::AnswerAndStop(reply) => (reply.at(Duration::ZERO).to_string(), true),
+        Effect::Answer(answer) => (answer.reply.at(Duration::ZERO).to_string(), false),
+        Effect::AnswerAndStop(answer) => (answer.reply.at(Duration::ZERO).to_string(), true),
     }
 }
 
-fn assert_balanced(tally: Tally) {
+pub(super) fn assert_balanced(tally: Tally) {
     let Tally {
         received,
         answered,
@@ -54,6 +54,8 @@ fn assert_balanced(tally: Tally) {
         queue_full,
         send_failed,
         abandoned,
+        duplicated: _,
+        reordered: _,
         tcp: _,
     } = tally;
     assert_eq!(
@@ -201,7 +203,10 @@ fn a_lost_answer_is_still_in_the_next_window() {
 #[test]
 fn delayed_answers_come_when_due_with_the_time_they_were_held() {
     let delay = delay_range("20ms").unwrap();
-    let slow = Impairments { loss: 0.0, delay };
+    let slow = Impairments {
+        delay,
+        ..Impairments::NONE
+    };
     let mut service = service(&Config {
         impairments: slow,
         ..PLAIN
@@ -213,9 +218,9 @@ fn delayed_answers_come_when_due_with_the_time_they_were_held() {
     );
     assert_eq!(service.next_due(), Some(Duration::from_millis(25)));
     assert!(service.take_due(Duration::from_millis(24)).is_none());
-    let (to, reply) = service.take_due(Duration::from_millis(25)).unwrap();
+    let (to, outgoing) = service.take_due(Duration::from_millis(25)).unwrap();
     assert_eq!(to, peer("192.0.2.1:5000"));
-    let Answer::Probe(answer) = reply.at(Duration::from_millis(26)) else {
+    let Answer::Probe(answer) = outgoing.reply.at(Duration::from_millis(26)) else {
         panic!()
     };
     assert_eq!(answer.held(), Some(21_000_000));
@@ -253,7 +258,7 @@ fn a_probe_over_rate_was_received_all_the_same() {
     else {
         panic!("it is within the rate");
     };
-    let Answer::Probe(answer) = reply.at(at(1_000).monotonic) else {
+    let Answer::Probe(answer) = reply.reply.at(at(1_000).monotonic) else {
         panic!()
     };
     assert_eq!(answer.window(), Some(0b1_1111));
@@ -280,11 +285,11 @@ fn a_hundred_thousand_delayed_answers_wait_and_what_exceeds_the_cap_is_counted()
     assert_eq!(tally.queue_full, datagrams - tally.abandoned);
     assert_balanced(tally);
     // What one waiting answer costs, times the cap: the bound on the queue's memory.
-    assert!(size_of::<(Duration, u64, Peer, Reply)>() * (1 << 17) <= 24 << 20);
+    assert!(size_of::<(Duration, u64, Peer, Reply, [bool; 2])>() * (1 << 17) <= 24 << 20);
 
-    while let Some((_, reply)) = service.take_due(Duration::from_secs(1)) {
-        let len = service.write(&reply, Duration::from_secs(1), &mut [0; 128]);
-        service.sent(&Ok(len));
+    while let Some((_, answer)) = service.take_due(Duration::from_secs(1)) {
+        assert!(service.write(&answer, Duration::from_secs(1), &mut [0; 128]) > 0);
+        service.sent(&answer, &Ok(()));
     }
     assert_eq!(service.tally().answered, tally.abandoned);
     assert_balanced(service.tally());

@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::connection::{Connection, End};
-use super::service::{PingService, Reply};
+use super::departures::Outgoing;
+use super::service::PingService;
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
 const BREATH: Duration = Duration::from_millis(50);
@@ -48,12 +49,20 @@ impl Shared {
     pub(super) fn with<T>(&self, use_it: impl FnOnce(&mut PingService) -> T) -> T {
         use_it(&mut self.0.borrow_mut())
     }
+
+    /// The same, for a connection.
+    fn on_stream(&self, use_it: impl FnOnce(&mut PingService)) {
+        self.with(|service| {
+            use_it(service);
+            service.stream_round_done();
+        });
+    }
 }
 
 impl Service for Shared {
-    type Answer = Reply;
+    type Answer = Outgoing;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Reply> {
+    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
         self.with(|service| service.handle(datagram, from, now))
     }
 
@@ -61,16 +70,20 @@ impl Service for Shared {
         self.with(|service| service.next_due())
     }
 
-    fn take_due(&mut self, now: Duration) -> Option<(Peer, Reply)> {
+    fn take_due(&mut self, now: Duration) -> Option<(Peer, Outgoing)> {
         self.with(|service| service.take_due(now))
     }
 
-    fn write(&mut self, reply: &Reply, now: Duration, buffer: &mut [u8]) -> usize {
-        self.with(|service| service.write(reply, now, buffer))
+    fn write(&mut self, answer: &Outgoing, now: Duration, buffer: &mut [u8]) -> usize {
+        self.with(|service| service.write(answer, now, buffer))
     }
 
-    fn sent(&mut self, result: &io::Result<usize>) {
-        self.with(|service| service.sent(result));
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
+        self.with(|service| service.sent(answer, result));
+    }
+
+    fn round_done(&mut self) {
+        self.with(PingService::round_done);
     }
 }
 
@@ -108,10 +121,10 @@ pub(super) async fn serve(
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             tracing::debug!(%from, "over the limit of connections");
-            service.with(|service| service.connections().refused += 1);
+            service.on_stream(|service| service.connections().refused += 1);
             continue;
         };
-        service.with(|service| service.connections().connections += 1);
+        service.on_stream(|service| service.connections().connections += 1);
         let service = service.clone();
         tokio::task::spawn_local(async move {
             converse(stream, from, &service, clock, limits.idle).await;
@@ -153,7 +166,7 @@ async fn converse(
     }
     let mut connection = Connection::new(from, idle, clock.elapsed());
     let result = exchange(&stream, &mut connection, service, clock).await;
-    service.with(|service| {
+    service.on_stream(|service| {
         match result {
             Ok(End::Idle) => service.connections().idle += 1,
             Ok(End::Unread) => service.connections().unread += 1,
@@ -211,7 +224,7 @@ fn send(
             break;
         }
         match stream.try_write(octets) {
-            Ok(taken) => service.with(|service| connection.sent(taken, service, clock.now())),
+            Ok(taken) => service.on_stream(|service| connection.sent(taken, service, clock.now())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
@@ -232,7 +245,7 @@ fn receive(
     match stream.try_read(room) {
         Ok(len) => {
             let octets = room.get(..len).unwrap_or_default();
-            service.with(|service| connection.receive(octets, service, clock.now()));
+            service.on_stream(|service| connection.receive(octets, service, clock.now()));
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

@@ -1,10 +1,12 @@
 //! What a ping server did, so that a client's figures can be checked against it.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
-/// Counts of messages: datagrams, and what came over TCP connections. Every one received is in exactly one of the others.
+/// Counts of messages: datagrams, and what came over TCP connections. Every one received is in exactly one of the counts
+/// from `answered` to `abandoned`; the two after these are about answers that are counted there already.
 ///
 /// The `exit` that ends a classic connection has no answer and is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -25,6 +27,10 @@ pub struct Tally {
     pub send_failed: u64,
     /// Answers still waiting for their time, or for room, when the server stopped or their connection ended.
     pub abandoned: u64,
+    /// Second copies that went out on purpose.
+    pub duplicated: u64,
+    /// Answers that let a later one to the same sender go first, on purpose.
+    pub reordered: u64,
     /// How they came over TCP.
     pub tcp: Connections,
 }
@@ -48,6 +54,57 @@ pub struct Connections {
     pub classic_messages: u64,
 }
 
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        // A count that is added to the tally and forgotten here does not compile.
+        let Self {
+            received,
+            answered,
+            dropped,
+            ignored,
+            over_rate,
+            queue_full,
+            send_failed,
+            abandoned,
+            duplicated,
+            reordered,
+            tcp,
+        } = other;
+        self.received += received;
+        self.answered += answered;
+        self.dropped += dropped;
+        self.ignored += ignored;
+        self.over_rate += over_rate;
+        self.queue_full += queue_full;
+        self.send_failed += send_failed;
+        self.abandoned += abandoned;
+        self.duplicated += duplicated;
+        self.reordered += reordered;
+        self.tcp += tcp;
+    }
+}
+
+impl AddAssign for Connections {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            connections,
+            classic_connections,
+            refused,
+            idle,
+            unread,
+            messages,
+            classic_messages,
+        } = other;
+        self.connections += connections;
+        self.classic_connections += classic_connections;
+        self.refused += refused;
+        self.idle += idle;
+        self.unread += unread;
+        self.messages += messages;
+        self.classic_messages += classic_messages;
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -59,6 +116,8 @@ impl fmt::Display for Tally {
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
             (self.abandoned, "still waiting at the end"),
+            (self.duplicated, "answered twice on purpose"),
+            (self.reordered, "overtaken on purpose"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -1,0 +1,205 @@
+//! A ping server's tally and tables as metrics. Their labels are fixed: nothing that a stranger sends makes a new series.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::tally::Tally;
+
+/// How a part of the server stands: what it did, and what it remembers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What it did.
+    pub tally: Tally,
+    /// Answers that wait for their time, or for room; the tally counts them as abandoned.
+    pub waiting: u64,
+    /// Runs that it remembers.
+    pub runs: u64,
+}
+
+/// Where the parts of a server leave how they stand, for whoever asks.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    seats: Arc<Mutex<Vec<Seat>>>,
+}
+
+/// One part's place on the board.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    transport: &'static str,
+    snapshot: Arc<Mutex<Snapshot>>,
+}
+
+impl Board {
+    /// A place for a part that serves this transport. Parts with the same one are summed.
+    #[must_use]
+    pub fn seat(&self, transport: &'static str) -> Seat {
+        let seat = Seat {
+            transport,
+            snapshot: Arc::default(),
+        };
+        lock(&self.seats).push(seat.clone());
+        seat
+    }
+
+    /// The board as a registry of metrics.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("hii_ping");
+        registry.register_collector(Box::new(self.clone()));
+        registry
+    }
+
+    fn by_transport(&self) -> BTreeMap<&'static str, Snapshot> {
+        let mut sums = BTreeMap::<_, Snapshot>::new();
+        for seat in lock(&self.seats).iter() {
+            *sums.entry(seat.transport).or_default() += *lock(&seat.snapshot);
+        }
+        sums
+    }
+}
+
+impl Seat {
+    /// Leaves how the part stands now.
+    pub fn publish(&self, snapshot: Snapshot) {
+        *lock(&self.snapshot) = snapshot;
+    }
+}
+
+/// Nothing is done under these locks that could leave their content half written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl AddAssign for Snapshot {
+    fn add_assign(&mut self, other: Self) {
+        self.tally += other.tally;
+        self.waiting += other.waiting;
+        self.runs += other.runs;
+    }
+}
+
+type Figure = fn(&Snapshot) -> u64;
+
+const COUNTERS: [(&str, &str, Figure); 4] = [
+    ("received", "Messages received", |now| now.tally.received),
+    ("answered", "Messages answered, refusals included", |now| {
+        now.tally.answered
+    }),
+    ("duplicated", "Answers sent twice on purpose", |now| {
+        now.tally.duplicated
+    }),
+    ("reordered", "Answers overtaken on purpose", |now| {
+        now.tally.reordered
+    }),
+];
+
+const UNANSWERED: [(&str, Figure); 6] = [
+    ("dropped", |now| now.tally.dropped),
+    ("ignored", |now| now.tally.ignored),
+    ("over_rate", |now| now.tally.over_rate),
+    ("queue_full", |now| now.tally.queue_full),
+    ("send_failed", |now| now.tally.send_failed),
+    // Those whose connection ended.
+    ("abandoned", |now| {
+        now.tally.abandoned.saturating_sub(now.waiting)
+    }),
+];
+
+const GAUGES: [(&str, &str, Figure); 2] = [
+    ("waiting", "Answers that wait for their time", |now| {
+        now.waiting
+    }),
+    ("runs", "Runs of probes remembered", |now| now.runs),
+];
+
+impl Collector for Board {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let sums = self.by_transport();
+        let count = |encoder: MetricEncoder<'_>, value| ConstCounter::new(value).encode(encoder);
+        for (name, help, figure) in COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (transport, now) in &sums {
+                let labels = [("transport", *transport)];
+                count(family.encode_family(&labels)?, figure(now))?;
+            }
+        }
+        let help = "Messages not answered, by reason";
+        let mut family =
+            encoder.encode_descriptor("unanswered", help, None, MetricType::Counter)?;
+        for (transport, now) in &sums {
+            for (reason, figure) in UNANSWERED {
+                let labels = [("transport", *transport), ("reason", reason)];
+                count(family.encode_family(&labels)?, figure(now))?;
+            }
+        }
+        for (name, help, figure) in GAUGES {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (transport, now) in &sums {
+                let labels = [("transport", *transport)];
+                ConstGauge::new(figure(now)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ping::Connections;
+
+    #[test]
+    fn parts_with_one_transport_are_summed_and_all_of_the_tally_is_there() {
+        let board = Board::default();
+        let tally = Tally {
+            received: 1,
+            answered: 2,
+            dropped: 3,
+            ignored: 4,
+            over_rate: 5,
+            queue_full: 6,
+            send_failed: 7,
+            abandoned: 8,
+            duplicated: 9,
+            reordered: 10,
+            tcp: Connections::default(),
+        };
+        for _ in 0..2 {
+            board.seat("udp").publish(Snapshot {
+                tally,
+                waiting: 6,
+                runs: 11,
+            });
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &board.registry()).unwrap();
+        let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            series,
+            [
+                r#"hii_ping_received_total{transport="udp"} 2"#,
+                r#"hii_ping_answered_total{transport="udp"} 4"#,
+                r#"hii_ping_duplicated_total{transport="udp"} 18"#,
+                r#"hii_ping_reordered_total{transport="udp"} 20"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="dropped"} 6"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="ignored"} 8"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="over_rate"} 10"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="queue_full"} 12"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="send_failed"} 14"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="abandoned"} 4"#,
+                r#"hii_ping_waiting{transport="udp"} 12"#,
+                r#"hii_ping_runs{transport="udp"} 22"#,
+            ]
+        );
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The receive loop under bursts that the kernel hands over together.
+#![cfg(target_os = "linux")]
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hii_transport::clock::{Clock, Now};
+use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::udp;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+
+/// Answers every datagram with itself, and stops at `stop`.
+#[derive(Default)]
+struct Echo {
+    sent: usize,
+    failed: usize,
+}
+
+impl Service for Echo {
+    type Answer = Vec<u8>;
+
+    fn handle(&mut self, datagram: &[u8], _: Peer, _: Now) -> Effect<Vec<u8>> {
+        if datagram == b"stop" {
+            Effect::AnswerAndStop(datagram.to_vec())
+        } else {
+            Effect::Answer(datagram.to_vec())
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        None
+    }
+
+    fn take_due(&mut self, _: Duration) -> Option<(Peer, Vec<u8>)> {
+        None
+    }
+
+    fn write(&mut self, answer: &Vec<u8>, _: Duration, buffer: &mut [u8]) -> usize {
+        buffer[..answer.len()].copy_from_slice(answer);
+        answer.len()
+    }
+
+    fn sent(&mut self, _: &Vec<u8>, result: &io::Result<()>) {
+        *if result.is_ok() {
+            &mut self.sent
+        } else {
+            &mut self.failed
+        } += 1;
+    }
+}
+
+fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
+    let socket = if at.ip().is_unspecified() {
+        udp::listen_everywhere(at.port()).unwrap()
+    } else {
+        udp::listen(at).unwrap()
+    };
+    let address = socket.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut echo = Echo::default();
+        runtime.block_on(async {
+            let sockets = [tokio::net::UdpSocket::from_std(socket).unwrap()];
+            let never = std::future::pending();
+            serve(&sockets, &mut echo, &Clock::start(), never)
+                .await
+                .unwrap();
+        });
+        echo
+    });
+    (address, thread)
+}
+
+fn client() -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    socket
+}
+
+/// A datagram of this length that tells its number.
+fn numbered(number: usize, len: usize) -> Vec<u8> {
+    format!("{number:<len$}").into_bytes()
+}
+
+#[test]
+fn answers_of_all_lengths_come_whole_and_in_order() {
+    let (address, thread) = echo((Ipv4Addr::LOCALHOST, 0).into());
+    let client = client();
+    // More in a row than the loop sends of one kind at a time: none may fall between two rounds.
+    let mut lengths = vec![100; 80];
+    lengths.extend([
+        50, 50, 100, 100, 99, 100, 5000, 5000, 1232, 1232, 1233, 1233, 3, 20_000,
+    ]);
+    for _ in 0..20 {
+        for (number, len) in lengths.iter().enumerate() {
+            client.send_to(&numbered(number, *len), address).unwrap();
+        }
+        client.send_to(b"", address).unwrap();
+        let mut buffer = vec![0; 65_536];
+        for (number, len) in lengths.iter().enumerate() {
+            let received = client.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..received], numbered(number, *len));
+        }
+        assert_eq!(client.recv(&mut buffer).unwrap(), 0);
+    }
+    client.send_to(b"stop", address).unwrap();
+    assert_eq!(client.recv(&mut [0; 10]).unwrap(), 4);
+    let echo = thread.join().unwrap();
+    assert_eq!((echo.sent, echo.failed), (20 * (lengths.len() + 1) + 1, 0));
+}
+
+#[test]
+fn a_burst_sent_together_is_answered_together() {
+    for (at, asked) in [
+        ("127.0.0.1:0", [127, 0, 0, 1]),
+        // Addresses that the routing table would not choose as a source.
+        ("0.0.0.0:0", [127, 0, 0, 2]),
+        ("[::]:0", [127, 0, 0, 2]),
+    ] {
+        let (address, thread) = echo(at.parse().unwrap());
+        let address = SocketAddr::from((asked, address.port()));
+        let client = client();
+        // What comes from elsewhere is not for this socket.
+        client.connect(address).unwrap();
+        let state = UdpSocketState::new((&client).into()).unwrap();
+        client.set_nonblocking(false).unwrap();
+        let burst: Vec<u8> = (0..50).flat_map(|number| numbered(number, 64)).collect();
+        let transmit = Transmit {
+            destination: address,
+            ecn: None,
+            contents: &burst,
+            segment_size: Some(64),
+            src_ip: None,
+        };
+        state.try_send((&client).into(), &transmit).unwrap();
+        let mut buffer = vec![0; 65_536];
+        let mut answer = Vec::new();
+        let mut calls = 0;
+        while answer.len() < burst.len() {
+            let mut metas = [RecvMeta::default()];
+            let mut room = [IoSliceMut::new(&mut buffer)];
+            let count = state.recv((&client).into(), &mut room, &mut metas);
+            assert_eq!(count.unwrap(), 1);
+            assert_eq!(metas[0].stride, 64);
+            answer.extend_from_slice(&buffer[..metas[0].len]);
+            calls += 1;
+        }
+        assert_eq!(answer, burst);
+        // One, unless the kernel cut the burst somewhere on the way.
+        assert!(calls < 25, "{calls} calls");
+        client.send_to(b"stop", address).unwrap();
+        assert_eq!(thread.join().unwrap().sent, 51);
+    }
+}
+
+#[test]
+fn many_clients_at_once_get_each_their_own_answers() {
+    let (address, thread) = echo((Ipv4Addr::LOCALHOST, 0).into());
+    let clients: Vec<_> = (0..30).map(|_| client()).collect();
+    for round in 0..20 {
+        for (index, client) in clients.iter().enumerate() {
+            let number = 100 * index + round;
+            client.send_to(&numbered(number, 40), address).unwrap();
+        }
+    }
+    for (index, client) in clients.iter().enumerate() {
+        for round in 0..20 {
+            let mut buffer = [0; 100];
+            let len = client.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..len], numbered(100 * index + round, 40));
+        }
+    }
+    clients[0].send_to(b"stop", address).unwrap();
+    assert_eq!(thread.join().unwrap().failed, 0);
+}
