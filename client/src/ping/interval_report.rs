@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::figures::{Distribution, Figures, Time};
-use super::ledger::{Answered, Settled, Verdict};
+use super::ledger::{Answered, Settled};
+use super::verdict::Verdict;
 
 /// What happened since the last line.
 #[derive(Debug)]

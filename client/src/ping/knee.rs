@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ledger::{Settled, Verdict};
+use super::ledger::Settled;
+use super::verdict::Verdict;
 
 /// Probes judged together.
 const GROUP: usize = 10;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
 use proptest::prelude::*;
 
-use super::ledger::{
-    Answered, Arrival, Counts, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled, Verdict,
-};
+use super::ledger::{Answered, Arrival, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled};
+use super::verdict::{Counts, Verdict};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

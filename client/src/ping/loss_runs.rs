@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ledger::{Settled, Verdict};
+use super::ledger::Settled;
+use super::verdict::Verdict;
 
 /// Follows the verdicts in the order of the probes.
 #[derive(Debug, Default)]

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::figures::Time;
 use super::interval_report::IntervalLine;
-use super::ledger::{Settled, Verdict};
+use super::ledger::Settled;
 use super::method::{Known, ServerKind};
 use super::schedule::Schedule;
 use super::summary::Summary;
+use super::verdict::Verdict;
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
@@ -302,8 +303,8 @@ impl<W: Write> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ping::ledger::Counts;
     use crate::ping::statistics::Statistics;
+    use crate::ping::verdict::Counts;
 
     #[test]
     fn json_is_one_document_with_and_without_probes() {

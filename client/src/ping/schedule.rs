@@ -13,7 +13,7 @@ pub struct Schedule {
     /// How many probes; none is without end.
     pub count: Option<u64>,
     /// The time from the first slot to the second.
-    #[serde(rename = "interval_ns", serialize_with = "super::ledger::nanos")]
+    #[serde(rename = "interval_ns", serialize_with = "super::verdict::nanos")]
     pub interval: Duration,
     /// After how long an answer is late; none is the interval to the next probe, by the originals' rule.
     #[serde(skip)]

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::events::Ending;
 use super::figures::{Figures, Time};
 use super::knee::{Knee, Sign};
-use super::ledger::Counts;
 use super::loss_runs::LossRunFigures;
 use super::server_clock::OneWayFigures;
 use super::statistics::RunFigures;
+use super::verdict::Counts;
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]

@@ -95,7 +95,7 @@ fn sheet<B: DrawingBackend>(
 mod tests {
     use super::super::data::tests::{every_verdict, picture};
     use super::*;
-    use crate::ping::ledger::Verdict;
+    use crate::ping::verdict::Verdict;
 
     #[test]
     fn svg_shows_every_part_and_escapes_names() {

@@ -159,10 +159,11 @@ fn compact<S: Serializer>(dots: &[Dot], serializer: S) -> Result<S::Ok, S::Error
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ping::ledger::{Answered, Counts, Verdict};
+    use crate::ping::ledger::Answered;
     use crate::ping::method::{Known, ServerKind};
     use crate::ping::schedule::Schedule;
     use crate::ping::statistics::Statistics;
+    use crate::ping::verdict::{Counts, Verdict};
 
     /// A picture of a run against `target`, one probe every 100 ms.
     pub(in crate::ping::plot) fn picture(target: &str, verdicts: &[Verdict]) -> Picture {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ping::ledger::{Settled, Verdict};
+use crate::ping::ledger::Settled;
+use crate::ping::verdict::Verdict;
 
 /// Dots held at most; more would neither be seen nor be quick to draw.
 const MOST_DOTS: usize = 20_000;

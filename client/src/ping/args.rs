@@ -1,0 +1,182 @@
+//! The command line of `hii ping`.
+
+use std::time::Duration;
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use hii_protocol::ping::ProbeSize;
+use hii_server::args::duration;
+use hii_server::exit::{Exit, Failure};
+
+use super::output::Form;
+use super::plot::file::PlotFile;
+use super::schedule::Schedule;
+use super::target::{Family, Target};
+
+/// More probes than anybody sends: their numbers leave room for the closing ones.
+const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// How often a run without end prints its figures.
+const DEFAULT_REPORT: Duration = Duration::from_secs(10);
+
+/// The command line of `hii ping`.
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a command line's switches are independent"
+)]
+#[command(after_help = "Examples:\n  \
+    hii ping                              a server inside this program, losing 10 %, delaying up to 500 ms\n  \
+    hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
+    hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
+    hii ping 192.0.2.7 -n 0 --report 60    until Ctrl-C, a line a minute\n  \
+    hii ping 192.0.2.7 -n 200 --decay 0.95 ramp up until something gives way\n  \
+    hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
+    hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
+    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
+    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n\n\
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
+    5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once).\n\
+    A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (5 s over TCP; or the deadline,\n\
+    up to 10 s).")]
+pub struct Args {
+    /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port [default: one inside this program]
+    pub(super) target: Option<Target>,
+
+    /// How many probes; 0 is without end, with a line of figures every so often
+    #[arg(short = 'n', long, value_name = "N", default_value = "10", allow_negative_numbers = true, value_parser = count)]
+    pub(super) count: u64,
+
+    /// Send for so long instead, in seconds or as 5m
+    #[arg(short, long, value_name = "TIME", value_parser = duration, conflicts_with = "count")]
+    pub(super) duration: Option<Duration>,
+
+    /// Time between two probes, in seconds or as 10ms
+    #[arg(short, long, value_name = "TIME", default_value = "1", allow_negative_numbers = true, value_parser = interval)]
+    pub(super) interval: Duration,
+
+    /// An answer that takes longer is late [default: the time to the next probe]
+    #[arg(short = 'W', long, value_name = "TIME", value_parser = interval)]
+    pub(super) deadline: Option<Duration>,
+
+    /// Ramp: each interval is so much of the one before, as 0.95; tells the rate where delay or loss breaks away
+    #[arg(long, value_name = "FACTOR", value_parser = decay)]
+    pub(super) decay: Option<f64>,
+
+    /// A line of figures every so often instead of one for each probe [default with -n 0: 10]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub(super) report: Option<Duration>,
+
+    /// Octets of each probe, 1 to 65507
+    #[arg(short, long, value_name = "OCTETS", default_value = "128", value_parser = size)]
+    pub(super) size: ProbeSize,
+
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(super) ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    pub(super) ipv6: bool,
+
+    /// Ask the server to stop at the end, and show its last word
+    #[arg(long)]
+    pub(super) stop: bool,
+
+    /// No line for each probe
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Print one JSON document instead of lines
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Draw the run into a file that ends in .svg, .png or .html; may be given several times
+    #[arg(long, value_name = "FILE", value_parser = plot_file())]
+    pub(super) plot: Vec<PlotFile>,
+}
+
+fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
+    PathBufValueParser::new().try_map(PlotFile::try_from)
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(count) if count <= MOST_PROBES => Ok(count),
+        _ => Err(format!(
+            "give a whole number from 1 to {MOST_PROBES}, or 0 for no end"
+        )),
+    }
+}
+
+fn decay(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if factor > 0.0 && factor <= 1.0 => Ok(factor),
+        _ => Err("give a factor above 0, up to 1".into()),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("the interval has to be longer than 0".into()),
+        interval => Ok(interval),
+    }
+}
+
+fn size(text: &str) -> Result<ProbeSize, String> {
+    let octets = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number of octets"))?;
+    ProbeSize::new(octets).map_err(|error| error.to_string())
+}
+
+impl Args {
+    pub(super) fn schedule(&self) -> Result<Schedule, Failure> {
+        let count = (self.count > 0).then_some(self.count);
+        let schedule = Schedule {
+            deadline: self.deadline,
+            decay: self.decay.unwrap_or(1.0),
+            ..Schedule::fixed(count, self.interval)
+        };
+        let schedule = match self.duration {
+            None => schedule,
+            Some(duration) => Schedule {
+                count: schedule
+                    .slots_before(duration)
+                    .filter(|slots| *slots <= MOST_PROBES),
+                ..schedule
+            },
+        };
+        if schedule.count.is_none() && (self.duration.is_some() || !schedule.is_fixed()) {
+            return Err(Failure::new(
+                Exit::Usage,
+                "the intervals shrink to nothing, so the probes would have no end",
+                "give a count with -n, or a duration -d below interval / (1 - decay)",
+            ));
+        }
+        Ok(schedule)
+    }
+
+    /// How often a line of figures is printed instead of one for each probe.
+    pub(super) fn report(&self, schedule: &Schedule) -> Option<Duration> {
+        let endless = schedule.count.is_none().then_some(DEFAULT_REPORT);
+        self.report.or(endless)
+    }
+
+    pub(super) fn form(&self, schedule: &Schedule) -> Form {
+        if self.json {
+            Form::Json
+        } else if self.quiet || self.report(schedule).is_some() {
+            Form::Brief
+        } else {
+            Form::Probes
+        }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Measuring over UDP: what answers, how it is measured, and the sockets for it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use hii_protocol::Escaped;
+use hii_protocol::ping::{Probe, ProbeSize, Seq};
+use hii_server::exit::{Exit, Failure, note};
+use hii_server::ping::{Embedded, Impairments};
+use hii_transport::clock::Clock;
+use hii_transport::udp;
+use mio::net::UdpSocket;
+
+use super::detect::{self, Found};
+use super::events::Interrupt;
+use super::measurement::CLOSING_PROBES;
+use super::method::{self, Known, Method, ServerKind};
+use super::output::Heading;
+use super::port_pool::PortPool;
+use super::schedule::Schedule;
+use super::summary::Uncounted;
+use super::target::{Family, Target};
+use super::threads::{Line, UdpLink, Watch};
+use super::{Args, Plan, cannot_start, exchange, random_run};
+
+/// Ports towards a server whose answers carry no number, at most: well below the descriptors that a program may open.
+const MOST_PORTS: usize = 512;
+
+/// Descriptors left to the rest of the program when there are not enough ports.
+const SPARE_DESCRIPTORS: usize = 8;
+
+/// Measures the target over UDP, or a server inside this program when there is none.
+pub(super) fn run(plan: &Plan<'_>) -> Result<ExitCode, Failure> {
+    let Plan {
+        args,
+        schedule,
+        interrupt,
+        ..
+    } = *plan;
+    let subject = subject(args, interrupt)?;
+    let method = method(args, &schedule, &subject.known, interrupt);
+    let (line, watch) = connect(args, &schedule, subject.known.address, method)?;
+
+    let heading = Heading::new(
+        &subject.name,
+        &subject.known,
+        subject.silent,
+        schedule,
+        args.size.get(),
+    );
+    let measurement = plan.measure(UdpLink::new(line, watch), &heading)?;
+
+    let mut summary = measurement.summary(subject.questions);
+    if args.stop && !interrupt.is_raised() {
+        summary.farewell = farewell(subject.known.address, interrupt);
+    }
+    // Its answers are all here, or it has been given time for them.
+    summary.server = subject.embedded.and_then(|server| server.stop().ok());
+    plan.conclude(measurement, &heading, &summary)
+}
+
+/// What is measured: a target of the user's, or a server inside.
+struct Subject {
+    name: String,
+    known: Known,
+    silent: bool,
+    /// The questions that found out what it is.
+    questions: Uncounted,
+    embedded: Option<Embedded>,
+}
+
+fn subject(args: &Args, interrupt: &Interrupt) -> Result<Subject, Failure> {
+    let Some(target) = &args.target else {
+        return embedded(args.family());
+    };
+    let addresses = target.resolve(args.family())?;
+    let (known, questions, silent) = match detect::detect(&addresses, random_run(), interrupt)? {
+        Found::Known(known, unanswered) => (
+            known,
+            Uncounted {
+                sent: unanswered + 1,
+                unanswered,
+            },
+            false,
+        ),
+        Found::Silent(address, sent) => {
+            if !interrupt.is_raised() {
+                note(format_args!(
+                    "hii: no answer from {address} so far; measuring it as a Hii server"
+                ));
+            }
+            let kind = ServerKind::Hii;
+            (
+                Known {
+                    address,
+                    kind,
+                    text: Vec::new(),
+                },
+                Uncounted {
+                    sent,
+                    unanswered: sent,
+                },
+                true,
+            )
+        }
+    };
+    Ok(Subject {
+        name: target.to_string(),
+        known,
+        silent,
+        questions,
+        embedded: None,
+    })
+}
+
+fn embedded(family: Family) -> Result<Subject, Failure> {
+    let loopback: IpAddr = match family {
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        Family::Any | Family::V4 => Ipv4Addr::LOCALHOST.into(),
+    };
+    let server = Embedded::start(loopback, Impairments::ORIGINAL).map_err(|error| {
+        Failure::new(
+            Exit::Unreachable,
+            format_args!("cannot start a server inside: {error}"),
+            "give a target: hii ping HOST",
+        )
+    })?;
+    note("hii: no target given, so this measures a server inside this program,");
+    note(
+        "  which loses 10 % of its answers and delays them by 0.1 to 500 ms, as the original does",
+    );
+    let address = server.address();
+    let kind = ServerKind::Hii;
+    Ok(Subject {
+        name: Target::from(address).to_string(),
+        known: Known {
+            address,
+            kind,
+            text: Vec::new(),
+        },
+        silent: false,
+        questions: Uncounted::default(),
+        embedded: Some(server),
+    })
+}
+
+/// How this server is measured. An original is told the size first, as its own clients do.
+fn method(args: &Args, schedule: &Schedule, known: &Known, interrupt: &Interrupt) -> Method {
+    let last = Seq::new(schedule.last() + CLOSING_PROBES).unwrap_or(Seq::MAX);
+    let needed = Probe::smallest(last);
+    let fits = args.size.get() >= needed;
+    if !fits && known.kind != ServerKind::Original {
+        note(format_args!(
+            "hii: {} octets do not hold a probe's number ({needed} would): measuring without, by port",
+            args.size
+        ));
+    }
+    if known.kind == ServerKind::Original {
+        match exchange::calibrate(known.address, args.size, interrupt) {
+            Some(answer) => tracing::debug!(answer = %Escaped(&answer), "calibrated"),
+            None if interrupt.is_raised() => {}
+            None => {
+                note("hii: the server did not answer the calibration; measuring all the same");
+            }
+        }
+    }
+    match known.kind {
+        ServerKind::Hii if fits => Method::Numbered(random_run()),
+        ServerKind::Echo if fits => Method::Echoed(random_run()),
+        kind => Method::Ports {
+            pool: Mutex::new(PortPool::new(0, args.interval)),
+            expected: match kind {
+                ServerKind::Original => known.text.clone(),
+                ServerKind::Hii => b"Packet Acknowledged".to_vec(),
+                ServerKind::Echo => hello(args.size),
+            },
+        },
+    }
+}
+
+fn hello(size: ProbeSize) -> Vec<u8> {
+    let mut octets = vec![0; size.get()];
+    method::write_hello(size, &mut octets);
+    octets
+}
+
+/// The sockets that the method needs, and what watches them.
+fn connect(
+    args: &Args,
+    schedule: &Schedule,
+    address: SocketAddr,
+    method: Method,
+) -> Result<(Line, Watch), Failure> {
+    let watch = Watch::new().map_err(cannot_start)?;
+    let wanted = match &method {
+        Method::Ports { .. } => usize::try_from(schedule.last())
+            .unwrap_or(MOST_PORTS)
+            .min(MOST_PORTS),
+        _ => 1,
+    };
+    let mut sockets = Vec::new();
+    for _ in 0..wanted {
+        match udp::connect(address) {
+            Ok(socket) => sockets.push(UdpSocket::from_std(socket)),
+            Err(error) if sockets.is_empty() => return Err(detect::unreachable(address, &error)),
+            Err(error) => {
+                // Fewer ports measure too, and the rest of the program needs a few descriptors.
+                sockets.truncate(sockets.len().saturating_sub(SPARE_DESCRIPTORS).max(1));
+                note(format_args!("hii: only {} ports: {error}", sockets.len()));
+                break;
+            }
+        }
+    }
+    let method = match method {
+        Method::Ports { expected, .. } => Method::Ports {
+            pool: Mutex::new(PortPool::new(sockets.len(), args.interval)),
+            expected,
+        },
+        numbered => numbered,
+    };
+    watch.register(&mut sockets).map_err(cannot_start)?;
+    let line = Line {
+        sockets,
+        method,
+        size: args.size,
+        clock: Clock::start(),
+    };
+    Ok((line, watch))
+}
+
+fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<String> {
+    let word = exchange::farewell(server, interrupt).map(|word| Escaped(&word).to_string());
+    if word.is_none() {
+        note("hii: the server did not answer `exit`; it may still run");
+    }
+    word
+}

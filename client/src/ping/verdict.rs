@@ -1,0 +1,109 @@
+//! What became of a probe (RFC 2680 loss, each way on its own), and how many came to what.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// Answered within the deadline.
+    InTime {
+        /// The round-trip time in nanoseconds.
+        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        rtt: Duration,
+    },
+    /// Answered after the deadline.
+    Late {
+        /// The round-trip time in nanoseconds.
+        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        rtt: Duration,
+    },
+    /// Lost on the way to the server.
+    LostThere,
+    /// Received by the server, lost on the way back.
+    LostBack,
+    /// Lost; which way is not known.
+    LostUnknown,
+    /// Answered or lost: two probes had to share a port, and an answer could be to either.
+    Unknown,
+    /// Not sent: this host had no room for it.
+    NotSent,
+    /// Still waited for when the run was interrupted.
+    InFlight,
+}
+
+impl Verdict {
+    /// Whether the probe was lost, whichever way.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::LostThere | Self::LostBack | Self::LostUnknown)
+    }
+}
+
+/// Serializes a time as nanoseconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// How many probes came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Probes that went out.
+    pub sent: u64,
+    /// Answered within the deadline.
+    pub in_time: u64,
+    /// Answered after the deadline.
+    pub late: u64,
+    /// Lost on the way to the server.
+    pub lost_there: u64,
+    /// Lost on the way back.
+    pub lost_back: u64,
+    /// Lost, which way is not known.
+    pub lost_unknown: u64,
+    /// Answered or lost, which cannot be told.
+    pub unknown: u64,
+    /// Still waited for when the run was interrupted.
+    pub in_flight: u64,
+    /// Not sent.
+    pub not_sent: u64,
+    /// Further answers to probes that were answered already.
+    pub duplicates: u64,
+    /// Answers to probes that are no longer remembered.
+    pub forgotten: u64,
+    /// Answers that could be to either of two probes which shared a port.
+    pub ambiguous: u64,
+    /// Datagrams that answer no probe of this run.
+    pub foreign: u64,
+}
+
+impl Counts {
+    /// Probes answered, in time or late.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.in_time + self.late
+    }
+
+    /// Probes lost, whichever way.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_there + self.lost_back + self.lost_unknown
+    }
+
+    pub(super) fn add(&mut self, verdict: Verdict) {
+        let count = match verdict {
+            Verdict::InTime { .. } => &mut self.in_time,
+            Verdict::Late { .. } => &mut self.late,
+            Verdict::LostThere => &mut self.lost_there,
+            Verdict::LostBack => &mut self.lost_back,
+            Verdict::LostUnknown => &mut self.lost_unknown,
+            Verdict::Unknown => &mut self.unknown,
+            Verdict::NotSent => &mut self.not_sent,
+            Verdict::InFlight => &mut self.in_flight,
+        };
+        *count += 1;
+    }
+}
