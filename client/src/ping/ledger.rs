@@ -214,9 +214,16 @@ impl Ledger {
         {
             earlier.state = State::Unknown;
         }
-        let index = self.early.iter().position(|arrival| arrival.seq == seq)?;
-        let arrival = self.early.swap_remove(index);
-        Some(self.arrived(arrival))
+        // The first of them answers the probe; any others are its duplicates.
+        let early: Vec<_> = self
+            .early
+            .extract_if(.., |arrival| arrival.seq == seq)
+            .collect();
+        let outcomes: Vec<_> = early
+            .into_iter()
+            .map(|arrival| self.arrived(arrival))
+            .collect();
+        outcomes.into_iter().next()
     }
 
     /// Notes an answer.

@@ -136,6 +136,21 @@ fn an_answer_may_overtake_the_news_of_its_sending() {
 }
 
 #[test]
+fn a_duplicate_may_overtake_it_too() {
+    let mut ledger = Ledger::new(2, 0, ms(100), false);
+    for at in [2, 3, 4] {
+        ledger.arrived(answer(1, ms(at)));
+    }
+    let first = ledger.sent(sent(ms(1))).and_then(answered);
+    assert_eq!(first, Some((1, Verdict::InTime { rtt: ms(1) })));
+    settle_all(&mut ledger);
+    assert_eq!(
+        (ledger.counts().duplicates, ledger.counts().foreign),
+        (2, 0)
+    );
+}
+
+#[test]
 fn probes_that_share_a_port_are_unknown() {
     let mut ledger = Ledger::new(3, 0, ms(100), false);
     ledger.sent(sent(ms(0)));
