@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
-use super::evidence::Witness;
+use super::evidence::{Trip, Witness};
+use super::plausibility::Known;
 use super::verdict::{Counts, Verdict};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
@@ -103,8 +104,10 @@ pub struct Ledger {
     next_overdue: u64,
     /// Numbers above this are no probes that count.
     last: u64,
-    /// Numbers above this are no probes at all: in between are those that only settle the end.
-    last_closing: u64,
+    /// When the probes after it were sent, which only settle the end.
+    closing: Vec<Duration>,
+    /// The highest number of those that was answered.
+    closed: u64,
     early: Vec<Arrival>,
     witness: Witness,
     counts: Counts,
@@ -131,11 +134,21 @@ enum State {
     NotSent,
 }
 
+/// When a probe was sent.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    At(Duration),
+    /// Not at all, as far as is known.
+    Never,
+    /// Too long ago to be remembered.
+    Forgotten,
+}
+
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
-    /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`. Probes are overdue after the longer of `deadline`, the longest of any probe, and
+    /// [`LEAST_PATIENCE`].
     #[must_use]
-    pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
+    pub fn new(last: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
@@ -143,7 +156,8 @@ impl Ledger {
             first: 1,
             next_overdue: 1,
             last,
-            last_closing: last.saturating_add(closing),
+            closing: Vec::new(),
+            closed: 0,
             early: Vec::new(),
             witness: Witness::default(),
             counts: Counts::default(),
@@ -226,26 +240,44 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that the next probe after the last is being sent: it does not count, and its answer tells of those before.
+    pub fn sent_closing(&mut self, at: Duration) {
+        self.closing.push(at);
+    }
+
+    /// The highest number of a closing probe that was answered.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.closed
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
-        let seq = arrival.seq;
+        let Arrival { seq, at, report } = arrival;
         if seq >= self.next_seq() && seq <= self.last {
-            // The thread that sends has not said so yet.
-            if self.early.len() < MOST_EARLY {
-                self.early.push(arrival);
-            } else {
+            self.keep(arrival);
+            return Outcome::Counted;
+        }
+        let took = match self.sending(seq) {
+            Sending::Forgotten => None,
+            Sending::At(sent) if sent <= at => Some(at - sent),
+            // Nobody answers what was not sent, or not yet.
+            Sending::At(_) | Sending::Never => {
                 self.counts.foreign += 1;
+                return Outcome::Counted;
             }
-            return Outcome::Counted;
-        }
-        if seq > self.last_closing {
-            self.counts.foreign += 1;
-            return Outcome::Counted;
-        }
-        if let Some(report) = &arrival.report {
-            self.consider(report);
+        };
+        if let Some(report) = &report {
+            if let Err(falsehood) = self.known(seq, took).check(report) {
+                tracing::debug!(seq, ?falsehood, "implausible answer");
+                self.counts.implausible += 1;
+                return Outcome::Counted;
+            }
+            let sent = took.map(|took| at.saturating_sub(took));
+            self.consider(report, Trip { sent, arrived: at });
         }
         if seq > self.last {
+            self.closed = self.closed.max(seq);
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
@@ -253,13 +285,8 @@ impl Ledger {
             return Outcome::Counted;
         };
         match record.state {
-            State::Waiting if arrival.at < record.sent => {
-                // Nobody answers what was not sent yet.
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
             State::Waiting => {
-                let rtt = arrival.at.saturating_sub(record.sent);
+                let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
                 } else {
@@ -271,8 +298,8 @@ impl Ledger {
                     verdict,
                     sent: record.sent,
                     rtt,
-                    from_due: arrival.at.saturating_sub(record.due),
-                    report: arrival.report,
+                    from_due: at.saturating_sub(record.due),
+                    report,
                 })
             }
             State::Answered(_) => {
@@ -286,6 +313,55 @@ impl Ledger {
         }
     }
 
+    /// Keeps an answer until the thread that sends has told of its probe.
+    fn keep(&mut self, arrival: Arrival) {
+        self.early.push(arrival);
+        if self.early.len() <= MOST_EARLY {
+            return;
+        }
+        // That thread is never far behind: what is furthest ahead is the least likely to be true.
+        let furthest = (0..).zip(&self.early).max_by_key(|(_, early)| early.seq);
+        if let Some((index, _)) = furthest {
+            self.early.remove(index);
+            self.counts.foreign += 1;
+        }
+    }
+
+    /// When a probe was sent.
+    fn sending(&self, seq: u64) -> Sending {
+        if let Some(after) = seq.checked_sub(self.last.saturating_add(1)) {
+            let at = usize::try_from(after)
+                .ok()
+                .and_then(|i| self.closing.get(i));
+            return at.map_or(Sending::Never, |at| Sending::At(*at));
+        }
+        match self.seen(seq) {
+            None => Sending::Forgotten,
+            Some(record) if record.state == State::NotSent => Sending::Never,
+            Some(record) => Sending::At(record.sent),
+        }
+    }
+
+    /// What an answer to this probe has to agree with, when it took so long.
+    fn known(&self, seq: u64, took: Option<Duration>) -> Known {
+        let highest = match self.closing.len() as u64 {
+            0 => self.next_seq() - 1,
+            closing => self.last.saturating_add(closing),
+        };
+        let was_not_sent = |k: &u64| {
+            let seq = seq.checked_sub(*k).filter(|seq| *seq <= self.last);
+            let record = seq.and_then(|seq| self.seen(seq));
+            record.is_some_and(|record| record.state == State::NotSent)
+        };
+        Known {
+            highest,
+            not_sent: (1..64)
+                .filter(was_not_sent)
+                .fold(0, |bits, k| bits | 1 << k),
+            took,
+        }
+    }
+
     /// Notes an answer that could be to either of two probes.
     pub fn ambiguous(&mut self) {
         self.counts.ambiguous += 1;
@@ -296,8 +372,8 @@ impl Ledger {
         self.counts.foreign += 1;
     }
 
-    fn consider(&mut self, report: &ProbeAnswer) {
-        let Some(testimony) = self.witness.hear(report) else {
+    fn consider(&mut self, report: &ProbeAnswer, trip: Trip) {
+        let Some(testimony) = self.witness.hear(report, trip) else {
             return;
         };
         for seq in testimony.received {
@@ -409,6 +485,11 @@ impl Ledger {
 
     fn next_seq(&self) -> u64 {
         self.first + self.records.len() as u64
+    }
+
+    fn seen(&self, seq: u64) -> Option<&Record> {
+        let index = seq.checked_sub(self.first)?;
+        self.records.get(usize::try_from(index).ok()?)
     }
 
     fn record(&mut self, seq: u64) -> Option<&mut Record> {

@@ -39,8 +39,6 @@ pub struct Measurement<W, L> {
     all_sent: bool,
     output_error: Option<io::Error>,
     user_stopped: bool,
-    /// The highest number of a closing probe that was answered.
-    closed: u64,
     closing: Uncounted,
     ended: Option<Ending>,
 }
@@ -56,7 +54,6 @@ impl<W: Write, L: Link> Measurement<W, L> {
     ) -> Self {
         let ledger = Ledger::new(
             schedule.last(),
-            CLOSING_PROBES,
             schedule.deadline_of(1),
             link.tells_direction(),
         )
@@ -80,7 +77,6 @@ impl<W: Write, L: Link> Measurement<W, L> {
             all_sent: false,
             output_error: None,
             user_stopped: false,
-            closed: 0,
             closing: Uncounted::default(),
             ended: None,
         }
@@ -163,17 +159,19 @@ impl<W: Write, L: Link> Measurement<W, L> {
                 return;
             }
             let seq = self.schedule.last() + number;
+            self.ledger.sent_closing(self.link.clock().elapsed());
             self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.link.clock().elapsed() + CLOSING_WAIT;
-            while self.closed < seq && self.ended.is_none() && !self.interrupt.is_raised() {
+            while self.ledger.closed() < seq && self.ended.is_none() && !self.interrupt.is_raised()
+            {
                 let left = end.saturating_sub(self.link.clock().elapsed());
                 if left.is_zero() {
                     break;
                 }
                 self.wait_for_event(inbox, left);
             }
-            self.closing.unanswered += u64::from(self.closed < seq);
+            self.closing.unanswered += u64::from(self.ledger.closed() < seq);
         }
     }
 
@@ -204,12 +202,7 @@ impl<W: Write, L: Link> Measurement<W, L> {
                 }
                 self.ledger.sent(sent)
             }
-            Event::Arrived(arrival) => {
-                if arrival.seq > self.schedule.last() {
-                    self.closed = self.closed.max(arrival.seq);
-                }
-                Some(self.ledger.arrived(arrival))
-            }
+            Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
             Event::WrongLength => {
                 self.wrong_length += 1;
                 None

@@ -16,6 +16,8 @@ pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod figures;
+#[cfg(test)]
+mod forged_tests;
 pub mod interval_report;
 pub mod knee;
 pub mod ledger;
@@ -26,6 +28,7 @@ pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
 pub mod schedule;

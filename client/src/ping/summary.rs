@@ -42,6 +42,8 @@ pub struct Summary {
     pub forgotten: u64,
     /// Answers that could be to either of two probes.
     pub ambiguous: u64,
+    /// Answers that cannot be true, and so not counted as answers.
+    pub implausible: u64,
     /// Datagrams that answer no probe.
     pub foreign: u64,
     /// Probes beside those that count.
@@ -128,6 +130,7 @@ impl Summary {
             duplicates: counts.duplicates,
             forgotten: counts.forgotten,
             ambiguous: counts.ambiguous,
+            implausible: counts.implausible,
             foreign: counts.foreign,
             uncounted: Uncounted::default(),
             wrong_length: 0,
@@ -190,6 +193,10 @@ impl fmt::Display for Summary {
                 self.wrong_length,
                 "answers not as long as their probe, and not counted",
             ),
+            (
+                self.implausible,
+                "answers that cannot be true, and not counted",
+            ),
             (self.foreign, "datagrams that answer no probe"),
             (self.refused, "refused, since nothing listens there (ICMP)"),
             (self.server_forgot, "times that the server forgot this run"),
@@ -198,13 +205,14 @@ impl fmt::Display for Summary {
                 writeln!(f, "{what}: {count}")?;
             }
         }
-        let all_silent = self.answered == 0 && self.ambiguous == 0 && !self.interrupted;
+        let unusable = self.ambiguous + self.wrong_length + self.implausible;
+        let all_silent = self.answered == 0 && unusable == 0 && !self.interrupted;
         if let Some(ending) = self.connection_ended {
             writeln!(f, "the connection ended early: {ending}")?;
         } else if self.sent > 0 && all_silent {
             writeln!(
                 f,
-                "nothing answered: no server there, or something on the way drops it"
+                "nothing answered: no server there, one that answers from another address, or something on the way drops it"
             )?;
         }
         let Uncounted { sent, unanswered } = self.uncounted;
