@@ -10,6 +10,7 @@ use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::link::Link;
 use super::output::{Output, Overdue, Printer};
+use super::own_clock::OwnClock;
 use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
@@ -35,6 +36,7 @@ pub struct Measurement {
     interrupt: Interrupt,
     ledger: Ledger,
     statistics: Statistics,
+    own_clock: OwnClock,
     refused: u64,
     wrong_length: u64,
     last_sent: Duration,
@@ -60,7 +62,8 @@ impl Measurement {
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let statistics = Statistics::new(link.clock().epoch());
+        let epoch = link.clock().epoch_range();
+        let statistics = Statistics::new(*epoch.end());
         Self {
             link,
             schedule,
@@ -72,6 +75,7 @@ impl Measurement {
             interrupt,
             ledger,
             statistics,
+            own_clock: OwnClock::new(epoch),
             refused: 0,
             wrong_length: 0,
             last_sent: Duration::ZERO,
@@ -285,6 +289,7 @@ impl Measurement {
         summary.refused = self.refused;
         summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
+        summary.clock_set_ns = self.own_clock.set_by(&self.link.clock().epoch_range());
         summary.interrupted = self.user_stopped;
         summary.connection_ended = self.ended;
         summary

@@ -28,12 +28,15 @@ pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod own_clock;
 pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
 pub mod schedule;
 pub mod seconds;
 pub mod server_clock;
+#[cfg(test)]
+mod server_clock_tests;
 pub mod statistics;
 mod subject;
 pub mod summary;

@@ -54,6 +54,8 @@ pub struct Summary {
     pub refused: u64,
     /// How often the server forgot the run.
     pub server_forgot: u64,
+    /// By how much this host's wall clock was set during the run, or the host slept; null where it was not.
+    pub clock_set_ns: Option<i64>,
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
@@ -136,6 +138,7 @@ impl Summary {
             wrong_length: 0,
             refused: 0,
             server_forgot: 0,
+            clock_set_ns: None,
             figures,
             knee: None,
             interrupted: false,
@@ -223,6 +226,13 @@ impl fmt::Display for Summary {
             )?;
         }
         self.figures.fmt(f)?;
+        if let Some(nanos) = self.clock_set_ns {
+            let by = Time(nanos as f64);
+            writeln!(
+                f,
+                "this host's clock was set by {by} during the run, or the host slept: times since the epoch are by what it showed before"
+            )?;
+        }
         if let Some(Knee {
             probes_per_second,
             sign,
@@ -287,7 +297,12 @@ impl fmt::Display for RunFigures {
             )?;
         }
         if let Some(OneWayFigures {
-            there, back, bound, ..
+            there,
+            back,
+            bound,
+            clock_moved,
+            left_out,
+            ..
         }) = &self.one_way_ns
         {
             let time = |nanos: i64| Time(nanos as f64);
@@ -300,6 +315,19 @@ impl fmt::Display for RunFigures {
                 time(back.max),
                 time(*bound),
             )?;
+            if *clock_moved > 0 {
+                let by = time(*clock_moved);
+                writeln!(
+                    f,
+                    "the server's clock and this one's moved apart by {by} or more during the run; one way allows for that"
+                )?;
+            }
+            if *left_out > 0 {
+                writeln!(
+                    f,
+                    "answers left out of one way, since their clock readings fit no others: {left_out}"
+                )?;
+            }
         }
         if let Some(error) = &self.schedule_error_ns {
             let Figures {
