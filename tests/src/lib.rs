@@ -1,9 +1,11 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, and a browser.
+//! delays and repeats, servers that answer as they are told, namespaces, and a browser.
 
 pub mod browser;
 pub mod classic;
+pub mod namespace;
 pub mod path;
 pub mod programs;
 pub mod schema;
 pub mod scratch;
+pub mod script;
