@@ -276,8 +276,9 @@ impl Connection {
         service.abandoned_on_stream(self.waiting() as u64);
     }
 
-    /// Answers on the way.
-    fn waiting(&self) -> usize {
+    /// Answers that wait for their time, or for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
         let writing = usize::try_from(self.writing.answers).unwrap_or(usize::MAX);
         self.delayed.len() + self.outbox.len() + writing
     }
