@@ -1,6 +1,6 @@
 //! The command line of `hii ping`.
 
-use std::io;
+use std::io::Write;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -8,13 +8,19 @@ use hii_protocol::ping::ProbeSize;
 use hii_server::args::duration;
 use hii_server::exit::{Exit, Failure};
 
-use super::output::{CsvOutput, Items, JsonOutput, Output, TextOutput};
+use super::output::{CsvOutput, Items, JsonOutput, Limit, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
 
 /// More probes than anybody sends: their numbers leave room for the closing ones.
 const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// Octets of lines for people that may wait for their reader: some thousand lines.
+const MOST_LINES: usize = 256 * 1024;
+
+/// The same of rows for machines: half a million probes.
+const MOST_ROWS: usize = 64 * 1024 * 1024;
 
 /// How often a run without end prints its figures.
 const DEFAULT_REPORT: Duration = Duration::from_secs(10);
@@ -172,9 +178,21 @@ impl Args {
         self.report.or(endless)
     }
 
-    /// What the run prints, to stdout.
-    pub(super) fn output(&self, schedule: &Schedule) -> Box<dyn Output> {
-        let out = io::stdout();
+    /// How much of what the run prints may wait for its reader.
+    pub(super) fn backlog(&self) -> Limit {
+        if self.json || self.csv {
+            Limit::Rows(MOST_ROWS)
+        } else {
+            Limit::Lines(MOST_LINES)
+        }
+    }
+
+    /// What the run prints.
+    pub(super) fn output(
+        &self,
+        schedule: &Schedule,
+        out: impl Write + Send + 'static,
+    ) -> Box<dyn Output> {
         let has_intervals = self.report(schedule).is_some();
         if self.json {
             let items = match (self.quiet, has_intervals) {

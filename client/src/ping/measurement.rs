@@ -271,7 +271,7 @@ impl Measurement {
     }
 
     fn print(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {
-        self.printer.print(|output| print(output, self.target));
+        self.printer.print_line(|output| print(output, self.target));
     }
 
     /// The figures so far; `questions` were asked before.

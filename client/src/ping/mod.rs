@@ -50,7 +50,7 @@ pub mod verdict;
 pub use args::Args;
 use events::Interrupt;
 use measurement::Measurement;
-use output::{Heading, Printer};
+use output::{Backlog, Heading, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
@@ -93,7 +93,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Ok(exit.into());
     }
 
-    let printer = Printer::new(args.output(&schedule), interrupt.clone());
+    let backlog =
+        Backlog::start(io::stdout(), args.backlog(), interrupt.clone()).map_err(cannot_start)?;
+    let output = args.output(&schedule, backlog.clone());
+    let printer = Printer::new(output, backlog, interrupt.clone());
     let headings: Vec<_> = subjects
         .iter()
         .map(|(_, subject)| subject.heading.clone())
@@ -103,6 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let measured = measure_all(args, subjects, &printer, &interrupt)?;
     let summaries: Vec<_> = measured.iter().map(|one| one.summary.clone()).collect();
     printer.print(|output| output.finish(&summaries));
+    printer.drain();
 
     for (number, one) in numbers.into_iter().zip(measured) {
         let drawn = one.collector.map_or(Ok(()), |collector| {
@@ -201,6 +205,9 @@ fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
     }
     let advice = match error.kind() {
         io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",
+        io::ErrorKind::TimedOut => {
+            "let what reads it take rows as they come, or ask for fewer (--report, -q); the summary stands above"
+        }
         _ => "give stdout room; the summary stands above",
     };
     Failure::new(

@@ -1,7 +1,13 @@
 //! What a run prints for people, and what when it cannot print.
 
+use std::io::Read as _;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use hii_tests::path::Path;
-use hii_tests::programs::{finish, run};
+use hii_tests::programs::{finish, run, signal, start};
+use hii_tests::script::Script;
+use nix::sys::signal::Signal;
 
 use crate::{HII, drops, server};
 
@@ -61,6 +67,47 @@ fn each_verdict_has_its_words() {
     let waits = "seq 5: no answer in 2.000 s; the server received it\n";
     assert!(out.contains(waits), "{out}");
     assert!(!out.contains("seq 3: lost"), "{out}");
+}
+
+#[test]
+fn lines_that_nobody_reads_are_counted_and_the_figures_are_whole() {
+    // Far more than a pipe and the program's own memory for lines hold.
+    const ENOUGH: u64 = 40_000;
+    let (probe, came) = channel();
+    let server = Script::start(move |received| {
+        let _ = probe.send(received.seq());
+        vec![received.truth()]
+    });
+    let target = server.address().to_string();
+    let mut child = start(HII, &["ping", &target, "-n", "1000000", "-i", "50us"]);
+    while came.recv_timeout(Duration::from_secs(60)).unwrap() < ENOUGH {}
+    signal(child.id(), Signal::SIGINT);
+    // Whoever reads again sees what there is, and that there was more.
+    let mut out = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut out).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    let (lines, summary) = out.split_once("--- ").unwrap();
+    let shown = lines.lines().filter(|line| line.starts_with("seq "));
+    let left_out: usize = lines
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("... ")?
+                .split(' ')
+                .next()?
+                .parse::<usize>()
+                .ok()
+        })
+        .sum();
+    assert!(left_out > 0, "{summary}");
+    let figures = summary.lines().nth(1).unwrap();
+    let number = |what: &str| -> usize {
+        let (before, _) = figures.split_once(what).unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(number(" sent") as u64 >= ENOUGH, "{figures}");
+    // Each probe that was sent has a line, when it was answered or was not: both, if it took very long.
+    assert!(shown.count() + left_out >= number(" sent"), "{figures}");
 }
 
 #[test]
