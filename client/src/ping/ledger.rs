@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
+use super::early::Early;
 use super::evidence::{Trip, Witness};
 use super::plausibility::Known;
 use super::verdict::{Counts, Verdict};
@@ -23,9 +24,6 @@ const MOST_REMEMBERED: usize = 1 << 16;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
-
-/// Answers that may arrive before the ledger learns that their probe was sent.
-const MOST_EARLY: usize = 64;
 
 /// An answer that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +134,7 @@ pub struct Ledger {
     closing: Vec<Duration>,
     /// The highest number of those that was answered.
     closed: u64,
-    early: Vec<Arrival>,
+    early: Early,
     witness: Witness,
     counts: Counts,
 }
@@ -196,7 +194,7 @@ impl Ledger {
             last,
             closing: Vec::new(),
             closed: 0,
-            early: Vec::new(),
+            early: Early::default(),
             witness: Witness::default(),
             counts: Counts::default(),
         }
@@ -268,10 +266,7 @@ impl Ledger {
             earlier.state = State::Unknown;
         }
         // The first of them answers the probe; any others are its duplicates.
-        let early: Vec<_> = self
-            .early
-            .extract_if(.., |arrival| arrival.seq == seq)
-            .collect();
+        let early = self.early.take(seq);
         let outcomes: Vec<_> = early
             .into_iter()
             .map(|arrival| self.arrived(arrival))
@@ -294,18 +289,19 @@ impl Ledger {
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let Arrival { seq, at, report } = arrival;
         if seq >= self.next_seq() && seq <= self.last {
-            self.keep(arrival);
+            self.counts.foreign += u64::from(self.early.keep(arrival).is_some());
             return Outcome::Counted;
         }
-        let took = match self.sending(seq) {
-            Sending::Forgotten => None,
-            Sending::At(sent) if sent <= at => Some(at - sent),
-            // Nobody answers what was not sent, or not yet.
-            Sending::At(_) | Sending::Never => {
-                self.counts.foreign += 1;
-                return Outcome::Counted;
-            }
+        let (was_sent, took) = match self.sending(seq) {
+            Sending::Forgotten => (true, None),
+            Sending::At(sent) => (sent <= at, at.checked_sub(sent)),
+            Sending::Never => (false, None),
         };
+        if !was_sent {
+            // Nobody answers what was not sent, or not yet.
+            self.counts.foreign += 1;
+            return Outcome::Counted;
+        }
         if let Some(report) = &report {
             if let Err(falsehood) = self.known(seq, took).check(report) {
                 tracing::debug!(seq, ?falsehood, "implausible answer");
@@ -350,20 +346,6 @@ impl Ledger {
                 self.counts.foreign += 1;
                 Outcome::Counted
             }
-        }
-    }
-
-    /// Keeps an answer until the thread that sends has told of its probe.
-    fn keep(&mut self, arrival: Arrival) {
-        self.early.push(arrival);
-        if self.early.len() <= MOST_EARLY {
-            return;
-        }
-        // That thread is never far behind: what is furthest ahead is the least likely to be true.
-        let furthest = (0..).zip(&self.early).max_by_key(|(_, early)| early.seq);
-        if let Some((index, _)) = furthest {
-            self.early.remove(index);
-            self.counts.foreign += 1;
         }
     }
 
@@ -475,7 +457,7 @@ impl Ledger {
     /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
     pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
         let patience = self.patience;
-        self.counts.foreign += std::mem::take(&mut self.early).len() as u64;
+        self.counts.foreign += self.early.clear();
         self.pop(|record| {
             if interrupted && record.sent + patience > now {
                 Verdict::InFlight

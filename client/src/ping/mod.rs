@@ -12,6 +12,7 @@ use hii_transport::clock::Clock;
 
 mod args;
 pub mod detect;
+pub mod early;
 pub mod events;
 pub mod evidence;
 pub mod exchange;

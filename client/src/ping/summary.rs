@@ -149,13 +149,9 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} sent, {} answered ({} in time, {} late), {} lost",
-            self.sent, self.answered, self.in_time, self.late, self.lost.total
-        )?;
+impl Summary {
+    /// The part that was lost, and on which way.
+    fn fmt_loss(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.loss_percent, self.loss_percent_range) {
             (Some(percent), _) => write!(f, " ({percent:.1} %)")?,
             (None, Some([least, most])) => write!(f, " ({least:.1} to {most:.1} %)")?,
@@ -172,7 +168,18 @@ impl fmt::Display for Summary {
         } else {
             write!(f, ", there or back: n/a")?;
         }
-        writeln!(f)?;
+        writeln!(f)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} sent, {} answered ({} in time, {} late), {} lost",
+            self.sent, self.answered, self.in_time, self.late, self.lost.total
+        )?;
+        self.fmt_loss(f)?;
         for (count, what) in [
             (
                 self.unknown,

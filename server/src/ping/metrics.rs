@@ -149,7 +149,9 @@ impl Collector for Board {
             }
         }
         let mut all = Snapshot::default();
-        sums.values().for_each(|now| all += *now);
+        for now in sums.values() {
+            all += *now;
+        }
         let help = "TCP connections served";
         let served = encoder.encode_descriptor("connections", help, None, MetricType::Counter)?;
         count(served, all.tally.tcp.connections)?;

@@ -357,16 +357,14 @@ fn an_answer_long_after_its_probe_was_given_up_changes_nothing() {
     // Probes are remembered for 10 s.
     const LONG: Duration = Duration::from_millis(11_500);
     let mut kept = None;
-    let server = Script::start(move |received| match received.seq() {
-        1 => {
+    let server = Script::start(move |received| {
+        if received.seq() == 1 {
             kept = Some((Instant::now(), received.truth()));
-            Vec::new()
+            return Vec::new();
         }
-        _ => {
-            let is_past = |(since, _): &mut (Instant, _)| since.elapsed() > LONG;
-            let late = kept.take_if(is_past).map(|(_, answer)| answer);
-            late.into_iter().chain([received.truth()]).collect()
-        }
+        let is_past = |(since, _): &mut (Instant, _)| since.elapsed() > LONG;
+        let late = kept.take_if(is_past).map(|(_, answer)| answer);
+        late.into_iter().chain([received.truth()]).collect()
     });
     let ended = ping(server.address(), &["-d", "13", "-i", "100ms"]);
     let document = ended.json();

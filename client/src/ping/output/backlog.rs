@@ -85,7 +85,7 @@ impl Backlog {
         let waiting = state.waiting.len() + state.writing;
         match self.0.limit {
             Limit::Lines(most) if may_be_left_out && waiting > most => {
-                state.left_out += line.iter().filter(|octet| **octet == b'\n').count();
+                state.left_out += line.split_inclusive(|octet| *octet == b'\n').count();
                 return Ok(());
             }
             Limit::Rows(most) if waiting > most => {
@@ -241,9 +241,15 @@ mod tests {
         backlog.commit(false).unwrap();
         drop(open);
         backlog.drain();
-        let shown: String = (0..6).map(|number| format!("line {number:04}\n")).collect();
-        let rest = "... 994 lines left out: nothing read them in time\nthe summary\n";
-        assert_eq!(all(&seen), shown + rest);
+        let text = all(&seen);
+        let shown: Vec<_> = text.lines().collect();
+        let [lines @ .., left_out, last] = shown.as_slice() else {
+            panic!("{text}");
+        };
+        let first: Vec<_> = (0..6).map(|number| format!("line {number:04}")).collect();
+        assert_eq!(lines, first);
+        let told = "... 994 lines left out: nothing read them in time";
+        assert_eq!((*left_out, *last), (told, "the summary"));
         // There is room again.
         line(&mut backlog, 7, true).unwrap();
         backlog.drain();
