@@ -135,6 +135,8 @@ pub struct Ledger {
     /// The highest number of those that was answered.
     closed: u64,
     early: Early,
+    /// The highest number that could not be sent.
+    last_not_sent: Option<u64>,
     witness: Witness,
     counts: Counts,
 }
@@ -195,6 +197,7 @@ impl Ledger {
             closing: Vec::new(),
             closed: 0,
             early: Early::default(),
+            last_not_sent: None,
             witness: Witness::default(),
             counts: Counts::default(),
         }
@@ -243,6 +246,8 @@ impl Ledger {
         let seq = self.next_seq();
         if went_out {
             self.counts.sent += 1;
+        } else {
+            self.last_not_sent = Some(seq);
         }
         let state = match (went_out, clash) {
             (false, _) => State::NotSent,
@@ -370,18 +375,26 @@ impl Ledger {
             0 => self.next_seq() - 1,
             closing => self.last.saturating_add(closing),
         };
-        let was_not_sent = |k: &u64| {
-            let seq = seq.checked_sub(*k).filter(|seq| *seq <= self.last);
-            let record = seq.and_then(|seq| self.seen(seq));
-            record.is_some_and(|record| record.state == State::NotSent)
-        };
         Known {
             highest,
-            not_sent: (1..64)
-                .filter(was_not_sent)
-                .fold(0, |bits, k| bits | 1 << k),
+            not_sent: self.not_sent_before(seq),
             took,
         }
+    }
+
+    /// Bit k is set when the probe k numbers before this one could not be sent.
+    fn not_sent_before(&self, seq: u64) -> u64 {
+        // Most hosts send all, and there may be a million answers a second.
+        let near = |last: u64| seq < last.saturating_add(64);
+        if !self.last_not_sent.is_some_and(near) {
+            return 0;
+        }
+        let was_not_sent = |k: &u64| {
+            let record = seq.checked_sub(*k).and_then(|seq| self.seen(seq));
+            record.is_some_and(|record| record.state == State::NotSent)
+        };
+        let bit = |bits: u64, k: u64| bits | 1 << k;
+        (1..64).filter(was_not_sent).fold(0, bit)
     }
 
     /// Notes an answer that could be to either of two probes.

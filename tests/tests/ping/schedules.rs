@@ -54,9 +54,9 @@ fn a_duration_has_the_probes_that_begin_within_it() {
 
 #[test]
 fn a_ramp_tells_where_loss_breaks_away() {
-    // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000. The delay makes a stalled
-    // machine's the smaller part.
-    let server = server(&["--rate", "50", "--delay", "50ms"]);
+    // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000. A delay that is far more than
+    // what a stalled machine adds stays the usual one.
+    let server = server(&["--rate", "50", "--delay", "500ms"]);
     let ended = ping(
         server.address(),
         &["-n", "300", "-i", "20ms", "--decay", "0.99"],
@@ -72,7 +72,7 @@ fn a_ramp_tells_where_loss_breaks_away() {
 fn a_ramp_tells_where_delay_breaks_away() {
     let server = server(&[]);
     // A queue that fills up from probe 100 on.
-    let there = judge(|seq| Fate::Delay(Duration::from_millis(50 + 10 * seq.saturating_sub(100))));
+    let there = judge(|seq| Fate::Delay(Duration::from_millis(200 + 40 * seq.saturating_sub(100))));
     let path = Path::new(server.address(), there, passes()).unwrap();
     let ended = ping(
         path.addr(),
@@ -90,7 +90,7 @@ fn a_ramp_tells_where_delay_breaks_away() {
 #[test]
 fn a_ramp_that_nothing_breaks_has_no_knee() {
     // Far more than what a stalled machine adds.
-    let server = server(&["--delay", "300ms"]);
+    let server = server(&["--delay", "500ms"]);
     let ended = ping(
         server.address(),
         &["-n", "100", "-i", "10ms", "--decay", "0.99", "-W", "60"],
