@@ -11,6 +11,7 @@ pub mod machine;
 pub mod memory;
 pub mod options;
 pub mod peers;
+pub mod placement;
 pub mod processes;
 pub mod round_trip;
 pub mod schedule;
