@@ -96,6 +96,39 @@ fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
 }
 
 #[test]
+fn what_is_final_is_settled_in_order_and_further_answers_are_told_apart() {
+    let mut ledger = Ledger::new(4, 0, ms(100), false);
+    let not_sent = Sent {
+        went_out: false,
+        ..sent(ms(10))
+    };
+    for probe in [sent(ms(0)), not_sent, sent(ms(20)), sent(ms(30))] {
+        ledger.sent(probe);
+    }
+    ledger.arrived(answer(1, ms(31)));
+    ledger.arrived(answer(4, ms(32)));
+    let settled: Vec<_> = std::iter::from_fn(|| ledger.settle(ms(33))).collect();
+    // The third may still be answered, and the fourth has to wait for it.
+    assert_eq!(
+        settled.iter().map(|probe| probe.seq).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    for seq in 1..=4 {
+        ledger.arrived(answer(seq, ms(34)));
+    }
+    settle_all(&mut ledger);
+    let expected = Counts {
+        sent: 3,
+        in_time: 3,
+        not_sent: 1,
+        duplicates: 2,
+        foreign: 1,
+        ..Counts::default()
+    };
+    assert_eq!(ledger.counts(), expected);
+}
+
+#[test]
 fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
     let mut ledger = Ledger::new(200, 0, ms(100), false);
     for probe in 0..200 {

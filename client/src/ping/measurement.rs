@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use super::events::{Ending, Event, Interrupt};
@@ -20,6 +21,10 @@ pub const CLOSING_PROBES: u64 = 3;
 
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long events gather once one has come. To be woken for each would take the processor from the threads that measure,
+/// just when an answer is on its way.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// A run under way.
 pub struct Measurement {
@@ -175,6 +180,7 @@ impl Measurement {
     fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
         if let Ok(event) = inbox.recv_timeout(wait) {
             self.take(event);
+            thread::sleep(GATHERING.min(wait));
         }
     }
 
