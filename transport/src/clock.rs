@@ -41,6 +41,14 @@ impl Clock {
         }
     }
 
+    /// What the wall clock showed when this one was at zero, had it not been set since: nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        let now = self.now();
+        let since = u64::try_from(now.monotonic.as_nanos()).unwrap_or(u64::MAX);
+        now.wall.saturating_sub(since)
+    }
+
     /// Blocks the thread until the clock reaches `at`; returns at once when it has. The wait is to an absolute time, so
     /// waits in a row do not drift.
     pub fn sleep_until(&self, at: Duration) {

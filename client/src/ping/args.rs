@@ -1,5 +1,6 @@
 //! The command line of `hii ping`.
 
+use std::io;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -7,7 +8,7 @@ use hii_protocol::ping::ProbeSize;
 use hii_server::args::duration;
 use hii_server::exit::{Exit, Failure};
 
-use super::output::Form;
+use super::output::{CsvOutput, Items, JsonOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
@@ -33,14 +34,18 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
     hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
-    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n\n\
+    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
+    hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
-    5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once).\n\
+    5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
+    of several targets, that of the first that is not 0.\n\
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (5 s over TCP; or the deadline,\n\
     up to 10 s).")]
 pub struct Args {
-    /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port [default: one inside this program]
-    pub(super) target: Option<Target>,
+    /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
+    /// [default: one inside this program]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<Target>,
 
     /// How many probes; 0 is without end, with a line of figures every so often
     #[arg(short = 'n', long, value_name = "N", default_value = "10", allow_negative_numbers = true, value_parser = count)]
@@ -86,11 +91,16 @@ pub struct Args {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// Print one JSON document instead of lines
+    /// Print one JSON document instead of lines: with each probe, with --report or -n 0 each interval, with -q neither
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Draw the run into a file that ends in .svg, .png or .html; may be given several times
+    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
+    #[arg(long, conflicts_with_all = ["json", "report"])]
+    pub(super) csv: bool,
+
+    /// Draw the run into a file that ends in .svg, .png or .html; may be given several times. Of several targets, each
+    /// has its own: run-1.svg, run-2.svg
     #[arg(long, value_name = "FILE", value_parser = plot_file())]
     pub(super) plot: Vec<PlotFile>,
 }
@@ -162,14 +172,36 @@ impl Args {
         self.report.or(endless)
     }
 
-    pub(super) fn form(&self, schedule: &Schedule) -> Form {
+    /// What the run prints, to stdout.
+    pub(super) fn output(&self, schedule: &Schedule) -> Box<dyn Output> {
+        let out = io::stdout();
+        let has_intervals = self.report(schedule).is_some();
         if self.json {
-            Form::Json
-        } else if self.quiet || self.report(schedule).is_some() {
-            Form::Brief
-        } else {
-            Form::Probes
+            let items = match (self.quiet, has_intervals) {
+                (true, _) => Items::None,
+                (false, true) => Items::Intervals,
+                (false, false) => Items::Probes,
+            };
+            return Box::new(JsonOutput::new(out, items));
         }
+        if self.csv {
+            return Box::new(CsvOutput::new(out, !self.quiet));
+        }
+        Box::new(TextOutput::new(out, !self.quiet && !has_intervals))
+    }
+
+    /// The files of all pictures.
+    pub(super) fn pictures(&self) -> impl Iterator<Item = PlotFile> {
+        (0..self.targets.len().max(1)).flat_map(|target| self.pictures_of(target))
+    }
+
+    /// The files of a target's pictures: where there are several targets, each has its own.
+    pub(super) fn pictures_of(&self, target: usize) -> Vec<PlotFile> {
+        if self.targets.len() <= 1 {
+            return self.plot.clone();
+        }
+        let numbered = self.plot.iter().map(|file| file.numbered(target + 1));
+        numbered.collect()
     }
 
     pub(super) fn family(&self) -> Family {

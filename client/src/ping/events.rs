@@ -1,8 +1,9 @@
 //! What the threads of a run tell the one that judges.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -58,9 +59,16 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Whether the user wants to stop.
+/// Whether the user wants to stop; shared by all that has to know.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    raised: AtomicBool,
+    /// Who waits for events, and is to look up.
+    waiting: Mutex<Vec<Sender<Event>>>,
+}
 
 impl Event {
     /// What came at this time.
@@ -85,14 +93,32 @@ impl Event {
 }
 
 impl Interrupt {
+    /// Whoever takes these events is told of it as one of them.
+    pub fn wakes(&self, events: Sender<Event>) {
+        self.waiting().push(events);
+    }
+
     /// Notes it; returns whether it was noted before.
     pub fn raise(&self) -> bool {
-        self.0.swap(true, Ordering::SeqCst)
+        let before = self.0.raised.swap(true, Ordering::SeqCst);
+        for events in self.waiting().iter() {
+            // A run that is over needs no telling.
+            let _ = events.send(Event::Interrupted);
+        }
+        before
     }
 
     /// Whether the user wants to stop.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.raised.load(Ordering::SeqCst)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Sender<Event>>> {
+        // The list is whole between calls, whatever thread ended early.
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

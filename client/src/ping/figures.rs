@@ -172,6 +172,17 @@ impl fmt::Display for Figures {
     }
 }
 
+/// Serializes a time as nanoseconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_nanos<S: serde::Serializer>(
+    time: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// A time in nanoseconds, shown to three or four digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Time(

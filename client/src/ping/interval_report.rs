@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::figures::{Distribution, Figures, Time};
+use serde::Serialize;
+
+use super::figures::{Distribution, Figures, Time, serialize_nanos};
 use super::ledger::{Answered, Settled};
 use super::verdict::Verdict;
 
@@ -19,12 +21,14 @@ pub struct IntervalReport {
 }
 
 /// A line's figures.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct IntervalLine {
+    #[serde(rename = "until_ns", serialize_with = "serialize_nanos")]
     until: Duration,
     sent: u64,
     late: u64,
     lost: u64,
+    #[serde(rename = "rtt_ns")]
     rtt: Option<Figures>,
 }
 
@@ -135,12 +139,7 @@ mod tests {
         report.sent();
         report.answered(&answered);
         assert_eq!(report.due(Duration::from_secs(9)), None);
-        let settled = Settled {
-            seq: 2,
-            sent: Duration::ZERO,
-            verdict: Verdict::LostBack,
-            told: false,
-        };
+        let settled = Settled::of(2, Duration::ZERO, Verdict::LostBack);
         report.settled(&settled);
         let line = report.due(Duration::from_secs(10)).unwrap().to_string();
         assert!(

@@ -134,15 +134,7 @@ mod tests {
                 None => Verdict::LostThere,
             };
             let sent = schedule.slot(seq);
-            finder.take(
-                &Settled {
-                    seq,
-                    sent,
-                    verdict,
-                    told: false,
-                },
-                interval,
-            );
+            finder.take(&Settled::of(seq, sent, verdict), interval);
         }
         finder.knee()
     }

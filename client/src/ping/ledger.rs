@@ -42,12 +42,40 @@ pub struct Arrival {
 pub struct Settled {
     /// The probe's number.
     pub seq: u64,
+    /// When it was due.
+    pub due: Duration,
     /// When it was sent.
     pub sent: Duration,
     /// What became of it.
     pub verdict: Verdict,
+    /// What a Hii server told with its answer.
+    pub reported: Reported,
     /// Whether [`Ledger::overdue`] has told of it before.
     pub told: bool,
+}
+
+#[cfg(test)]
+impl Settled {
+    /// A probe sent when it was due, of which nothing else is known.
+    pub(crate) fn of(seq: u64, sent: Duration, verdict: Verdict) -> Self {
+        Self {
+            seq,
+            due: sent,
+            sent,
+            verdict,
+            reported: Reported::default(),
+            told: false,
+        }
+    }
+}
+
+/// What a Hii server told of a probe with its answer, as far as that was long enough for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// How long it held the probe, in nanoseconds.
+    pub held: Option<u64>,
+    /// Its wall clock at the receipt, in nanoseconds since the Unix epoch.
+    pub received: Option<u64>,
 }
 
 /// What an arrival meant.
@@ -110,12 +138,22 @@ pub struct Ledger {
     counts: Counts,
 }
 
+impl From<ProbeAnswer> for Reported {
+    fn from(answer: ProbeAnswer) -> Self {
+        Self {
+            held: answer.held(),
+            received: answer.received(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Record {
     due: Duration,
     deadline: Duration,
     sent: Duration,
     state: State,
+    reported: Reported,
     told: bool,
     /// The server had received it.
     received: bool,
@@ -204,6 +242,7 @@ impl Ledger {
             deadline,
             sent: at,
             state,
+            reported: Reported::default(),
             told: false,
             received: false,
             missing: false,
@@ -266,6 +305,7 @@ impl Ledger {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
+                record.reported = arrival.report.map(Reported::from).unwrap_or_default();
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
@@ -382,8 +422,10 @@ impl Ledger {
         self.first += 1;
         Some(Settled {
             seq,
+            due: record.due,
             sent: record.sent,
             verdict,
+            reported: record.reported,
             told: record.told,
         })
     }

@@ -10,7 +10,7 @@ use super::events::Event;
 use super::schedule::Schedule;
 
 /// Sockets towards the target, and the threads on them.
-pub trait Link {
+pub trait Link: Send {
     /// The clock of all times.
     fn clock(&self) -> Clock;
 

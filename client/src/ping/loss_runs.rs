@@ -80,12 +80,7 @@ mod tests {
                 Verdict::InTime { rtt }
             };
             let sent = Duration::from_secs(seq);
-            runs.take(&Settled {
-                seq,
-                sent,
-                verdict,
-                told: false,
-            });
+            runs.take(&Settled::of(seq, sent, verdict));
         }
         runs.figures()
     }

@@ -1,7 +1,7 @@
 //! One run: the threads' events go to the ledger, its verdicts to the output.
 
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver as Inbox, Sender};
+use std::io;
+use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::time::Duration;
 
 use super::events::{Ending, Event, Interrupt};
@@ -9,7 +9,7 @@ use super::interval_report::IntervalReport;
 use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::link::Link;
-use super::output::{Heading, Output};
+use super::output::{Output, Overdue, Printer};
 use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
@@ -22,12 +22,14 @@ pub const CLOSING_PROBES: u64 = 3;
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
 /// A run under way.
-pub struct Measurement<W, L> {
-    link: L,
+pub struct Measurement {
+    link: Box<dyn Link>,
     schedule: Schedule,
     report: Option<IntervalReport>,
     knee: KneeFinder,
-    output: Output<W>,
+    printer: Printer,
+    /// Which target it is for the printer.
+    target: usize,
     /// What a picture will show, if one is wanted.
     collector: Option<Collector>,
     interrupt: Interrupt,
@@ -37,7 +39,6 @@ pub struct Measurement<W, L> {
     wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
-    output_error: Option<io::Error>,
     user_stopped: bool,
     /// The highest number of a closing probe that was answered.
     closed: u64,
@@ -45,13 +46,14 @@ pub struct Measurement<W, L> {
     ended: Option<Ending>,
 }
 
-impl<W: Write, L: Link> Measurement<W, L> {
-    /// A run on this link.
+impl Measurement {
+    /// A run on this link, told to the printer as that of this target.
     pub fn new(
-        link: L,
+        link: Box<dyn Link>,
         schedule: Schedule,
         report: Option<Duration>,
-        output: Output<W>,
+        printer: Printer,
+        target: usize,
         interrupt: Interrupt,
     ) -> Self {
         let ledger = Ledger::new(
@@ -61,15 +63,14 @@ impl<W: Write, L: Link> Measurement<W, L> {
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let now = link.clock().now();
-        let since = u64::try_from(now.monotonic.as_nanos()).unwrap_or(u64::MAX);
-        let statistics = Statistics::new(now.wall.saturating_sub(since));
+        let statistics = Statistics::new(link.clock().epoch());
         Self {
             link,
             schedule,
             report: report.map(IntervalReport::new),
             knee: KneeFinder::default(),
-            output,
+            printer,
+            target,
             collector: None,
             interrupt,
             ledger,
@@ -78,7 +79,6 @@ impl<W: Write, L: Link> Measurement<W, L> {
             wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
-            output_error: None,
             user_stopped: false,
             closed: 0,
             closing: Uncounted::default(),
@@ -98,24 +98,18 @@ impl<W: Write, L: Link> Measurement<W, L> {
         self.collector.take()
     }
 
-    /// Prints what is about to be measured.
-    pub fn head(&mut self, heading: &Heading<'_>) {
-        self.print(|output| output.start(heading));
-    }
-
-    /// Starts the threads: from here on it is measured.
+    /// Starts the threads and measures, until every probe is answered or given up, the connection ends, the user stops
+    /// it, or the output fails.
     ///
     /// # Errors
     /// There is no memory for a thread, or no descriptor.
-    pub fn start(&mut self, events: &Sender<Event>) -> io::Result<()> {
-        self.link.start(self.schedule, events)
-    }
-
-    /// Measures, until every probe is answered or given up, the connection ends, the user stops it, or the output fails.
-    pub fn run(&mut self, events: &Sender<Event>, inbox: &Inbox<Event>) {
-        self.judge(inbox);
+    pub fn run(&mut self) -> io::Result<()> {
+        let (events, inbox) = channel();
+        self.interrupt.wakes(events.clone());
+        self.link.start(self.schedule, &events)?;
+        self.judge(&inbox);
         self.link.stop_sending();
-        self.close(events, inbox);
+        self.close(&events, &inbox);
         self.link.stop_receiving();
         // What the threads told before they ended belongs to the run; a connection that ends now has not ended early.
         while let Ok(event) = inbox.try_recv() {
@@ -123,11 +117,12 @@ impl<W: Write, L: Link> Measurement<W, L> {
                 self.take(event);
             }
         }
-        self.user_stopped = self.interrupt.is_raised() && self.output_error.is_none();
+        self.user_stopped = self.interrupt.is_raised() && !self.printer.has_failed();
         let now = self.link.clock().elapsed();
         while let Some(settled) = self.ledger.close(now, self.interrupt.is_raised()) {
             self.settled(&settled);
         }
+        Ok(())
     }
 
     /// Takes events until nothing is waited for any more.
@@ -241,21 +236,25 @@ impl<W: Write, L: Link> Measurement<W, L> {
             if let Some(report) = &mut self.report {
                 report.answered(&answered);
             }
-            self.print(|output| output.answered(answered.seq, answered.verdict));
+            self.print(|output, target| output.answered(target, answered.seq, answered.verdict));
         }
     }
 
     /// Tells what time alone has decided.
     fn tell(&mut self, now: Duration) {
-        while let Some((seq, verdict)) = self.ledger.overdue(now) {
-            let waited = self.ledger.patience();
-            self.print(|output| output.overdue(seq, verdict, waited));
+        while let Some((seq, so_far)) = self.ledger.overdue(now) {
+            let overdue = Overdue {
+                seq,
+                so_far,
+                waited: self.ledger.patience(),
+            };
+            self.print(|output, target| output.overdue(target, overdue));
         }
         while let Some(settled) = self.ledger.settle(now) {
             self.settled(&settled);
         }
         if let Some(line) = self.report.as_mut().and_then(|report| report.due(now)) {
-            self.print(|output| output.interval(&line));
+            self.print(|output, target| output.interval(target, &line));
         }
     }
 
@@ -271,22 +270,11 @@ impl<W: Write, L: Link> Measurement<W, L> {
         if let Some(report) = &mut self.report {
             report.settled(settled);
         }
-        self.print(|output| output.settled(settled));
+        self.print(|output, target| output.settled(target, settled));
     }
 
-    /// Prints, until that fails: then the run ends, and its figures are still whole.
-    fn print(&mut self, print: impl FnOnce(&mut Output<W>) -> io::Result<()>) {
-        if self.output_error.is_none()
-            && let Err(error) = print(&mut self.output)
-        {
-            self.output_error = Some(error);
-            self.interrupt.raise();
-        }
-    }
-
-    /// What kept the output from being printed whole.
-    pub fn output_error(&self) -> Option<&io::Error> {
-        self.output_error.as_ref()
+    fn print(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {
+        self.printer.print(|output| print(output, self.target));
     }
 
     /// The figures so far; `questions` were asked before.
@@ -307,10 +295,5 @@ impl<W: Write, L: Link> Measurement<W, L> {
         summary.interrupted = self.user_stopped;
         summary.connection_ended = self.ended;
         summary
-    }
-
-    /// Prints the summary.
-    pub fn finish(&mut self, target: &str, summary: &Summary) {
-        self.print(|output| output.finish(target, summary));
     }
 }

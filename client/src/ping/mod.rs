@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use hii_protocol::ping::Run;
@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod seconds;
 pub mod server_clock;
 pub mod statistics;
+mod subject;
 pub mod summary;
 pub mod target;
 pub mod tcp;
@@ -41,75 +42,21 @@ pub mod variation;
 pub mod verdict;
 
 pub use args::Args;
-use events::{Event, Interrupt};
-use link::Link;
+use events::Interrupt;
 use measurement::Measurement;
-use output::{Heading, Output};
-use schedule::Schedule;
+use output::{Heading, Printer};
+use plot::data::Collector;
+use subject::Subject;
 use summary::Summary;
-use target::Transport;
 
-/// What a run needs, whatever it measures by.
-struct Plan<'a> {
-    args: &'a Args,
-    schedule: Schedule,
-    interrupt: &'a Interrupt,
-    events: &'a Sender<Event>,
-    inbox: &'a Inbox<Event>,
-}
-
-impl Plan<'_> {
-    /// Measures on this link, to the end of the run.
-    fn measure<L: Link>(
-        &self,
-        link: L,
-        heading: &Heading<'_>,
-    ) -> Result<Measurement<io::StdoutLock<'static>, L>, Failure> {
-        let Self { args, schedule, .. } = self;
-        let mut measurement = Measurement::new(
-            link,
-            *schedule,
-            args.report(schedule),
-            Output::new(io::stdout().lock(), args.form(schedule)),
-            self.interrupt.clone(),
-        );
-        if !args.plot.is_empty() {
-            measurement = measurement.with_collector();
-        }
-        measurement.head(heading);
-        measurement.start(self.events).map_err(cannot_start)?;
-        measurement.run(self.events, self.inbox);
-        Ok(measurement)
-    }
-
-    /// Prints the summary, draws the pictures, and tells how the program ends.
-    fn conclude<W: io::Write, L: Link>(
-        &self,
-        mut measurement: Measurement<W, L>,
-        heading: &Heading<'_>,
-        summary: &Summary,
-    ) -> Result<ExitCode, Failure> {
-        measurement.finish(heading.target(), summary);
-        let drawn = measurement.take_collector().map_or(Ok(()), |collector| {
-            plot::write(&self.args.plot, &collector.finish(heading, summary))
-        });
-        let Some(error) = measurement.output_error() else {
-            return drawn.map(|()| exit_code(summary));
-        };
-        // What was measured is not lost with the output.
-        note(summary);
-        let advice = match error.kind() {
-            io::ErrorKind::BrokenPipe => {
-                "the program that read it has ended; the summary stands above"
-            }
-            _ => "give stdout room; the summary stands above",
-        };
-        Err(Failure::new(
-            Exit::Output,
-            format_args!("cannot write the output: {error}"),
-            advice,
-        ))
-    }
+/// A target that has been measured.
+struct Measured {
+    heading: Heading,
+    summary: Summary,
+    /// What its picture shows, if one is wanted.
+    collector: Option<Collector>,
+    /// What kept it from being measured.
+    failure: Option<Failure>,
 }
 
 /// Runs `hii ping`.
@@ -119,26 +66,142 @@ impl Plan<'_> {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
     // A picture that cannot be written is not worth a run.
-    for file in &args.plot {
-        file.check()?;
-    }
+    args.pictures().try_for_each(|file| file.check())?;
     let interrupt = Interrupt::default();
-    let (events, inbox) = channel();
-    catch_interrupt(&interrupt, &events)?;
-    let plan = Plan {
-        args,
-        schedule,
-        interrupt: &interrupt,
-        events: &events,
-        inbox: &inbox,
-    };
+    catch_interrupt(&interrupt)?;
 
-    if let Some(target) = &args.target
-        && target.transport() == Transport::Tcp
-    {
-        return tcp::run(&plan, target);
+    let mut subjects = Vec::new();
+    let mut exit = None;
+    for (number, found) in subject::find(args, schedule, &interrupt)? {
+        match found {
+            Ok(subject) => subjects.push((number, subject)),
+            Err(failure) if args.targets.len() <= 1 => return Err(failure),
+            // The others are measured all the same.
+            Err(failure) => {
+                let _ = failure.report("hii");
+                exit = exit.or(Some(failure.exit()));
+            }
+        }
     }
-    udp::run(&plan)
+    if let (Some(exit), true) = (exit, subjects.is_empty()) {
+        return Ok(exit.into());
+    }
+
+    let printer = Printer::new(args.output(&schedule), interrupt.clone());
+    let headings: Vec<_> = subjects
+        .iter()
+        .map(|(_, subject)| subject.heading.clone())
+        .collect();
+    printer.print(|output| output.start(&headings));
+    let (numbers, subjects): (Vec<_>, Vec<_>) = subjects.into_iter().unzip();
+    let measured = measure_all(args, subjects, &printer, &interrupt)?;
+    let summaries: Vec<_> = measured.iter().map(|one| one.summary.clone()).collect();
+    printer.print(|output| output.finish(&summaries));
+
+    for (number, one) in numbers.into_iter().zip(measured) {
+        let drawn = one.collector.map_or(Ok(()), |collector| {
+            let picture = collector.finish(&one.heading, &one.summary);
+            plot::write(&args.pictures_of(number), &picture)
+        });
+        let failures = one.failure.into_iter().chain(drawn.err());
+        for failure in failures {
+            let _ = failure.report("hii");
+            exit = exit.or(Some(failure.exit()));
+        }
+        exit = exit.or(exit_of(&one.summary));
+    }
+    if let Some(error) = printer.take_error() {
+        return Err(cannot_print(&error, &summaries));
+    }
+    if summaries.iter().any(|summary| summary.interrupted) {
+        exit = Some(Exit::Interrupted);
+    }
+    Ok(exit.map_or(FINE, ExitCode::from))
+}
+
+/// Measures all targets at the same time.
+fn measure_all(
+    args: &Args,
+    subjects: Vec<Subject>,
+    printer: &Printer,
+    interrupt: &Interrupt,
+) -> Result<Vec<Measured>, Failure> {
+    let mut subjects = (0..).zip(subjects);
+    let first = subjects.next();
+    thread::scope(|scope| {
+        let others: Vec<_> = subjects
+            .map(|(target, subject)| {
+                let measure = move || measure(args, target, subject, printer, interrupt);
+                thread::Builder::new().spawn_scoped(scope, measure)
+            })
+            .collect();
+        let first =
+            first.map(|(target, subject)| measure(args, target, subject, printer, interrupt));
+        let mut measured: Vec<_> = first.into_iter().collect();
+        for other in others {
+            let one = other.map_err(cannot_start)?.join();
+            measured.push(one.map_err(|_| subject::ended_early())?);
+        }
+        Ok(measured)
+    })
+}
+
+/// Measures one target, to the end of its run.
+fn measure(
+    args: &Args,
+    target: usize,
+    subject: Subject,
+    printer: &Printer,
+    interrupt: &Interrupt,
+) -> Measured {
+    let Subject {
+        heading,
+        link,
+        schedule,
+        questions,
+        farewell,
+        embedded,
+    } = subject;
+    let mut measurement = Measurement::new(
+        link,
+        schedule,
+        args.report(&schedule),
+        printer.clone(),
+        target,
+        interrupt.clone(),
+    );
+    if !args.plot.is_empty() {
+        measurement = measurement.with_collector();
+    }
+    let failure = measurement.run().err().map(cannot_start);
+    let mut summary = measurement.summary(questions);
+    if !interrupt.is_raised() {
+        summary.farewell = farewell.and_then(|server| udp::farewell(server, interrupt));
+    }
+    // Its answers are all here, or it has been given time for them.
+    summary.server = embedded.and_then(|server| server.stop().ok());
+    Measured {
+        heading,
+        summary,
+        collector: measurement.take_collector(),
+        failure,
+    }
+}
+
+/// What was measured is not lost with the output.
+fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
+    for summary in summaries {
+        note(summary);
+    }
+    let advice = match error.kind() {
+        io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",
+        _ => "give stdout room; the summary stands above",
+    };
+    Failure::new(
+        Exit::Output,
+        format_args!("cannot write the output: {error}"),
+        advice,
+    )
 }
 
 fn cannot_start(error: impl Display) -> Failure {
@@ -149,33 +212,32 @@ fn cannot_start(error: impl Display) -> Failure {
     )
 }
 
-fn exit_code(summary: &Summary) -> ExitCode {
+/// How the program ends after this run, when not well.
+fn exit_of(summary: &Summary) -> Option<Exit> {
     if summary.interrupted {
-        Exit::Interrupted.into()
+        Some(Exit::Interrupted)
     } else if summary.connection_ended.is_some() {
-        Exit::Unreachable.into()
+        Some(Exit::Unreachable)
     } else if summary.answered > 0 || summary.ambiguous > 0 {
-        FINE
+        None
     } else if summary.refused > 0 {
-        Exit::Unreachable.into()
+        Some(Exit::Unreachable)
     } else {
-        Exit::NoAnswer.into()
+        Some(Exit::NoAnswer)
     }
 }
 
 /// The first Ctrl-C ends the run and prints the summary; a later one ends the program. What comes at once after the first
 /// is the same keystroke: `timeout` signals the program and its group.
-fn catch_interrupt(interrupt: &Interrupt, events: &Sender<Event>) -> Result<(), Failure> {
+fn catch_interrupt(interrupt: &Interrupt) -> Result<(), Failure> {
     const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
     let interrupt = interrupt.clone();
-    let events = events.clone();
     let mut first: Option<Clock> = None;
     ctrlc::set_handler(move || {
         let since = first.get_or_insert_with(Clock::start).elapsed();
         if interrupt.raise() && since > SAME_KEYSTROKE {
             std::process::exit(Exit::Interrupted as i32);
         }
-        let _ = events.send(Event::Interrupted);
     })
     .map_err(cannot_start)
 }

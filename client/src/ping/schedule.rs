@@ -7,19 +7,28 @@ use serde::Serialize;
 /// After so many steps an interval of a year at a decay of 0.999 is below a nanosecond.
 const MOST_STEPS: u64 = 1 << 16;
 
+/// Several targets' first probes are spread over so long at most.
+const LONGEST_STAGGER: Duration = Duration::from_secs(1);
+
 /// An open-loop schedule: slots do not depend on answers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Schedule {
     /// How many probes; none is without end.
     pub count: Option<u64>,
     /// The time from the first slot to the second.
-    #[serde(rename = "interval_ns", serialize_with = "super::verdict::nanos")]
+    #[serde(
+        rename = "interval_ns",
+        serialize_with = "super::figures::serialize_nanos"
+    )]
     pub interval: Duration,
     /// After how long an answer is late; none is the interval to the next probe, by the originals' rule.
     #[serde(skip)]
     pub deadline: Option<Duration>,
     /// What each interval is of the one before: 1 is a fixed interval, 0.95 the originals' ramp.
     pub decay: f64,
+    /// When the first slot is, after the start.
+    #[serde(skip)]
+    pub offset: Duration,
 }
 
 impl Schedule {
@@ -30,6 +39,19 @@ impl Schedule {
             interval,
             deadline: None,
             decay: 1.0,
+            offset: Duration::ZERO,
+        }
+    }
+
+    /// The schedule of one of several targets, numbered from 0: they take turns, so that their probes do not go out all
+    /// at once.
+    #[must_use]
+    pub fn staggered(self, number: usize, targets: usize) -> Self {
+        let turn = self.interval.min(LONGEST_STAGGER);
+        let share = number as f64 / targets.max(1) as f64;
+        Self {
+            offset: turn.mul_f64(share),
+            ..self
         }
     }
 
@@ -39,8 +61,12 @@ impl Schedule {
         self.count.unwrap_or(u64::MAX / 2)
     }
 
-    /// The slot of probe `seq`, counted from the first probe's.
+    /// The slot of probe `seq`, counted from the start.
     pub fn slot(&self, seq: u64) -> Duration {
+        self.offset.saturating_add(self.since_first(seq))
+    }
+
+    fn since_first(&self, seq: u64) -> Duration {
         let steps = seq.saturating_sub(1);
         if self.is_fixed() {
             let nanos = self.interval.as_nanos().saturating_mul(u128::from(steps));
@@ -72,7 +98,7 @@ impl Schedule {
             return u64::try_from(slots).ok().map(|slots| slots.max(1));
         }
         // Solved for the number of steps; a ramp has few, so looking is exact and quick.
-        (1..=MOST_STEPS).find(|seq| self.slot(seq + 1) >= end)
+        (1..=MOST_STEPS).find(|seq| self.since_first(seq + 1) >= end)
     }
 
     /// Whether the interval stays the same.
@@ -101,6 +127,17 @@ mod tests {
         );
         assert_eq!(schedule.slots_before(Duration::from_secs(1)), Some(4));
         assert_eq!(schedule.slots_before(Duration::ZERO), Some(1));
+    }
+
+    #[test]
+    fn several_targets_take_turns() {
+        let schedule = Schedule::fixed(Some(10), Duration::from_millis(90));
+        let second = schedule.staggered(1, 3);
+        assert_eq!(second.slot(1), Duration::from_millis(30));
+        assert_eq!(second.slot(4), Duration::from_millis(300));
+        assert_eq!(second.slots_before(Duration::from_millis(91)), Some(2));
+        let rare = Schedule::fixed(None, Duration::from_secs(3600));
+        assert_eq!(rare.staggered(1, 2).slot(1), Duration::from_millis(500));
     }
 
     #[test]

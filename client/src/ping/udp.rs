@@ -1,7 +1,6 @@
 //! Measuring over UDP: what answers, how it is measured, and the sockets for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process::ExitCode;
 use std::sync::Mutex;
 
 use hii_protocol::Escaped;
@@ -19,10 +18,11 @@ use super::method::{self, Known, Method, ServerKind};
 use super::output::Heading;
 use super::port_pool::PortPool;
 use super::schedule::Schedule;
+use super::subject::Subject;
 use super::summary::Uncounted;
 use super::target::{Family, Target};
 use super::threads::{Line, UdpLink, Watch};
-use super::{Args, Plan, cannot_start, exchange, random_run};
+use super::{Args, cannot_start, exchange, random_run};
 
 /// Ports towards a server whose answers carry no number, at most: well below the descriptors that a program may open.
 const MOST_PORTS: usize = 512;
@@ -30,92 +30,45 @@ const MOST_PORTS: usize = 512;
 /// Descriptors left to the rest of the program when there are not enough ports.
 const SPARE_DESCRIPTORS: usize = 8;
 
-/// Measures the target over UDP, or a server inside this program when there is none.
-pub(super) fn run(plan: &Plan<'_>) -> Result<ExitCode, Failure> {
-    let Plan {
-        args,
-        schedule,
-        interrupt,
-        ..
-    } = *plan;
-    let subject = subject(args, interrupt)?;
-    let method = method(args, &schedule, &subject.known, interrupt);
-    let (line, watch) = connect(args, &schedule, subject.known.address, method)?;
-
-    let heading = Heading::new(
-        &subject.name,
-        &subject.known,
-        subject.silent,
-        schedule,
-        args.size.get(),
-    );
-    let measurement = plan.measure(UdpLink::new(line, watch), &heading)?;
-
-    let mut summary = measurement.summary(subject.questions);
-    if args.stop && !interrupt.is_raised() {
-        summary.farewell = farewell(subject.known.address, interrupt);
-    }
-    // Its answers are all here, or it has been given time for them.
-    summary.server = subject.embedded.and_then(|server| server.stop().ok());
-    plan.conclude(measurement, &heading, &summary)
-}
-
-/// What is measured: a target of the user's, or a server inside.
-struct Subject {
-    name: String,
-    known: Known,
-    silent: bool,
-    /// The questions that found out what it is.
-    questions: Uncounted,
-    embedded: Option<Embedded>,
-}
-
-fn subject(args: &Args, interrupt: &Interrupt) -> Result<Subject, Failure> {
-    let Some(target) = &args.target else {
-        return embedded(args.family());
-    };
+/// Finds out what the target is, and opens the sockets to measure it by.
+pub(super) fn find(
+    args: &Args,
+    target: &Target,
+    schedule: Schedule,
+    interrupt: &Interrupt,
+) -> Result<Subject, Failure> {
     let addresses = target.resolve(args.family())?;
-    let (known, questions, silent) = match detect::detect(&addresses, random_run(), interrupt)? {
-        Found::Known(known, unanswered) => (
-            known,
-            Uncounted {
-                sent: unanswered + 1,
-                unanswered,
-            },
-            false,
-        ),
+    let name = target.to_string();
+    let (known, questions) = match detect::detect(&addresses, random_run(), interrupt)? {
+        Found::Known(known, unanswered) => {
+            let sent = unanswered + 1;
+            (known, Uncounted { sent, unanswered })
+        }
         Found::Silent(address, sent) => {
             if !interrupt.is_raised() {
                 note(format_args!(
                     "hii: no answer from {address} so far; measuring it as a Hii server"
                 ));
             }
-            let kind = ServerKind::Hii;
-            (
-                Known {
-                    address,
-                    kind,
-                    text: Vec::new(),
-                },
-                Uncounted {
-                    sent,
-                    unanswered: sent,
-                },
-                true,
-            )
+            let unanswered = sent;
+            (hii_at(address), Uncounted { sent, unanswered })
         }
     };
+    let silent = questions.sent == questions.unanswered;
+    let subject = ready(args, name, &known, silent, schedule, interrupt)?;
     Ok(Subject {
-        name: target.to_string(),
-        known,
-        silent,
         questions,
-        embedded: None,
+        ..subject
     })
 }
 
-fn embedded(family: Family) -> Result<Subject, Failure> {
-    let loopback: IpAddr = match family {
+/// Starts a server inside this program, which loses and delays as the original one does.
+pub(super) fn embedded(
+    args: &Args,
+    schedule: Schedule,
+    interrupt: &Interrupt,
+) -> Result<Subject, Failure> {
+    let loopback: IpAddr = match args.family() {
         Family::V6 => Ipv6Addr::LOCALHOST.into(),
         Family::Any | Family::V4 => Ipv4Addr::LOCALHOST.into(),
     };
@@ -130,18 +83,42 @@ fn embedded(family: Family) -> Result<Subject, Failure> {
     note(
         "  which loses 10 % of its answers and delays them by 0.1 to 500 ms, as the original does",
     );
-    let address = server.address();
-    let kind = ServerKind::Hii;
+    let known = hii_at(server.address());
+    let name = Target::from(known.address).to_string();
+    let subject = ready(args, name, &known, false, schedule, interrupt)?;
     Ok(Subject {
-        name: Target::from(address).to_string(),
-        known: Known {
-            address,
-            kind,
-            text: Vec::new(),
-        },
-        silent: false,
-        questions: Uncounted::default(),
         embedded: Some(server),
+        ..subject
+    })
+}
+
+fn hii_at(address: SocketAddr) -> Known {
+    Known {
+        address,
+        kind: ServerKind::Hii,
+        text: Vec::new(),
+    }
+}
+
+/// A server that is known, with the sockets to measure it by.
+fn ready(
+    args: &Args,
+    name: String,
+    known: &Known,
+    silent: bool,
+    schedule: Schedule,
+    interrupt: &Interrupt,
+) -> Result<Subject, Failure> {
+    let method = method(args, &schedule, known, interrupt);
+    let (line, watch) = connect(args, &schedule, known.address, method)?;
+    let heading = Heading::new(name, known, silent, schedule, args.size.get());
+    Ok(Subject {
+        heading: heading.timed_by(line.clock),
+        link: Box::new(UdpLink::new(line, watch)),
+        schedule,
+        questions: Uncounted::default(),
+        farewell: args.stop.then_some(known.address),
+        embedded: None,
     })
 }
 
@@ -229,10 +206,13 @@ fn connect(
     Ok((line, watch))
 }
 
-fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<String> {
+/// Asks the server to stop, and returns its last word.
+pub(super) fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<String> {
     let word = exchange::farewell(server, interrupt).map(|word| Escaped(&word).to_string());
     if word.is_none() {
-        note("hii: the server did not answer `exit`; it may still run");
+        note(format_args!(
+            "hii: {server} did not answer `exit`; it may still run"
+        ));
     }
     word
 }

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 /// What became of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "verdict")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Answered within the deadline.
     InTime {
-        /// The round-trip time in nanoseconds.
-        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        /// The round-trip time.
         rtt: Duration,
     },
     /// Answered after the deadline.
     Late {
-        /// The round-trip time in nanoseconds.
-        #[serde(rename = "rtt_ns", serialize_with = "nanos")]
+        /// The round-trip time.
         rtt: Duration,
     },
     /// Lost on the way to the server.
@@ -39,14 +34,28 @@ impl Verdict {
     pub fn is_lost(self) -> bool {
         matches!(self, Self::LostThere | Self::LostBack | Self::LostUnknown)
     }
-}
 
-/// Serializes a time as nanoseconds.
-///
-/// # Errors
-/// Those of the serializer.
-pub fn nanos<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    /// The round-trip time, where there was one.
+    pub fn rtt(self) -> Option<Duration> {
+        match self {
+            Self::InTime { rtt } | Self::Late { rtt } => Some(rtt),
+            _ => None,
+        }
+    }
+
+    /// Its name in JSON and CSV.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InTime { .. } => "in-time",
+            Self::Late { .. } => "late",
+            Self::LostThere => "lost-there",
+            Self::LostBack => "lost-back",
+            Self::LostUnknown => "lost-unknown",
+            Self::Unknown => "unknown",
+            Self::NotSent => "not-sent",
+            Self::InFlight => "in-flight",
+        }
+    }
 }
 
 /// How many probes came to what.

@@ -72,7 +72,7 @@ impl Collector {
 
     /// The picture of the run.
     #[must_use]
-    pub fn finish(self, heading: &Heading<'_>, summary: &Summary) -> Picture {
+    pub fn finish(self, heading: &Heading, summary: &Summary) -> Picture {
         let (dots, thinned) = self.dots.finish();
         let width = self.seconds.width();
         let merged = (width > 1).then(|| {
@@ -180,13 +180,12 @@ pub(super) mod tests {
                     report: None,
                 });
             }
-            collector.add(&Settled {
+            collector.add(&Settled::of(
                 seq,
                 // The clock ran before the first probe.
-                sent: Duration::from_millis(500 + seq * 100),
+                Duration::from_millis(500 + seq * 100),
                 verdict,
-                told: false,
-            });
+            ));
         }
         let known = Known {
             address: "192.0.2.1:8080".parse().unwrap(),
@@ -194,7 +193,7 @@ pub(super) mod tests {
             text: b"<b>]]>&\"'\x01\xef\xbf\xbf</script>".to_vec(),
         };
         let schedule = Schedule::fixed(Some(verdicts.len() as u64), Duration::from_millis(100));
-        let heading = Heading::new(target, &known, false, schedule, 128);
+        let heading = Heading::new(target.to_owned(), &known, false, schedule, 128);
         let summary = Summary::new(&Counts::default(), statistics.figures(), true);
         collector.finish(&heading, &summary)
     }

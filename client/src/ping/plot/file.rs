@@ -56,6 +56,18 @@ impl PlotFile {
         self.form
     }
 
+    /// The file of one of several pictures: `run.svg` is `run-2.svg` for the second.
+    #[must_use]
+    pub fn numbered(&self, number: usize) -> Self {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{number}."));
+        name.push(self.path.extension().unwrap_or_default());
+        Self {
+            path: self.path.with_file_name(name),
+            form: self.form,
+        }
+    }
+
     /// Tries whether it can be written, and leaves everything as it was.
     ///
     /// # Errors
@@ -217,6 +229,12 @@ mod tests {
         ] {
             assert!(PlotFile::try_from(PathBuf::from(name)).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn one_of_several_has_its_number_before_the_ending() {
+        let second = file(Path::new("a/b.c.svg")).numbered(2);
+        assert_eq!(second, file(Path::new("a/b.c-2.svg")));
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! `hii ping tcp://...`: name resolution, connect time and round-trip times of a connection, each on its own.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use hii_protocol::ping::{Probe, Seq};
 use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 
+use super::events::Interrupt;
+use super::link::Link;
 use super::measurement::CLOSING_PROBES;
 use super::method::{Method, ServerKind};
 use super::output::{Heading, Steps};
 use super::schedule::Schedule;
+use super::subject::Subject;
 use super::target::Target;
-use super::{Args, Plan, random_run};
+use super::{Args, random_run};
 
 pub mod classic;
 pub mod framed;
@@ -30,17 +32,21 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// TCP sends again what was lost, so an answer may come long after its time and is not given up before.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Measures a target over TCP.
+/// Connects to a target, and finds out what it is.
 ///
 /// # Errors
-/// As [`super::run`].
-pub(super) fn run(plan: &Plan<'_>, target: &Target) -> Result<ExitCode, Failure> {
-    let Plan { args, schedule, .. } = plan;
-    check(args, schedule)?;
+/// It cannot be reached, or is no ping server.
+pub(super) fn find(
+    args: &Args,
+    target: &Target,
+    schedule: Schedule,
+    interrupt: &Interrupt,
+) -> Result<Subject, Failure> {
+    check(args, &schedule)?;
     let clock = Clock::start();
     let addresses = target.resolve(args.family())?;
     let resolution = target.is_name().then(|| nanos(clock.elapsed()));
-    let hello = Hello::new(&addresses, plan.interrupt);
+    let hello = Hello::new(&addresses, interrupt);
     let (greeted, questions) = hello.greet(random_run())?;
     let steps = Steps {
         resolution_ns: resolution,
@@ -48,26 +54,27 @@ pub(super) fn run(plan: &Plan<'_>, target: &Target) -> Result<ExitCode, Failure>
     };
 
     let Greeted { known, stream, .. } = greeted;
-    let name = target.to_string();
-    let size = match known.kind {
-        ServerKind::Original => classic::MESSAGE.len(),
-        ServerKind::Hii | ServerKind::Echo => args.size.get(),
-    };
-    let heading = Heading::new(&name, &known, false, *schedule, size).over_tcp(steps);
-    // Dispatched here, once: below, each link has its own type.
     let method = match known.kind {
-        ServerKind::Hii => Method::Numbered(random_run()),
-        ServerKind::Echo => Method::Echoed(random_run()),
-        ServerKind::Original => {
-            let measurement = plan.measure(ClassicLink::new(stream), &heading)?;
-            let summary = measurement.summary(questions);
-            return plan.conclude(measurement, &heading, &summary);
+        ServerKind::Original => None,
+        ServerKind::Hii => Some(Method::Numbered(random_run())),
+        ServerKind::Echo => Some(Method::Echoed(random_run())),
+    };
+    let (link, size): (Box<dyn Link>, _) = match method {
+        None => (Box::new(ClassicLink::new(stream)), classic::MESSAGE.len()),
+        Some(method) => {
+            let link = FramedLink::new(stream, method, args.size);
+            (Box::new(link), args.size.get())
         }
     };
-    let link = FramedLink::new(stream, method, args.size);
-    let measurement = plan.measure(link, &heading)?;
-    let summary = measurement.summary(questions);
-    plan.conclude(measurement, &heading, &summary)
+    let heading = Heading::new(target.to_string(), &known, false, schedule, size);
+    Ok(Subject {
+        heading: heading.over_tcp(steps).timed_by(link.clock()),
+        link,
+        schedule,
+        questions,
+        farewell: None,
+        embedded: None,
+    })
 }
 
 /// Refuses what has no meaning over TCP.

@@ -1,0 +1,55 @@
+//! What is told of one probe, in JSON and in CSV alike.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ping::ledger::Settled;
+
+/// A probe and what became of it; times in nanoseconds, by the run's clock unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct ProbeRow<T> {
+    /// Which target it was sent to, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<T>,
+    seq: u64,
+    due_ns: u64,
+    sent_ns: u64,
+    verdict: &'static str,
+    rtt_ns: Option<u64>,
+    /// How long the server held it.
+    held_ns: Option<u64>,
+    /// The server's wall clock at its receipt, since the Unix epoch.
+    received_ns: Option<u64>,
+}
+
+/// The names of the fields, in their order.
+pub(super) const FIELDS: [&str; 8] = [
+    "target",
+    "seq",
+    "due_ns",
+    "sent_ns",
+    "verdict",
+    "rtt_ns",
+    "held_ns",
+    "received_ns",
+];
+
+impl<T> ProbeRow<T> {
+    pub(super) fn new(target: Option<T>, settled: &Settled) -> Self {
+        Self {
+            target,
+            seq: settled.seq,
+            due_ns: nanos(settled.due),
+            sent_ns: nanos(settled.sent),
+            verdict: settled.verdict.name(),
+            rtt_ns: settled.verdict.rtt().map(nanos),
+            held_ns: settled.reported.held,
+            received_ns: settled.reported.received,
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,153 @@
+//! Lines for people.
+
+use std::io::{self, Write};
+
+use super::{Heading, Output, Overdue};
+use crate::ping::figures::{Figures, Time};
+use crate::ping::interval_report::IntervalLine;
+use crate::ping::ledger::Settled;
+use crate::ping::summary::Summary;
+use crate::ping::verdict::Verdict;
+
+/// A line for each probe or each interval, and the summary.
+#[derive(Debug)]
+pub struct TextOutput<W> {
+    out: W,
+    shows_probes: bool,
+    /// The targets' names.
+    names: Vec<String>,
+}
+
+impl<W: Write> TextOutput<W> {
+    /// Prints to `out`; each probe only if that is wanted.
+    pub fn new(out: W, shows_probes: bool) -> Self {
+        Self {
+            out,
+            shows_probes,
+            names: Vec::new(),
+        }
+    }
+
+    /// Begins a line about a target; where there are several, with its name.
+    fn name(&mut self, target: usize) -> io::Result<()> {
+        match self.names.get(target) {
+            Some(name) if self.names.len() > 1 => write!(self.out, "{name}: "),
+            _ => Ok(()),
+        }
+    }
+
+    fn probe(&mut self, target: usize, seq: u64, verdict: Verdict) -> io::Result<()> {
+        self.name(target)?;
+        write!(self.out, "seq {seq}: ")?;
+        match verdict {
+            Verdict::InTime { rtt } => writeln!(self.out, "{}", Time::from(rtt)),
+            Verdict::Late { rtt } => writeln!(self.out, "{}, late", Time::from(rtt)),
+            Verdict::LostThere => writeln!(self.out, "lost on the way there"),
+            Verdict::LostBack => writeln!(self.out, "lost on the way back"),
+            Verdict::LostUnknown => writeln!(self.out, "lost"),
+            Verdict::Unknown => writeln!(self.out, "answered or lost, cannot tell"),
+            Verdict::NotSent => writeln!(self.out, "not sent, this host would not take it"),
+            Verdict::InFlight => writeln!(self.out, "still in flight"),
+        }
+    }
+
+    /// A line for each target, to compare them.
+    fn comparison(&mut self, summaries: &[Summary]) -> io::Result<()> {
+        let width = self.names.iter().map(|name| name.chars().count()).max();
+        let width = width.unwrap_or_default();
+        let line = |name: &str, [sent, lost, median, p99]: [&str; 4]| {
+            format!("{name:width$}  {sent:>9}  {lost:>7}  {median:>9}  {p99:>9}")
+        };
+        let titles = ["sent", "lost", "median", "p99"];
+        writeln!(self.out, "--- all ---\n{}", line("", titles).trim_end())?;
+        for (name, summary) in self.names.iter().zip(summaries) {
+            let time = |of: fn(&Figures) -> u64| {
+                let figures = summary.figures.rtt_ns.as_ref();
+                figures.map_or("n/a".into(), |figures| Time(of(figures) as f64).to_string())
+            };
+            let lost = summary
+                .loss_percent
+                .map_or("n/a".into(), |percent| format!("{percent:.1} %"));
+            let cells = [
+                summary.sent.to_string(),
+                lost,
+                time(|figures| figures.median),
+                time(|figures| figures.p99),
+            ];
+            writeln!(
+                self.out,
+                "{}",
+                line(name, cells.each_ref().map(String::as_str))
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> Output for TextOutput<W> {
+    fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
+        self.names = headings
+            .iter()
+            .map(|heading| heading.target().to_owned())
+            .collect();
+        for heading in headings {
+            writeln!(self.out, "{}: {}", heading.subject(), heading.plan())?;
+            if let Some(steps) = heading.steps() {
+                writeln!(self.out, "{steps}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, target: usize, seq: u64, verdict: Verdict) -> io::Result<()> {
+        if self.shows_probes {
+            self.probe(target, seq, verdict)?;
+        }
+        Ok(())
+    }
+
+    fn overdue(&mut self, target: usize, overdue: Overdue) -> io::Result<()> {
+        if !self.shows_probes {
+            return Ok(());
+        }
+        let Overdue {
+            seq,
+            so_far,
+            waited,
+        } = overdue;
+        let known = match so_far {
+            Verdict::LostBack => "; the server received it",
+            Verdict::LostThere => "; the server has not received it",
+            _ => "",
+        };
+        self.name(target)?;
+        writeln!(
+            self.out,
+            "seq {seq}: no answer in {}{known}",
+            Time::from(waited)
+        )
+    }
+
+    fn settled(&mut self, target: usize, settled: &Settled) -> io::Result<()> {
+        let was_answered = settled.verdict.rtt().is_some();
+        if self.shows_probes && !settled.told && !was_answered {
+            self.probe(target, settled.seq, settled.verdict)?;
+        }
+        Ok(())
+    }
+
+    fn interval(&mut self, target: usize, line: &IntervalLine) -> io::Result<()> {
+        self.name(target)?;
+        writeln!(self.out, "{line}")
+    }
+
+    fn finish(&mut self, summaries: &[Summary]) -> io::Result<()> {
+        for (name, summary) in self.names.iter().zip(summaries) {
+            write!(self.out, "--- {name} ---\n{summary}")?;
+        }
+        if summaries.len() > 1 {
+            self.comparison(summaries)?;
+        }
+        self.out.flush()
+    }
+}
