@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn_udp::{Transmit, UdpSocketState};
@@ -18,8 +19,8 @@ pub struct BurstSocket {
     socket: UdpSocket,
     target: SocketAddr,
     state: UdpSocketState,
-    /// Whether several datagrams may go in one call.
-    together: bool,
+    /// Whether several datagrams may go in one call; no longer once the kernel has refused it.
+    together: AtomicBool,
 }
 
 impl BurstSocket {
@@ -41,36 +42,34 @@ impl BurstSocket {
             socket,
             target,
             state,
-            together,
+            together: together.into(),
         })
     }
 
-    /// Sends datagrams of this length, one behind the other in `octets`. Tells how many went out, and why the next one
-    /// did not.
-    pub fn send(&self, octets: &[u8], len: usize) -> (usize, io::Result<()>) {
+    /// Sends datagrams of this length, one behind the other in `octets`: as many as go in one call. Tells how many those
+    /// were.
+    ///
+    /// # Errors
+    /// None went out.
+    pub fn send(&self, octets: &[u8], len: usize) -> io::Result<usize> {
         let len = len.max(1);
-        let mut gone = 0;
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let most = if self.together {
-                most_together(&self.state, len)
-            } else {
-                1
-            };
-            let (group, others) = rest.split_at_checked(most * len).unwrap_or((rest, &[]));
-            let (of_group, result) = send_group(
-                group,
-                len,
-                |group| self.send_together(group, len),
-                |datagram| self.socket.send(datagram).map(drop),
-            );
-            gone += of_group;
-            if result.is_err() {
-                return (gone, result);
-            }
-            rest = others;
+        let most = if self.together.load(Ordering::Relaxed) {
+            most_together(&self.state, len)
+        } else {
+            1
+        };
+        let one = |datagram: &[u8]| self.socket.send(datagram).map(drop);
+        let (gone, refused) = send_some(
+            octets,
+            len,
+            most,
+            |group| self.send_together(group, len),
+            one,
+        )?;
+        if refused {
+            self.together.store(false, Ordering::Relaxed);
         }
-        (gone, Ok(()))
+        Ok(gone)
     }
 
     fn send_together(&self, octets: &[u8], len: usize) -> io::Result<()> {
@@ -100,28 +99,25 @@ impl BurstSocket {
     }
 }
 
-/// Sends all together, or one by one where there is one or the kernel refuses that.
-fn send_group(
-    group: &[u8],
+/// Sends up to so many datagrams together, or the first alone where the kernel refuses that. Tells how many went, and
+/// whether it was refused.
+fn send_some(
+    octets: &[u8],
     len: usize,
+    most: usize,
     together: impl FnOnce(&[u8]) -> io::Result<()>,
-    singly: impl Fn(&[u8]) -> io::Result<()>,
-) -> (usize, io::Result<()>) {
-    let datagrams = group.chunks(len);
-    let count = datagrams.len();
-    if count > 1 {
+    one: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> io::Result<(usize, bool)> {
+    let group = octets.get(..most * len).unwrap_or(octets);
+    let mut refused = false;
+    if group.len() > len {
         match together(group) {
-            Ok(()) => return (count, Ok(())),
-            Err(error) if refuses_together(&error) => {}
-            Err(error) => return (0, Err(error)),
+            Err(error) if refuses_together(&error) => refused = true,
+            result => return result.map(|()| (group.len().div_ceil(len), false)),
         }
     }
-    for (index, datagram) in datagrams.enumerate() {
-        if let Err(error) = singly(datagram) {
-            return (index, Err(error));
-        }
-    }
-    (count, Ok(()))
+    one(group.get(..len).unwrap_or(group))?;
+    Ok((1, refused))
 }
 
 #[cfg(target_os = "linux")]
@@ -159,32 +155,40 @@ mod tests {
     use std::cell::RefCell;
     use std::net::Ipv4Addr;
 
-    /// What is transmitted of "aa", "bb" and "cc", and what is told of it, when the kernel answers so.
-    fn sent(kernel: impl Fn(&[u8]) -> io::Result<()>) -> (Vec<String>, usize, bool) {
+    /// What is transmitted of "aa", "bb" and "cc", two of which may go together, and what comes of it.
+    fn sent(kernel: impl Fn(&[u8]) -> io::Result<()>) -> (Vec<String>, io::Result<(usize, bool)>) {
         let calls = RefCell::new(Vec::new());
         let transmit = |octets: &[u8]| {
-            calls
-                .borrow_mut()
-                .push(String::from_utf8_lossy(octets).into_owned());
+            let text = String::from_utf8_lossy(octets);
+            calls.borrow_mut().push(text.into_owned());
             kernel(octets)
         };
-        let (gone, result) = send_group(b"aabbcc", 2, transmit, transmit);
-        (calls.into_inner(), gone, result.is_ok())
+        let result = send_some(b"aabbcc", 2, 2, transmit, transmit);
+        (calls.into_inner(), result)
     }
 
     #[test]
-    fn what_is_refused_together_goes_one_by_one_up_to_the_first_that_cannot_go() {
-        assert_eq!(sent(|_| Ok(())), (vec!["aabbcc".to_owned()], 3, true));
+    fn what_is_refused_together_goes_one_by_one() {
+        let (calls, result) = sent(|_| Ok(()));
+        assert_eq!(
+            (calls, result.unwrap()),
+            (vec!["aabb".to_owned()], (2, false))
+        );
         for errno in [5, 22, 90] {
-            let (calls, gone, whole) = sent(|octets| match octets {
-                b"aa" | b"cc" => Ok(()),
-                _ => Err(io::Error::from_raw_os_error(errno)),
+            let refused = || io::Error::from_raw_os_error(errno);
+            let (calls, result) = sent(|octets| match octets {
+                b"aabb" => Err(refused()),
+                _ => Ok(()),
             });
-            assert_eq!(calls, ["aabbcc", "aa", "bb"]);
-            assert_eq!((gone, whole), (1, false));
+            assert_eq!(calls, ["aabb", "aa"]);
+            assert_eq!(result.unwrap(), (1, true));
+            // The first cannot go alone either.
+            let (calls, result) = sent(|_| Err(refused()));
+            assert_eq!((calls.len(), result.is_err()), (2, true));
         }
-        let (calls, gone, whole) = sent(|_| Err(io::ErrorKind::WouldBlock.into()));
-        assert_eq!((calls.len(), gone, whole), (1, 0, false));
+        let (calls, result) = sent(|_| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(calls, ["aabb"]);
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     fn burst(len: usize, count: usize) -> Vec<u8> {
@@ -213,9 +217,11 @@ mod tests {
             let mut found = Vec::new();
             // No more at once than any buffer holds.
             for some in octets.chunks(50 * len) {
-                let (gone, result) = socket.send(some, len);
-                result.unwrap();
-                assert_eq!(gone, some.len() / len);
+                let mut rest = some;
+                while !rest.is_empty() {
+                    let gone = socket.send(rest, len).unwrap();
+                    rest = &rest[gone * len..];
+                }
                 let end = found.len() + some.len();
                 while found.len() < end {
                     match peer.receive(&mut arrivals) {

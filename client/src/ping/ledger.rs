@@ -265,6 +265,19 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that no more probes of the schedule will be sent.
+    pub fn end(&mut self) {
+        let closing = self.last_closing - self.last;
+        self.last = self.next_seq() - 1;
+        self.last_closing = self.last + closing;
+    }
+
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let seq = arrival.seq;
