@@ -5,4 +5,5 @@ pub mod browser;
 pub mod classic;
 pub mod path;
 pub mod programs;
+pub mod schema;
 pub mod scratch;

@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::schema;
+
 /// Guards against a program that hangs; no test depends on how long it is.
 const WATCHDOG: Duration = Duration::from_secs(120);
 
@@ -26,12 +28,17 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The standard output as JSON.
+    /// The standard output as JSON; a document of `hii ping` has to be as its schema says.
     ///
     /// # Panics
-    /// It is not JSON.
+    /// It is not.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        let json: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        if json.get("version").is_some() {
+            schema::check(&json);
+        }
+        json
     }
 }
 

@@ -313,7 +313,7 @@ impl fmt::Display for RunFigures {
             let outage = Time(longest_outage_ns as f64);
             writeln!(
                 f,
-                "loss runs: {runs}, the longest {longest} probes; longest outage {outage}"
+                "loss runs: {runs}, the longest of {longest}; longest outage {outage}"
             )?;
         }
         if let Some(OneWayFigures {
