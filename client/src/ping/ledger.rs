@@ -17,8 +17,11 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are overdue.
+/// Probes remembered at most, once they are answered or overdue.
 const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
@@ -397,8 +400,13 @@ impl Ledger {
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let is_waited_for = front.state == State::Waiting && age < self.patience;
+        let most = if is_waited_for {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.

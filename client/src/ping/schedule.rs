@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::figures::serialize_nanos;
 
 /// After so many steps an interval of a year at a decay of 0.999 is below a nanosecond.
 const MOST_STEPS: u64 = 1 << 16;
@@ -53,7 +55,11 @@ pub enum Pace {
         /// How many probes may be in flight.
         window: usize,
         /// How long probes are sent, where that is limited.
-        #[serde(skip)]
+        #[serde(
+            rename = "lasts_ns",
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "serialize_lasts"
+        )]
         lasts: Option<Duration>,
     },
 }
@@ -177,6 +183,14 @@ impl Schedule {
     fn shrunk(&self, steps: u64) -> f64 {
         self.decay.powf(steps as f64)
     }
+}
+
+#[expect(clippy::ref_option, reason = "serde asks for it so")]
+fn serialize_lasts<S: Serializer>(
+    lasts: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serialize_nanos(&lasts.unwrap_or_default(), serializer)
 }
 
 #[cfg(test)]

@@ -155,16 +155,15 @@ impl Summary {
 }
 
 impl Summary {
-    /// Whether so many are lost at such a rate that the server's limit for one source may be the reason.
+    /// Whether so many answers are missing at such a rate that the server's limit for one source may be the reason. It
+    /// has received those probes, and says so with its other answers, as far as they reach.
     fn may_be_limited(&self, rates: &Rates) -> bool {
-        let is_hii = self.lost.back.is_some();
-        is_hii
-            && rates.offered > SERVERS_RATE
-            && self.lost.total as f64 > self.sent as f64 * MUCH_LOSS
+        let (Some(back), Some(unknown)) = (self.lost.back, self.lost.unknown) else {
+            return false;
+        };
+        rates.offered > SERVERS_RATE && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
     }
-}
 
-impl Summary {
     fn fmt_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(rates) = &self.rates else {
             return Ok(());
@@ -173,7 +172,7 @@ impl Summary {
         if self.may_be_limited(rates) {
             writeln!(
                 f,
-                "the server may limit a source, to {SERVERS_RATE} probes/s unless it is told otherwise: start it with --rate 0"
+                "the server may limit a source, to {SERVERS_RATE} probes/s unless told otherwise: start it with --rate 0"
             )?;
         }
         Ok(())

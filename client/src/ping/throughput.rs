@@ -63,31 +63,41 @@ impl fmt::Display for Rates {
         } = *self;
         write!(
             f,
-            "{} probes/s offered, {} probes/s answered: {}bit/s there and back",
-            Rate(offered),
-            Rate(answered),
-            Rate(bits)
+            "{} probes/s offered, {} probes/s answered: {} there and back",
+            Probes(offered),
+            Probes(answered),
+            Bits(bits)
         )
     }
 }
 
-/// A rate, shown to four digits, with the prefix of its unit.
-struct Rate(f64);
+/// Probes a second, whole where that is exact enough.
+struct Probes(f64);
 
-impl fmt::Display for Rate {
+impl fmt::Display for Probes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (value, prefix) = match self.0 {
-            rate if rate < 1e3 => (rate, ""),
-            rate if rate < 1e6 => (rate / 1e3, "k"),
-            rate if rate < 1e9 => (rate / 1e6, "M"),
-            rate => (rate / 1e9, "G"),
+        let digits = usize::from(self.0 < 100.0);
+        write!(f, "{:.digits$}", self.0)
+    }
+}
+
+/// Bits a second, shown to four digits.
+struct Bits(f64);
+
+impl fmt::Display for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, unit) = match self.0 {
+            rate if rate < 1e3 => (rate, "bit/s"),
+            rate if rate < 1e6 => (rate / 1e3, "kbit/s"),
+            rate if rate < 1e9 => (rate / 1e6, "Mbit/s"),
+            rate => (rate / 1e9, "Gbit/s"),
         };
         let digits = match value {
             v if v < 10.0 => 3,
             v if v < 100.0 => 2,
             _ => 1,
         };
-        write!(f, "{value:.digits$} {prefix}")
+        write!(f, "{value:.digits$} {unit}")
     }
 }
 
@@ -118,6 +128,27 @@ mod tests {
         assert!((rates.offered - 10.0).abs() < 1e-9, "{rates:?}");
         assert!((rates.answered - 8.0).abs() < 1e-9, "{rates:?}");
         assert!((rates.bits - 12_800.0).abs() < 1e-6, "{rates:?}");
+    }
+
+    #[test]
+    fn rates_show_their_unit() {
+        let shown = |offered: f64, size: f64| {
+            let (answered, bits) = (offered / 2.0, offered / 2.0 * size * 16.0);
+            let rates = Rates {
+                offered,
+                answered,
+                bits,
+            };
+            rates.to_string()
+        };
+        assert_eq!(
+            shown(50_000.0, 64.0),
+            "50000 probes/s offered, 25000 probes/s answered: 25.60 Mbit/s there and back"
+        );
+        assert_eq!(
+            shown(100.0, 1.0),
+            "100 probes/s offered, 50.0 probes/s answered: 800.0 bit/s there and back"
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ const MOST_FLIGHTS: usize = 1 << 16;
 /// An unanswered probe frees its place after so long at the least when a later one was answered, and when none was:
 /// then its host may only be busy.
 const LEAST_OVERTAKEN: Duration = Duration::from_millis(1);
-const LEAST_SILENT: Duration = Duration::from_millis(100);
+const LEAST_SILENT: Duration = Duration::from_millis(20);
 
 /// It frees its place after so long at the most. Before the first answer nothing better is known.
 const MOST_SILENT: Duration = Duration::from_secs(1);
@@ -247,9 +247,9 @@ mod tests {
         assert_eq!(window.free(us(999)), 2);
         assert_eq!(window.free(us(1_000)), 3);
         // The fourth may yet come: nothing later was answered.
-        assert_eq!(window.next_release(), Some(us(100_000)));
-        assert_eq!(window.free(us(99_999)), 3);
-        assert_eq!(window.free(us(100_000)), 4);
+        assert_eq!(window.next_release(), Some(us(20_000)));
+        assert_eq!(window.free(us(19_999)), 3);
+        assert_eq!(window.free(us(20_000)), 4);
         assert_eq!(window.next_release(), None);
     }
 
