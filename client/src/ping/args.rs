@@ -77,19 +77,19 @@ pub struct Args {
 
     /// So many probes a second, as 50000/s, 50k/s or 2M/s: none is skipped, and those due at one moment go out together.
     /// A Hii server answers one source 20,000 a second unless it is started with --rate 0
-    #[arg(long, value_name = "N/s", value_parser = probe_rate, conflicts_with_all = ["interval", "decay"])]
+    #[arg(long, value_name = "N/s", value_parser = probe_rate, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(super) rate: Option<NonZeroU32>,
 
     /// As fast as possible: a probe goes out when another is answered, or given up
-    #[arg(long, conflicts_with_all = ["interval", "decay", "rate"])]
+    #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(super) flood: bool,
 
     /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 237 of 64 octets]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(super) window: Option<usize>,
 
-    /// Do not send or take several probes in one system call with --rate and --flood
-    #[arg(long)]
+    /// Do not send or take several probes in one system call (GSO, GRO) with --rate and --flood
+    #[arg(long, requires = "bursts")]
     pub(super) no_gso: bool,
 
     /// An answer that takes longer is late [default: the time to the next probe; with --rate and --flood 1 s]
@@ -124,7 +124,8 @@ pub struct Args {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// Print one JSON document instead of lines: with each probe, with --report or -n 0 each interval, with -q neither
+    /// Print one JSON document instead of lines: with each probe, where a run has lines of figures with those, with -q
+    /// neither
     #[arg(long)]
     pub(super) json: bool,
 
