@@ -166,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_took_is_not_told_again() {
+        let (out, inbox) = channel();
+        let mut teller = Teller::new(out);
+        for seq in 1..=3 {
+            teller.gather(arrival(seq));
+            teller.tell(|| false);
+            let batch = inbox.recv().unwrap();
+            if seq < 3 {
+                drop(batch);
+            } else {
+                assert_eq!(numbers(batch), [3]);
+            }
+        }
+    }
+
+    #[test]
     fn waits_for_who_is_slow_until_told_to_hurry() {
         let (out, inbox) = channel();
         let mut teller = Teller::new(out);

@@ -244,6 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn marks_keep_their_numbers_whichever_come_first() {
+        let mut marks = Marks::default();
+        marks.add(10, 0b101);
+        assert_eq!(marks.up_to(12), 0b1_0100);
+        assert_eq!(marks.up_to(9), 0b10);
+        marks.add(9, 0b1);
+        assert_eq!((marks.top, marks.bits), (10, 0b111));
+        marks.add(80, 0b1);
+        assert_eq!((marks.top, marks.bits), (80, 0b1));
+        // Too far back to be known.
+        marks.add(10, 0b1);
+        assert_eq!((marks.up_to(80), marks.up_to(10)), (0b1, 0));
+        assert_eq!(bits_from(1, 3), 0b111);
+        assert_eq!((bits_from(4, 3), bits_from(1, 99)), (0, u64::MAX));
+    }
+
+    #[test]
     fn a_window_tells_received_from_missing() {
         let mut witness = Witness::default();
         let told = hear(&mut witness, &answer(4, 3, 0b1011, 10));

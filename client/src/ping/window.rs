@@ -152,7 +152,7 @@ impl Window {
             let seq = self.oldest;
             let patience = self.patience(seq);
             let Some(flight) = self.flight(seq) else {
-                return;
+                break;
             };
             if flight.place == Place::Taken {
                 if flight.sent + patience > now {
@@ -226,6 +226,10 @@ mod tests {
         // Never sent.
         window.answered(9, us(3));
         assert_eq!(window.free(us(3)), 1);
+        // Nor does it say how long the path is: the third is waited for as before.
+        let release = window.next_release();
+        window.answered(2, us(900_000));
+        assert_eq!(window.next_release(), release);
     }
 
     #[test]
@@ -293,6 +297,9 @@ mod tests {
             assert_eq!(fill(&mut window, now), 1 << 16);
             assert!(window.flights.len() <= MOST_FLIGHTS);
         }
+        // Once no answer can be learned from, none is remembered.
+        window.free(Duration::from_secs(60));
+        assert!(window.flights.is_empty());
     }
 
     proptest! {
