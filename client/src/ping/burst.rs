@@ -285,8 +285,8 @@ impl<'a> Bursts<'a> {
     fn wait(&self, sending: bool) {
         let now = self.line.clock.elapsed();
         let mut until = now + GLANCE;
-        if sending {
-            until = until.min(self.pacing.next_look(now));
+        if sending && let Some(look) = self.pacing.next_look(now) {
+            until = until.min(look);
         }
         if let Some(since) = self.teller.since() {
             until = until.min(since + TELL_WITHIN);

@@ -108,12 +108,12 @@ impl Pacing {
         is_over || self.next > self.schedule.last()
     }
 
-    /// When there may be something to send though nothing comes.
+    /// When there will be something to send though nothing comes; none when that is not known.
     #[must_use]
-    pub fn next_look(&self, now: Duration) -> Duration {
+    pub fn next_look(&self, now: Duration) -> Option<Duration> {
         match &self.window {
-            Some(window) => window.next_release().unwrap_or(now),
-            None => self.due(now),
+            Some(window) => window.next_release(),
+            None => Some(self.due(now)),
         }
     }
 }
@@ -158,7 +158,7 @@ mod tests {
                 }
                 // Nothing that is due is left.
                 prop_assert!(pacing.is_through(now) || pacing.due(now) > now);
-                prop_assert!(pacing.is_through(now) || pacing.next_look(now) == pacing.due(now));
+                prop_assert!(pacing.is_through(now) || pacing.next_look(now) == Some(pacing.due(now)));
             }
             prop_assert_eq!(pacing.next(), slots.len() as u64 + 1);
             prop_assert_eq!(pacing.is_through(now), slots.len() as u64 == count);
