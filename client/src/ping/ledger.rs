@@ -20,6 +20,9 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// Probes remembered at most, once they are overdue, and as many whose verdict is final.
 const MOST_REMEMBERED: usize = 1 << 16;
 
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
+
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
@@ -277,6 +280,19 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that no more probes of the schedule will be sent.
+    pub fn end(&mut self) {
+        let closing = self.last_closing - self.last;
+        self.last = self.next_seq() - 1;
+        self.last_closing = self.last + closing;
+    }
+
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let seq = arrival.seq;
@@ -359,12 +375,12 @@ impl Ledger {
         let Some(testimony) = self.witness.hear(report) else {
             return;
         };
-        for seq in testimony.received {
+        for seq in testimony.received() {
             if let Some(record) = self.record(seq) {
                 record.received = true;
             }
         }
-        for seq in testimony.missing {
+        for seq in testimony.missing() {
             if let Some(record) = self.record(seq) {
                 record.missing = true;
             }
@@ -406,8 +422,12 @@ impl Ledger {
             return self.pop(Record::lost);
         }
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let most = if age < self.patience {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.

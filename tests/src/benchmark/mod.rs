@@ -83,8 +83,8 @@ impl Bench {
         );
         let about = [machine, &[format!("beside: {peers}"), rounds]].concat();
         if self.options.markdown {
-            let about: String = about.iter().map(|line| format!("- {line}\n")).collect();
-            format!("{about}\n{}", table::markdown(rows))
+            let about = about.join("\n- ");
+            format!("- {about}\n\n{}", table::markdown(rows))
         } else {
             format!("{}\n\n{}", about.join("\n"), table::columns(rows))
         }
