@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, servers that answer as they are told, namespaces, and a browser.
+//! delays and repeats, servers that answer as they are told, namespaces, a browser, and the system benchmark.
 
+pub mod benchmark;
 pub mod browser;
 pub mod classic;
 pub mod namespace;

@@ -10,6 +10,7 @@ use hii_protocol::ping::ProbeAnswer;
 
 use super::early::Early;
 use super::evidence::{Trip, Witness};
+use super::marks::Marks;
 use super::plausibility::Known;
 use super::verdict::{Counts, Verdict};
 
@@ -19,8 +20,11 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are overdue.
+/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
 const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
@@ -126,6 +130,8 @@ pub struct Ledger {
     /// Probe `first` and those after it, without a gap.
     records: VecDeque<Record>,
     first: u64,
+    /// What a further answer to a probe before `first` would be, the last one's at the end.
+    settled: VecDeque<Further>,
     /// The first probe that [`overdue`](Self::overdue) has not looked at.
     next_overdue: u64,
     /// Numbers above this are no probes that count.
@@ -135,8 +141,10 @@ pub struct Ledger {
     /// The highest number of those that was answered.
     closed: u64,
     early: Early,
-    /// The highest number that could not be sent.
-    last_not_sent: Option<u64>,
+    /// When the first probe was sent.
+    start: Option<Duration>,
+    /// Probes that could not be sent.
+    not_sent: Marks,
     witness: Witness,
     counts: Counts,
 }
@@ -176,9 +184,18 @@ enum State {
 #[derive(Debug, Clone, Copy)]
 enum Sending {
     At(Duration),
+    /// Not before this; its verdict is final.
+    Since(Duration),
     /// Not at all, as far as is known.
     Never,
-    /// Too long ago to be remembered.
+}
+
+/// What an answer is that comes to a probe whose verdict is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    Duplicate,
+    Foreign,
+    /// It came too late to count.
     Forgotten,
 }
 
@@ -192,12 +209,14 @@ impl Ledger {
             tells_direction,
             records: VecDeque::new(),
             first: 1,
+            settled: VecDeque::new(),
             next_overdue: 1,
             last,
             closing: Vec::new(),
             closed: 0,
             early: Early::default(),
-            last_not_sent: None,
+            start: None,
+            not_sent: Marks::default(),
             witness: Witness::default(),
             counts: Counts::default(),
         }
@@ -247,8 +266,9 @@ impl Ledger {
         if went_out {
             self.counts.sent += 1;
         } else {
-            self.last_not_sent = Some(seq);
+            self.not_sent.add(seq, 1);
         }
+        self.start = self.start.or(Some(at));
         let state = match (went_out, clash) {
             (false, _) => State::NotSent,
             (true, Some(_)) => State::Unknown,
@@ -279,6 +299,12 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that no more probes of the schedule will be sent: all that were are known.
+    pub fn end(&mut self) {
+        self.last = self.next_seq() - 1;
+        self.counts.foreign += self.early.clear();
+    }
+
     /// Notes that the next probe after the last is being sent: it does not count, and its answer tells of those before.
     pub fn sent_closing(&mut self, at: Duration) {
         self.closing.push(at);
@@ -290,6 +316,12 @@ impl Ledger {
         self.closed
     }
 
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let Arrival { seq, at, report } = arrival;
@@ -297,32 +329,32 @@ impl Ledger {
             self.counts.foreign += u64::from(self.early.keep(arrival).is_some());
             return Outcome::Counted;
         }
-        let (was_sent, took) = match self.sending(seq) {
-            Sending::Forgotten => (true, None),
-            Sending::At(sent) => (sent <= at, at.checked_sub(sent)),
-            Sending::Never => (false, None),
+        let sending = self.sending(seq);
+        let took = match sending {
+            Sending::At(sent) | Sending::Since(sent) => at.checked_sub(sent),
+            Sending::Never => None,
         };
-        if !was_sent {
+        let Some(took) = took else {
             // Nobody answers what was not sent, or not yet.
-            self.counts.foreign += 1;
-            return Outcome::Counted;
-        }
+            return self.further(Further::Foreign);
+        };
         if let Some(report) = &report {
             if let Err(falsehood) = self.known(seq, took).check(report) {
                 tracing::debug!(seq, ?falsehood, "implausible answer");
                 self.counts.implausible += 1;
                 return Outcome::Counted;
             }
-            let sent = took.map(|took| at.saturating_sub(took));
-            self.consider(report, Trip { sent, arrived: at });
+            // Where a probe's verdict is final, so are those of all before it, which its answer tells of.
+            if let Sending::At(sent) = sending {
+                self.consider(report, Trip { sent, arrived: at });
+            }
         }
         if seq > self.last {
             self.closed = self.closed.max(seq);
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
-            self.counts.forgotten += 1;
-            return Outcome::Counted;
+            return self.further(self.of_settled(seq));
         };
         match record.state {
             State::Waiting => {
@@ -333,7 +365,7 @@ impl Ledger {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
-                record.reported = arrival.report.map(Reported::from).unwrap_or_default();
+                record.reported = report.map(Reported::from).unwrap_or_default();
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
@@ -343,58 +375,54 @@ impl Ledger {
                     report,
                 })
             }
-            State::Answered(_) => {
-                self.counts.duplicates += 1;
-                Outcome::Counted
-            }
-            State::Unknown | State::NotSent => {
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
+            state => self.further(Further::after(state)),
         }
     }
 
     /// When a probe was sent.
     fn sending(&self, seq: u64) -> Sending {
         if let Some(after) = seq.checked_sub(self.last.saturating_add(1)) {
-            let at = usize::try_from(after)
-                .ok()
-                .and_then(|i| self.closing.get(i));
+            let index = usize::try_from(after).ok();
+            let at = index.and_then(|index| self.closing.get(index));
             return at.map_or(Sending::Never, |at| Sending::At(*at));
         }
-        match self.seen(seq) {
-            None => Sending::Forgotten,
-            Some(record) if record.state == State::NotSent => Sending::Never,
-            Some(record) => Sending::At(record.sent),
+        match (self.seen(seq), self.start) {
+            (Some(record), _) if record.state == State::NotSent => Sending::Never,
+            (Some(record), _) => Sending::At(record.sent),
+            (None, Some(start)) => Sending::Since(start),
+            (None, None) => Sending::Never,
         }
     }
 
-    /// What an answer to this probe has to agree with, when it took so long.
-    fn known(&self, seq: u64, took: Option<Duration>) -> Known {
+    /// What an answer to this probe has to agree with, when it took so long at most.
+    fn known(&self, seq: u64, took: Duration) -> Known {
         let highest = match self.closing.len() as u64 {
             0 => self.next_seq() - 1,
             closing => self.last.saturating_add(closing),
         };
         Known {
             highest,
-            not_sent: self.not_sent_before(seq),
+            not_sent: self.not_sent.up_to(seq),
             took,
         }
     }
 
-    /// Bit k is set when the probe k numbers before this one could not be sent.
-    fn not_sent_before(&self, seq: u64) -> u64 {
-        // Most hosts send all, and there may be a million answers a second.
-        let near = |last: u64| seq < last.saturating_add(64);
-        if !self.last_not_sent.is_some_and(near) {
-            return 0;
-        }
-        let was_not_sent = |k: &u64| {
-            let record = seq.checked_sub(*k).and_then(|seq| self.seen(seq));
-            record.is_some_and(|record| record.state == State::NotSent)
+    /// What an answer to a probe is whose record is gone.
+    fn of_settled(&self, seq: u64) -> Further {
+        let ago = self.first.checked_sub(seq + 1);
+        let index = ago.and_then(|ago| usize::try_from(ago).ok());
+        let further = index.and_then(|index| self.settled.iter().rev().nth(index));
+        further.copied().unwrap_or(Further::Forgotten)
+    }
+
+    fn further(&mut self, further: Further) -> Outcome {
+        let count = match further {
+            Further::Duplicate => &mut self.counts.duplicates,
+            Further::Foreign => &mut self.counts.foreign,
+            Further::Forgotten => &mut self.counts.forgotten,
         };
-        let bit = |bits: u64, k: u64| bits | 1 << k;
-        (1..64).filter(was_not_sent).fold(0, bit)
+        *count += 1;
+        Outcome::Counted
     }
 
     /// Notes an answer that could be to either of two probes.
@@ -411,12 +439,12 @@ impl Ledger {
         let Some(testimony) = self.witness.hear(report, trip) else {
             return;
         };
-        for seq in testimony.received {
+        for seq in testimony.received() {
             if let Some(record) = self.record(seq) {
                 record.received = true;
             }
         }
-        for seq in testimony.missing {
+        for seq in testimony.missing() {
             if let Some(record) = self.record(seq) {
                 record.missing = true;
             }
@@ -454,13 +482,20 @@ impl Ledger {
     /// The next probe, in order, whose verdict is final.
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
+        if front.state != State::Waiting {
+            return self.pop(Record::lost);
+        }
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let most = if age < self.patience {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.state == State::Waiting && front.lost() == Verdict::LostUnknown;
+        let undecided = front.lost() == Verdict::LostUnknown;
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }
@@ -489,6 +524,10 @@ impl Ledger {
             State::NotSent => Verdict::NotSent,
         };
         self.counts.add(verdict);
+        if self.settled.len() == MOST_REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Further::after(record.state));
         let seq = self.first;
         self.first += 1;
         Some(Settled {
@@ -532,6 +571,16 @@ impl Ledger {
     fn record(&mut self, seq: u64) -> Option<&mut Record> {
         let index = seq.checked_sub(self.first)?;
         self.records.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Further {
+    fn after(state: State) -> Self {
+        match state {
+            State::Answered(_) => Self::Duplicate,
+            State::Unknown | State::NotSent => Self::Foreign,
+            State::Waiting => Self::Forgotten,
+        }
     }
 }
 

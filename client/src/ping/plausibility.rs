@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
+use super::marks::bits_from;
+
 /// No path makes more copies of a datagram than this: each of the 255 hops that it can pass would have to make one.
 const MOST_COPIES: u64 = 256;
 
@@ -27,8 +29,8 @@ pub struct Known {
     pub highest: u64,
     /// Bit k is set when this host could not send the probe k numbers before the one that is answered.
     pub not_sent: u64,
-    /// From the sending of the probe to this answer; none when that is no longer remembered.
-    pub took: Option<Duration>,
+    /// How long it was at most from the sending of the probe to this answer.
+    pub took: Duration,
 }
 
 /// Why an answer cannot be true.
@@ -60,7 +62,7 @@ impl Known {
             if window & 1 == 0 {
                 return Err(Falsehood::WindowLacksItself);
             }
-            if window & (below_one(answer.seq().get()) | self.not_sent) != 0 {
+            if window & (!bits_from(1, answer.seq().get()) | self.not_sent) != 0 {
                 return Err(Falsehood::WindowBeyondSent);
             }
         }
@@ -72,8 +74,13 @@ impl Known {
                 return Err(Falsehood::CountBeyondCopies);
             }
         }
-        if let (Some(held), Some(took)) = (answer.held(), self.took)
-            && Duration::from_nanos(held) > took.saturating_add(took / PACE).saturating_add(TICK)
+        let most = self
+            .took
+            .saturating_add(self.took / PACE)
+            .saturating_add(TICK);
+        if answer
+            .held()
+            .is_some_and(|held| Duration::from_nanos(held) > most)
         {
             return Err(Falsehood::HeldLongerThanItTook);
         }
@@ -82,14 +89,6 @@ impl Known {
         }
         Ok(())
     }
-}
-
-/// The bits of the numbers below 1 in the window of this one.
-fn below_one(seq: u64) -> u64 {
-    u32::try_from(seq)
-        .ok()
-        .and_then(|seq| u64::MAX.checked_shl(seq))
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -101,7 +100,7 @@ mod tests {
     const KNOWN: Known = Known {
         highest: 70,
         not_sent: 0,
-        took: Some(Duration::from_millis(10)),
+        took: Duration::from_millis(10),
     };
 
     fn checked(known: Known, seq: u64, count: u64, window: u64) -> Result<(), Falsehood> {
@@ -164,9 +163,7 @@ mod tests {
         assert_eq!(check(KNOWN, 12_000_000), Ok(()));
         assert_eq!(check(KNOWN, 12_000_001), longer);
         assert_eq!(check(KNOWN, u64::MAX), longer);
-        let took = None;
-        assert_eq!(check(Known { took, ..KNOWN }, u64::MAX), Ok(()));
-        let took = Some(Duration::MAX);
+        let took = Duration::MAX;
         assert_eq!(check(Known { took, ..KNOWN }, u64::MAX), Ok(()));
     }
 

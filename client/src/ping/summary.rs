@@ -11,7 +11,14 @@ use super::knee::{Knee, Sign};
 use super::loss_runs::LossRunFigures;
 use super::server_clock::OneWayFigures;
 use super::statistics::RunFigures;
+use super::throughput::Rates;
 use super::verdict::Counts;
+
+/// Probes a second that a server answers one source unless told otherwise.
+const SERVERS_RATE: f64 = 20_000.0;
+
+/// So much loss is more than a path's.
+const MUCH_LOSS: f64 = 0.1;
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +63,9 @@ pub struct Summary {
     pub server_forgot: u64,
     /// By how much this host's wall clock was set during the run, or the host slept; null where it was not.
     pub clock_set_ns: Option<i64>,
+    /// Probes a second, with `--rate` and `--flood`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
@@ -139,6 +149,7 @@ impl Summary {
             refused: 0,
             server_forgot: 0,
             clock_set_ns: None,
+            rates: None,
             figures,
             knee: None,
             interrupted: false,
@@ -169,6 +180,29 @@ impl Summary {
             write!(f, ", there or back: n/a")?;
         }
         writeln!(f)
+    }
+
+    /// Whether so many answers are missing at such a rate that the server's limit for one source may be the reason. It
+    /// has received those probes, and says so with its other answers, as far as they reach.
+    fn may_be_limited(&self, rates: &Rates) -> bool {
+        let (Some(back), Some(unknown)) = (self.lost.back, self.lost.unknown) else {
+            return false;
+        };
+        rates.offered > SERVERS_RATE && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
+    }
+
+    fn fmt_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rates) = &self.rates else {
+            return Ok(());
+        };
+        writeln!(f, "{rates}")?;
+        if self.may_be_limited(rates) {
+            writeln!(
+                f,
+                "the server may limit a source, to {SERVERS_RATE} probes/s unless told otherwise: start it with --rate 0"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -232,6 +266,7 @@ impl fmt::Display for Summary {
                 "sent beside these, before and after the run: {sent}, of them unanswered {unanswered}"
             )?;
         }
+        self.fmt_rates(f)?;
         self.figures.fmt(f)?;
         if let Some(nanos) = self.clock_set_ns {
             let by = Time(nanos as f64);

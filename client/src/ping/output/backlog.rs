@@ -2,13 +2,18 @@
 //! stopped, or by a pipe that nobody reads.
 //!
 //! What waits is bounded. Beyond that, a line for people is left out, and how many were is said where they are missing;
-//! a row for machines is not, so there the output has failed, and the run ends with its summary.
+//! a row for machines is not, so there the output has failed, and the run ends with its summary. Only a run in bursts,
+//! which makes rows faster than anything reads them, waits for its reader.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::ping::events::Interrupt;
+
+/// How often a wait looks whether the run was interrupted.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// What becomes of what is printed while more than so many octets wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub enum Limit {
     Lines(usize),
     /// The output has failed.
     Rows(usize),
+    /// Whoever prints it waits, as long as the run is not interrupted.
+    Bursts(usize),
 }
 
 /// What waits for the reader. Clones share it.
@@ -28,6 +35,7 @@ pub struct Backlog(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: Limit,
+    interrupt: Interrupt,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,6 +66,7 @@ impl Backlog {
     ) -> io::Result<Self> {
         let backlog = Self(Arc::new(Shared {
             limit,
+            interrupt,
             state: Mutex::default(),
             changed: Condvar::new(),
         }));
@@ -66,7 +75,7 @@ impl Backlog {
             .name("output".into())
             .spawn(move || {
                 if writer.write_all_that_comes(out).is_err() {
-                    interrupt.raise();
+                    writer.0.interrupt.raise();
                 }
             })?;
         Ok(backlog)
@@ -78,11 +87,16 @@ impl Backlog {
     /// It was not, or the output has failed before.
     pub fn commit(&self, may_be_left_out: bool) -> io::Result<()> {
         let mut state = self.lock();
+        if let Limit::Bursts(most) = self.0.limit {
+            while state.waiting() > most && !state.failed && !self.0.interrupt.is_raised() {
+                state = self.glance(state);
+            }
+        }
         let line = std::mem::take(&mut state.line);
         if state.failed {
             return Err(state.take_error());
         }
-        let waiting = state.waiting.len() + state.writing;
+        let waiting = state.waiting();
         match self.0.limit {
             Limit::Lines(most) if may_be_left_out && waiting > most => {
                 state.left_out += line.split_inclusive(|octet| *octet == b'\n').count();
@@ -115,7 +129,7 @@ impl Backlog {
     /// Waits until everything is written, or the output has failed.
     pub fn drain(&self) {
         let mut state = self.lock();
-        while !state.failed && (state.writing > 0 || !state.waiting.is_empty()) {
+        while !state.failed && state.waiting() > 0 {
             state = self.wait(state);
         }
     }
@@ -162,6 +176,12 @@ impl Backlog {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits, but not so long that an interruption would not be noticed.
+    fn glance<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let woken = self.0.changed.wait_timeout(state, GLANCE);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let woken = self.0.changed.wait(state);
         woken.unwrap_or_else(PoisonError::into_inner)
@@ -169,6 +189,10 @@ impl Backlog {
 }
 
 impl State {
+    fn waiting(&self) -> usize {
+        self.waiting.len() + self.writing
+    }
+
     fn take_error(&mut self) -> io::Error {
         let told = || io::Error::from(io::ErrorKind::BrokenPipe);
         self.error.take().unwrap_or_else(told)
@@ -267,6 +291,27 @@ mod tests {
         // Nobody waits for that reader any more.
         backlog.drain();
         drop((open, seen));
+    }
+
+    #[test]
+    fn rows_of_bursts_wait_for_their_reader_until_the_run_is_interrupted() {
+        let (mut backlog, interrupt, open, seen) = start(Limit::Bursts(50));
+        let printing = thread::spawn(move || {
+            for number in 0..100 {
+                line(&mut backlog, number, true).unwrap();
+            }
+            backlog
+        });
+        open.send(()).unwrap();
+        let first = seen.recv().unwrap();
+        assert!(first.len() <= 60 && !printing.is_finished());
+        interrupt.raise();
+        let backlog = printing.join().unwrap();
+        drop(open);
+        backlog.drain();
+        let rest = all(&seen);
+        assert_eq!(first.len() + rest.len(), 1_000);
+        assert!(rest.ends_with("line 0099\n"));
     }
 
     #[test]
