@@ -112,8 +112,11 @@ fn ready(
     let method = method(args, &schedule, known, interrupt);
     let (line, watch) = connect(args, &schedule, known.address, method)?;
     let heading = Heading::new(name, known, silent, schedule, args.size.get());
+    let tells_direction = line.method.tells_direction();
     Ok(Subject {
-        heading: heading.timed_by(line.clock),
+        heading: heading
+            .timed_by(line.clock)
+            .telling_direction(tells_direction),
         link: Box::new(UdpLink::new(line, watch)),
         schedule,
         questions: Uncounted::default(),
