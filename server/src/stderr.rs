@@ -99,12 +99,12 @@ mod tests {
         kept.add(b"two\n");
         assert_eq!(written(&kept), "one\ntwo\n");
         for _ in 0..4 {
-            kept.add(&[b'x'; MOST_KEPT / 4]);
+            kept.add(&vec![b'x'; MOST_KEPT / 4]);
         }
         assert!(kept.octets <= MOST_KEPT);
         let text = written(&kept);
         assert!(text.starts_with("(2 earlier messages were too many to keep)\nxxx"));
-        kept.add(&[b'y'; 2 * MOST_KEPT]);
+        kept.add(&vec![b'y'; 2 * MOST_KEPT]);
         assert_eq!((kept.octets, kept.last.len()), (0, 0));
     }
 }

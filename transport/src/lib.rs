@@ -12,6 +12,8 @@ pub mod files;
 mod outbox;
 pub mod shutdown;
 mod socket;
+#[cfg(unix)]
+pub mod suspend;
 pub mod tcp;
 pub mod timer;
 pub mod udp;

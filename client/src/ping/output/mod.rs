@@ -6,6 +6,7 @@ use std::time::Duration;
 mod csv;
 mod heading;
 mod json;
+pub mod live;
 mod printer;
 mod probe_row;
 mod text;
@@ -13,6 +14,7 @@ mod text;
 pub use csv::CsvOutput;
 pub use heading::{Heading, Steps};
 pub use json::{Items, JsonOutput};
+pub use live::LiveOutput;
 pub use printer::Printer;
 pub use text::TextOutput;
 
