@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, and a browser.
+//! delays and repeats, a browser, and a terminal.
 
 pub mod browser;
 pub mod classic;
@@ -7,3 +7,4 @@ pub mod path;
 pub mod programs;
 pub mod schema;
 pub mod scratch;
+pub mod terminal;

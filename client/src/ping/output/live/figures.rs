@@ -33,7 +33,7 @@ pub(super) enum Extent {
     All,
     /// Eight.
     Most,
-    /// Four.
+    /// Four, or two where each takes a row.
     Few,
     /// None.
     None,
@@ -61,7 +61,15 @@ impl Extent {
 
     /// How many rows it takes at this width.
     pub(super) fn rows(self, width: u16) -> u16 {
-        self.count().div_ceil(columns(width))
+        let columns = columns(width);
+        let count: u16 = match self {
+            Self::All => 16,
+            Self::Most => 8,
+            Self::Few if columns > 1 => 4,
+            Self::Few => 2,
+            Self::None => 0,
+        };
+        count.div_ceil(columns)
     }
 
     /// How many rows have to be left above it for the chart and its heading.
@@ -70,15 +78,6 @@ impl Extent {
             Self::All => 12,
             Self::Most => 8,
             Self::Few => 5,
-            Self::None => 0,
-        }
-    }
-
-    fn count(self) -> u16 {
-        match self {
-            Self::All => 16,
-            Self::Most => 8,
-            Self::Few => 4,
             Self::None => 0,
         }
     }
@@ -95,7 +94,9 @@ pub(super) fn draw(
 ) {
     let columns = columns(area.width);
     let width = (area.width / columns).min(MOST_WIDTH);
-    for (index, cell) in (0..).zip(cells(progress, elapsed, extent)) {
+    let cells = cells(progress, elapsed, extent);
+    let shown = usize::from(columns) * usize::from(extent.rows(area.width));
+    for (index, cell) in (0..).zip(cells).take(shown) {
         let place = Rect {
             x: area.x + index % columns * width,
             y: area.y + index / columns,
@@ -153,7 +154,7 @@ fn cells(progress: &Progress, elapsed: Duration, extent: Extent) -> Vec<Cell> {
     let jitter = Cell::new("jitter", jitter);
     match extent {
         Extent::None => Vec::new(),
-        Extent::Few => vec![sent, lost, median, p99],
+        Extent::Few => vec![lost, median, p99, sent],
         Extent::Most => vec![sent, answered, late, lost, median, p99, max, jitter],
         Extent::All => {
             let rate = progress.rate(elapsed);

@@ -16,6 +16,7 @@ mod chart;
 mod draw;
 mod fates;
 mod figures;
+mod keyboard;
 mod look;
 mod painter;
 mod plane;

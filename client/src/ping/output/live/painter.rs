@@ -1,4 +1,4 @@
-//! The thread that draws, and listens to the keyboard: a slow terminal delays it, and nothing else.
+//! The thread that draws, and does what is asked for by keys: a slow terminal delays it, and nothing else.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hii_server::stderr;
 use hii_transport::clock::Clock;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::draw::Scene;
+use super::keyboard::{Keyboard, Wish};
 use super::look::Look;
 use super::progress::Progress;
 use super::screen::Screen;
@@ -39,13 +39,6 @@ pub(super) struct Target {
 pub(super) struct Painter {
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<()>>,
-}
-
-/// What a key asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Stop,
-    Suspend,
 }
 
 impl Shared {
@@ -96,7 +89,7 @@ impl Painter {
 /// Draws a frame every so often until the run is over.
 fn paint(mut screen: Screen, shared: &Shared, interrupt: &Interrupt) -> io::Result<()> {
     let look = Look::of_environment();
-    let frames = Clock::start();
+    let keyboard = Keyboard::start()?;
     while !shared.is_over.load(Ordering::SeqCst) {
         screen.draw(|frame| {
             let targets = shared.targets();
@@ -111,8 +104,7 @@ fn paint(mut screen: Screen, shared: &Shared, interrupt: &Interrupt) -> io::Resu
             };
             scene.draw(frame.area(), frame.buffer_mut());
         })?;
-        let next = frames.elapsed() + FRAME;
-        match listen(&frames, next) {
+        match keyboard.wait(FRAME) {
             None => {}
             Some(Wish::Stop) => stop(interrupt),
             #[cfg(unix)]
@@ -121,70 +113,5 @@ fn paint(mut screen: Screen, shared: &Shared, interrupt: &Interrupt) -> io::Resu
             Some(Wish::Suspend) => {}
         }
     }
-    // Keys that were held are not for the shell.
-    while event::poll(Duration::ZERO).unwrap_or_default() && event::read().is_ok() {}
     Ok(())
-}
-
-/// Waits until it is time for a frame, or something has happened that needs one at once.
-fn listen(clock: &Clock, until: Duration) -> Option<Wish> {
-    loop {
-        let left = until.saturating_sub(clock.elapsed());
-        match event::poll(left) {
-            Ok(false) => return None,
-            Ok(true) => match event::read() {
-                Ok(Event::Resize(..)) => return None,
-                Ok(Event::Key(key)) => match wish(key) {
-                    None => {}
-                    wish => return wish,
-                },
-                Ok(_) => {}
-                Err(_) => break,
-            },
-            Err(_) => break,
-        }
-    }
-    // Without a keyboard it can still be looked at.
-    clock.sleep_until(until);
-    None
-}
-
-fn wish(key: KeyEvent) -> Option<Wish> {
-    if key.kind == KeyEventKind::Release {
-        return None;
-    }
-    let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    match key.code {
-        KeyCode::Char('c') if is_control => Some(Wish::Stop),
-        KeyCode::Char('z') if is_control => Some(Wish::Suspend),
-        KeyCode::Char('q' | 'Q') | KeyCode::Esc if !is_control => Some(Wish::Stop),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_keys_ask_for_something() {
-        let control = KeyModifiers::CONTROL;
-        let none = KeyModifiers::NONE;
-        for (code, modifiers, expected) in [
-            (KeyCode::Char('q'), none, Some(Wish::Stop)),
-            (KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(Wish::Stop)),
-            (KeyCode::Esc, none, Some(Wish::Stop)),
-            (KeyCode::Char('c'), control, Some(Wish::Stop)),
-            (KeyCode::Char('z'), control, Some(Wish::Suspend)),
-            (KeyCode::Char('c'), none, None),
-            (KeyCode::Char('z'), none, None),
-            (KeyCode::Char('q'), control, None),
-            (KeyCode::Up, none, None),
-        ] {
-            assert_eq!(wish(KeyEvent::new(code, modifiers)), expected, "{code:?}");
-        }
-        let mut released = KeyEvent::new(KeyCode::Esc, none);
-        released.kind = KeyEventKind::Release;
-        assert_eq!(wish(released), None);
-    }
 }

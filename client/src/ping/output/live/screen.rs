@@ -1,6 +1,6 @@
 //! The terminal while it is drawn on: taken at the start, and given back as it was, however the run ends.
 
-use std::io::{self, BufWriter, IsTerminal as _, Stdout};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,11 @@ use hii_server::stderr;
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
-use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use ratatui::crossterm::{execute, queue};
 
 /// Whether the terminal is taken. It changes only under the lock of stdout, which who draws holds too.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -26,7 +27,28 @@ const FRAME_LEN: usize = 64 * 1024;
 /// How long a terminal that takes nothing more may keep the program from ending.
 const LAST_WAIT: Duration = Duration::from_millis(300);
 
-type Terminal = ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+type Terminal = ratatui::Terminal<CrosstermBackend<BufWriter<Taken>>>;
+
+/// Stdout while the terminal is taken; after that it takes everything and shows nothing.
+struct Taken(Stdout);
+
+impl Write for Taken {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if TAKEN.load(Ordering::SeqCst) {
+            self.0.write(octets)
+        } else {
+            Ok(octets.len())
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if TAKEN.load(Ordering::SeqCst) {
+            self.0.flush()
+        } else {
+            Ok(())
+        }
+    }
+}
 
 /// The terminal, to draw on. It is given back when this is dropped.
 pub(super) struct Screen(Terminal);
@@ -44,16 +66,16 @@ impl Screen {
             .inspect_err(|_| give_back())
     }
 
-    /// Draws, unless the terminal has been given back.
+    /// Draws; once the terminal has been given back, nobody sees it.
     ///
     /// # Errors
     /// Stdout takes no more.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         let _alone = io::stdout().lock();
-        if TAKEN.load(Ordering::SeqCst) {
-            self.0.draw(draw)?;
-        }
-        Ok(())
+        // A terminal that knows these shows no half frame.
+        queue!(self.0.backend_mut(), BeginSynchronizedUpdate)?;
+        self.0.draw(draw)?;
+        execute!(self.0.backend_mut(), EndSynchronizedUpdate)
     }
 
     /// Gives the terminal back for as long as this program is suspended.
@@ -108,7 +130,7 @@ pub(super) fn leave() {
 }
 
 fn terminal() -> io::Result<Terminal> {
-    let out = BufWriter::with_capacity(FRAME_LEN, io::stdout());
+    let out = BufWriter::with_capacity(FRAME_LEN, Taken(io::stdout()));
     ratatui::Terminal::new(CrosstermBackend::new(out))
 }
 
