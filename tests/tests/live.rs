@@ -1,11 +1,11 @@
 //! `hii ping --live` in a real terminal: what is on the screen, and that all is as it was afterwards.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hii_tests::path::{Fate, Judge, Path};
 use hii_tests::programs::{self, Server, finish, run};
@@ -393,4 +393,25 @@ fn a_terminal_that_goes_away_ends_the_run() {
         ended.stderr.contains("hii: cannot write the output: "),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_can_be_left() {
+    let server = Server::start(HII_SERVER, &["ping", "-b", "127.0.0.1", "--json"]);
+    let (path, told) = watched(&server);
+    let target = path.addr().to_string();
+    let (mut child, mut screen) = on_a_pty(&target, &["-n", "0", "-i", "0.01"]);
+    // By then its frames wait, since nobody reads them.
+    wait_for(&told, 300, |octets| octets.starts_with(b"P "));
+    let begin = Instant::now();
+    let status = loop {
+        // The first ends the run, one a while later the program.
+        screen.write_all(b"q").unwrap();
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(begin.elapsed() < WATCHDOG, "the program hangs"),
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(status.code(), Some(130));
 }

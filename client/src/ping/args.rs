@@ -101,7 +101,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
 
-    /// Show a moving chart and the figures on the terminal; q, Esc or Ctrl-C stops, and the summary is printed
+    /// Show a moving chart and the figures on the terminal (rates: over 1 s, ten intervals, or --report); q, Esc or
+    /// Ctrl-C stops and prints the summary
     #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
     pub(super) live: bool,
 

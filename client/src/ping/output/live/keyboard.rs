@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+enum Wish {
     /// To stop: `q`, Esc or Ctrl-C.
     Stop,
     /// To suspend the program: Ctrl-Z.
@@ -18,35 +18,36 @@ pub(super) enum Wish {
 /// The keyboard of a terminal in raw mode.
 #[derive(Debug)]
 pub(super) struct Keyboard {
-    wishes: Receiver<Wish>,
+    suspensions: Receiver<()>,
 }
 
 impl Keyboard {
-    /// Listens until the program ends, or there is no keyboard any more.
+    /// Listens until the program ends, or there is no keyboard any more. `stop` is done at once, even while a frame waits
+    /// for the terminal.
     ///
     /// # Errors
     /// There is no memory for a thread.
-    pub(super) fn start() -> io::Result<Self> {
-        let (sender, wishes) = channel();
+    pub(super) fn start(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let (suspend, suspensions) = channel();
         // Not waited for at the end: it is asleep until a key is pressed.
         thread::Builder::new()
             .name("keyboard".into())
-            .spawn(move || listen(&sender))?;
-        Ok(Self { wishes })
+            .spawn(move || listen(stop, &suspend))?;
+        Ok(Self { suspensions })
     }
 
-    /// Waits for a wish, so long at most.
-    pub(super) fn wait(&self, time: Duration) -> Option<Wish> {
-        let wish = self.wishes.recv_timeout(time);
+    /// Waits so long, or until the program is to be suspended; returns whether it is.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let wish = self.suspensions.recv_timeout(time);
         if wish == Err(RecvTimeoutError::Disconnected) {
             // It can still be looked at.
             thread::sleep(time);
         }
-        wish.ok()
+        wish.is_ok()
     }
 }
 
-fn listen(wishes: &Sender<Wish>) {
+fn listen(stop: impl Fn(), suspend: &Sender<()>) {
     let stdin = io::stdin();
     let mut keys: Box<dyn Read> = if stdin.is_terminal() {
         Box::new(stdin.lock())
@@ -65,10 +66,13 @@ fn listen(wishes: &Sender<Wish>) {
             Ok(len) => len,
         };
         let pressed = octets.get(..len).unwrap_or_default();
-        if let Some(wish) = wish(pressed)
-            && wishes.send(wish).is_err()
-        {
-            return;
+        match wish(pressed) {
+            None => {}
+            Some(Wish::Stop) => stop(),
+            Some(Wish::Suspend) => {
+                // Who draws gives the terminal back before.
+                let _ = suspend.send(());
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that draws, and does what is asked for by keys: a slow terminal delays it, and nothing else.
+//! The thread that draws: a slow terminal delays it, and nothing else.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use hii_server::stderr;
 use hii_transport::clock::Clock;
 
 use super::draw::Scene;
-use super::keyboard::{Keyboard, Wish};
+use super::keyboard::Keyboard;
 use super::look::Look;
 use super::progress::Progress;
 use super::screen::Screen;
@@ -89,7 +89,8 @@ impl Painter {
 /// Draws a frame every so often until the run is over.
 fn paint(mut screen: Screen, shared: &Shared, interrupt: &Interrupt) -> io::Result<()> {
     let look = Look::of_environment();
-    let keyboard = Keyboard::start()?;
+    let stopping = interrupt.clone();
+    let keyboard = Keyboard::start(move || stop(&stopping))?;
     while !shared.is_over.load(Ordering::SeqCst) {
         screen.draw(|frame| {
             let targets = shared.targets();
@@ -104,13 +105,8 @@ fn paint(mut screen: Screen, shared: &Shared, interrupt: &Interrupt) -> io::Resu
             };
             scene.draw(frame.area(), frame.buffer_mut());
         })?;
-        match keyboard.wait(FRAME) {
-            None => {}
-            Some(Wish::Stop) => stop(interrupt),
-            #[cfg(unix)]
-            Some(Wish::Suspend) => screen.suspend()?,
-            #[cfg(not(unix))]
-            Some(Wish::Suspend) => {}
+        if keyboard.wait(FRAME) {
+            screen.suspend()?;
         }
     }
     Ok(())

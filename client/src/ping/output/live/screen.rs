@@ -82,9 +82,9 @@ impl Screen {
     ///
     /// # Errors
     /// It cannot be taken again.
-    #[cfg(unix)]
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         give_back();
+        #[cfg(unix)]
         hii_transport::suspend::suspend();
         take()?;
         // One that knows nothing of what was on the screen before, and so draws all of it.
