@@ -9,6 +9,7 @@ use std::time::Duration;
 use hii_transport::clock::Clock;
 use serde::Serialize;
 
+use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
 use super::method::Heard;
 
@@ -16,8 +17,10 @@ use super::method::Heard;
 const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
 
 /// Something that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
+    /// Many things happened, in this order.
+    Batch(Batch),
     /// The next probe was sent, or could not be.
     Sent(Sent),
     /// An answer came.
@@ -93,6 +96,7 @@ impl Event {
         match self {
             Self::Sent(sent) => Some(sent.at),
             Self::Arrived(arrival) => Some(arrival.at),
+            Self::Batch(batch) => batch.at(),
             _ => None,
         }
     }

@@ -17,8 +17,11 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are overdue.
+/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
 const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
@@ -127,6 +130,8 @@ pub struct Ledger {
     /// Probe `first` and those after it, without a gap.
     records: VecDeque<Record>,
     first: u64,
+    /// What a further answer to a probe before `first` would be, the last one's at the end.
+    settled: VecDeque<Further>,
     /// The first probe that [`overdue`](Self::overdue) has not looked at.
     next_overdue: u64,
     /// Numbers above this are no probes that count.
@@ -169,6 +174,15 @@ enum State {
     NotSent,
 }
 
+/// What an answer is that comes to a probe whose verdict is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    Duplicate,
+    Foreign,
+    /// It came too late to count.
+    Forgotten,
+}
+
 impl Ledger {
     /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
     /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
@@ -179,6 +193,7 @@ impl Ledger {
             tells_direction,
             records: VecDeque::new(),
             first: 1,
+            settled: VecDeque::new(),
             next_overdue: 1,
             last,
             last_closing: last.saturating_add(closing),
@@ -265,6 +280,19 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that no more probes of the schedule will be sent.
+    pub fn end(&mut self) {
+        let closing = self.last_closing - self.last;
+        self.last = self.next_seq() - 1;
+        self.last_closing = self.last + closing;
+    }
+
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let seq = arrival.seq;
@@ -288,15 +316,11 @@ impl Ledger {
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
-            self.counts.forgotten += 1;
-            return Outcome::Counted;
+            return self.further(self.of_settled(seq));
         };
         match record.state {
-            State::Waiting if arrival.at < record.sent => {
-                // Nobody answers what was not sent yet.
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
+            // Nobody answers what was not sent yet.
+            State::Waiting if arrival.at < record.sent => self.further(Further::Foreign),
             State::Waiting => {
                 let rtt = arrival.at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
@@ -315,15 +339,26 @@ impl Ledger {
                     report: arrival.report,
                 })
             }
-            State::Answered(_) => {
-                self.counts.duplicates += 1;
-                Outcome::Counted
-            }
-            State::Unknown | State::NotSent => {
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
+            state => self.further(Further::after(state)),
         }
+    }
+
+    /// What an answer to a probe is whose record is gone.
+    fn of_settled(&self, seq: u64) -> Further {
+        let ago = self.first.checked_sub(seq + 1);
+        let index = ago.and_then(|ago| usize::try_from(ago).ok());
+        let further = index.and_then(|index| self.settled.iter().rev().nth(index));
+        further.copied().unwrap_or(Further::Forgotten)
+    }
+
+    fn further(&mut self, further: Further) -> Outcome {
+        let count = match further {
+            Further::Duplicate => &mut self.counts.duplicates,
+            Further::Foreign => &mut self.counts.foreign,
+            Further::Forgotten => &mut self.counts.forgotten,
+        };
+        *count += 1;
+        Outcome::Counted
     }
 
     /// Notes an answer that could be to either of two probes.
@@ -340,12 +375,12 @@ impl Ledger {
         let Some(testimony) = self.witness.hear(report) else {
             return;
         };
-        for seq in testimony.received {
+        for seq in testimony.received() {
             if let Some(record) = self.record(seq) {
                 record.received = true;
             }
         }
-        for seq in testimony.missing {
+        for seq in testimony.missing() {
             if let Some(record) = self.record(seq) {
                 record.missing = true;
             }
@@ -391,13 +426,20 @@ impl Ledger {
     /// The next probe, in order, whose verdict is final.
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
+        if front.state != State::Waiting {
+            return self.pop(Record::lost);
+        }
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let most = if age < self.patience {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.state == State::Waiting && front.lost() == Verdict::LostUnknown;
+        let undecided = front.lost() == Verdict::LostUnknown;
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }
@@ -426,6 +468,10 @@ impl Ledger {
             State::NotSent => Verdict::NotSent,
         };
         self.counts.add(verdict);
+        if self.settled.len() == MOST_REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Further::after(record.state));
         let seq = self.first;
         self.first += 1;
         Some(Settled {
@@ -464,6 +510,16 @@ impl Ledger {
     fn record(&mut self, seq: u64) -> Option<&mut Record> {
         let index = seq.checked_sub(self.first)?;
         self.records.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Further {
+    fn after(state: State) -> Self {
+        match state {
+            State::Answered(_) => Self::Duplicate,
+            State::Unknown | State::NotSent => Self::Foreign,
+            State::Waiting => Self::Forgotten,
+        }
     }
 }
 

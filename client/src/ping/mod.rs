@@ -10,6 +10,8 @@ use hii_server::exit::{Exit, FINE, Failure, note};
 use hii_transport::clock::Clock;
 
 mod args;
+pub mod batch;
+pub mod burst;
 pub mod detect;
 pub mod events;
 pub mod evidence;
@@ -25,6 +27,7 @@ pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod pacing;
 pub mod plot;
 pub mod port_pool;
 pub mod schedule;
@@ -36,9 +39,11 @@ pub mod summary;
 pub mod target;
 pub mod tcp;
 pub mod threads;
+pub mod throughput;
 mod udp;
 pub mod variation;
 pub mod verdict;
+pub mod window;
 
 pub use args::Args;
 use events::Interrupt;
@@ -172,6 +177,9 @@ fn measure(
         target,
         interrupt.clone(),
     );
+    if args.has_bursts() {
+        measurement = measurement.with_rates(heading.size());
+    }
     if !args.plot.is_empty() {
         measurement = measurement.with_collector();
     }
