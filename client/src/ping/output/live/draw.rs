@@ -129,6 +129,7 @@ impl Scene<'_> {
         match left.max() {
             None | Some(Left::Nothing | Left::Endless) => format!("{elapsed} elapsed"),
             Some(Left::Waiting) => format!("{elapsed} elapsed, waiting for answers"),
+            Some(Left::Probes(left)) => format!("{elapsed} elapsed, {left} probes left"),
             Some(Left::Sending(left)) => {
                 format!("{elapsed} elapsed, {} left", clock(rounded_up(left)))
             }

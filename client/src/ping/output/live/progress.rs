@@ -68,6 +68,8 @@ pub(super) enum Left {
     Nothing,
     /// The last answers are waited for.
     Waiting,
+    /// So many probes to be sent, nobody knows how fast.
+    Probes(u64),
     /// So long until the last probe is sent.
     Sending(Duration),
     /// It goes on until it is stopped.
@@ -201,14 +203,11 @@ impl Progress {
     /// What is left of the run, when it has gone on for so long.
     pub(super) fn left(&self, elapsed: Duration) -> Left {
         let schedule = self.heading.schedule();
-        if schedule.count.is_none() {
-            return Left::Endless;
-        }
-        if self.is_over {
-            return Left::Nothing;
-        }
-        match schedule.slot(schedule.last()).checked_sub(elapsed) {
-            Some(left) if !left.is_zero() => Left::Sending(left),
+        match (schedule.lasts(), schedule.count) {
+            _ if self.is_over => Left::Nothing,
+            (Some(lasts), _) if elapsed < lasts => Left::Sending(lasts.saturating_sub(elapsed)),
+            (None, Some(count)) if self.reached < count => Left::Probes(count - self.reached),
+            (None, None) => Left::Endless,
             _ => Left::Waiting,
         }
     }
@@ -238,7 +237,7 @@ impl Span {
     pub(super) fn of(schedule: &Schedule) -> Self {
         let interval = schedule.interval;
         let last = LEAST_SPAN.max(interval.saturating_mul(LEAST_PROBES));
-        let whole = schedule.count.map(|count| schedule.slot(count));
+        let whole = schedule.lasts();
         match whole.filter(|whole| *whole <= last.saturating_mul(WHOLE)) {
             Some(whole) => Self::Whole(whole.max(SHORTEST)),
             None => Self::Last(last),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::progress::{Left, Progress, Span};
-use super::samples::{answered, heading, in_time, ms, progress, sent};
+use super::samples::{answered, heading, heading_of, in_time, ms, progress, sent};
 use crate::ping::ledger::Settled;
 use crate::ping::output::Overdue;
 use crate::ping::plot::dots::Mark;
@@ -83,6 +83,25 @@ fn what_is_left_is_told() {
     let run = progress("host", Some(2), &[in_time(10), Verdict::LostBack]);
     assert_eq!(run.left(ms(9_000)), Left::Nothing);
     assert_eq!(progress("host", None, &[]).left(ms(9_000)), Left::Endless);
+    let flood = |count, lasts| {
+        let schedule = Schedule::flood(count, lasts, 10);
+        let mut run = Progress::new(heading_of("host", schedule), None);
+        run.sent(&sent(ms(0), true));
+        (run.left(ms(400)), run.left(ms(1_000)), run.span())
+    };
+    let minute = Span::Last(ms(60_000));
+    assert_eq!(
+        flood(None, Some(ms(1_000))),
+        (
+            Left::Sending(ms(600)),
+            Left::Waiting,
+            Span::Whole(ms(1_000))
+        )
+    );
+    let nine = Left::Probes(9);
+    assert_eq!(flood(Some(10), None), (nine, nine, minute));
+    assert_eq!(flood(Some(1), None), (Left::Waiting, Left::Waiting, minute));
+    assert_eq!(flood(None, None), (Left::Endless, Left::Endless, minute));
 }
 
 #[test]

@@ -12,12 +12,16 @@ use crate::ping::verdict::Verdict;
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn heading(target: &str, count: Option<u64>) -> Heading {
+    heading_of(target, Schedule::fixed(count, INTERVAL))
+}
+
+/// What such a run on another schedule begins with.
+pub(super) fn heading_of(target: &str, schedule: Schedule) -> Heading {
     let known = Known {
         address: "192.0.2.1:8080".parse().unwrap(),
         kind: ServerKind::Hii,
         text: Vec::new(),
     };
-    let schedule = Schedule::fixed(count, INTERVAL);
     Heading::new(target.to_owned(), &known, false, schedule, 128).telling_direction(true)
 }
 
