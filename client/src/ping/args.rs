@@ -9,7 +9,8 @@ use hii_protocol::ping::ProbeSize;
 use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
 
-use super::output::{CsvOutput, Items, JsonOutput, Limit, Output, TextOutput};
+use super::events::Interrupt;
+use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
@@ -56,6 +57,7 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
     hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
+    hii ping 192.0.2.7 -n 0 --live        a chart on the terminal, until q or Ctrl-C\n  \
     hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
     5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
@@ -138,6 +140,11 @@ pub struct Args {
     /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
+
+    /// Show a moving chart and the figures on the terminal (rates: over 1 s, ten intervals, or --report); q, Esc or
+    /// Ctrl-C stops and prints the summary
+    #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
+    pub(super) live: bool,
 
     /// Draw the run into a file that ends in .svg, .png or .html; may be given several times. Of several targets, each
     /// has its own: run-1.svg, run-2.svg
@@ -277,7 +284,11 @@ impl Args {
         &self,
         schedule: &Schedule,
         out: impl Write + Send + 'static,
+        interrupt: &Interrupt,
     ) -> Box<dyn Output> {
+        if self.live {
+            return Box::new(LiveOutput::new(interrupt.clone(), self.report));
+        }
         let has_intervals = self.report(schedule).is_some();
         if self.json {
             let items = match (self.quiet, has_intervals) {

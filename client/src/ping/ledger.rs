@@ -471,6 +471,14 @@ impl Ledger {
         }
     }
 
+    /// When a probe was sent that is still remembered.
+    #[must_use]
+    pub fn sent_at(&self, seq: u64) -> Option<Duration> {
+        let index = seq.checked_sub(self.first)?;
+        let record = self.records.get(usize::try_from(index).ok()?)?;
+        Some(record.sent)
+    }
+
     /// When the next probe becomes overdue.
     #[must_use]
     pub fn next_overdue(&self) -> Option<Duration> {

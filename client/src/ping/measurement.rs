@@ -222,6 +222,7 @@ impl Measurement {
                 if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
                     report.sent();
                 }
+                self.print(|output, target| output.sent(target, &sent));
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
@@ -257,7 +258,7 @@ impl Measurement {
             if let Some(report) = &mut self.report {
                 report.answered(&answered);
             }
-            self.print(|output, target| output.answered(target, answered.seq, answered.verdict));
+            self.print(|output, target| output.answered(target, &answered));
         }
     }
 
@@ -266,6 +267,7 @@ impl Measurement {
         while let Some((seq, so_far)) = self.ledger.overdue(now) {
             let overdue = Overdue {
                 seq,
+                sent: self.ledger.sent_at(seq).unwrap_or(now),
                 so_far,
                 waited: self.ledger.patience(),
             };

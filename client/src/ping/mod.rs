@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 use hii_protocol::ping::Run;
 use hii_server::exit::{Exit, FINE, Failure, note};
@@ -57,7 +56,7 @@ pub mod window;
 pub use args::Args;
 use events::Interrupt;
 use measurement::Measurement;
-use output::{Backlog, Heading, Printer};
+use output::{Backlog, Heading, LiveOutput, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
@@ -80,6 +79,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
     // A picture that cannot be written is not worth a run.
     args.pictures().try_for_each(|file| file.check())?;
+    if args.live {
+        LiveOutput::check()?;
+    }
     let interrupt = Interrupt::default();
     catch_interrupt(&interrupt)?;
 
@@ -102,7 +104,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
     let backlog =
         Backlog::start(io::stdout(), args.backlog(), interrupt.clone()).map_err(cannot_start)?;
-    let output = args.output(&schedule, backlog.clone());
+    let output = args.output(&schedule, backlog.clone(), &interrupt);
     let printer = Printer::new(output, backlog, interrupt.clone());
     let headings: Vec<_> = subjects
         .iter()
@@ -250,19 +252,18 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
     }
 }
 
-/// The first Ctrl-C ends the run and prints the summary; a later one ends the program. What comes at once after the first
-/// is the same keystroke: `timeout` signals the program and its group.
+/// The first Ctrl-C ends the run and prints the summary; a later one ends the program.
 fn catch_interrupt(interrupt: &Interrupt) -> Result<(), Failure> {
-    const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
     let interrupt = interrupt.clone();
-    let mut first: Option<Clock> = None;
-    ctrlc::set_handler(move || {
-        let since = first.get_or_insert_with(Clock::start).elapsed();
-        if interrupt.raise() && since > SAME_KEYSTROKE {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    })
-    .map_err(cannot_start)
+    ctrlc::set_handler(move || stop(&interrupt)).map_err(cannot_start)
+}
+
+/// The user wants to stop.
+fn stop(interrupt: &Interrupt) {
+    if interrupt.ask() {
+        output::live::leave();
+        std::process::exit(Exit::Interrupted as i32);
+    }
 }
 
 /// Drawn for each run, so that no answer to another one counts.
