@@ -6,13 +6,16 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hii_transport::probe::Stamp;
 use serde::Serialize;
 
 use super::ledger::{Arrival, Sent};
+use super::local_drops::Dropped;
 use super::method::Heard;
+use super::refusal::Refusal;
 
 /// Something that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The next probe was sent, or could not be.
     Sent(Sent),
@@ -24,8 +27,27 @@ pub enum Event {
     Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
-    /// The target's host refuses: nothing listens there (ICMP).
-    Refused,
+    /// The kernel tells when it sent a probe.
+    Transmitted {
+        /// The probe's number.
+        seq: u64,
+        /// When.
+        stamp: Stamp,
+    },
+    /// A probe was sent back (ICMP).
+    Refused {
+        /// The probe's number, where the message tells.
+        seq: Option<u64>,
+        /// Why.
+        why: Refusal,
+    },
+    /// A probe was not sent, since it must not be cut and the path takes no longer packets than this.
+    TooLong {
+        /// Octets, headers included.
+        path_mtu: u32,
+    },
+    /// This host threw answers away.
+    Dropped(Dropped),
     /// The schedule is through.
     AllSent,
     /// The connection is over: nothing more can be sent or answered.
@@ -71,11 +93,16 @@ struct Shared {
 }
 
 impl Event {
-    /// What came at this time.
+    /// What came at this time, and what the kernel noted of it.
     #[must_use]
-    pub fn heard(heard: Heard, at: Duration) -> Self {
+    pub fn heard(heard: Heard, at: Duration, stamp: Option<Stamp>) -> Self {
         match heard {
-            Heard::Answer { seq, report } => Self::Arrived(Arrival { seq, at, report }),
+            Heard::Answer { seq, report } => Self::Arrived(Arrival {
+                seq,
+                at,
+                report,
+                stamp,
+            }),
             Heard::WrongLength => Self::WrongLength,
             Heard::Ambiguous => Self::Ambiguous,
             Heard::Foreign => Self::Foreign,

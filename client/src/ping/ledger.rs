@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
+use hii_transport::probe::Stamp;
+
 use super::evidence::Witness;
+use super::kernel_times::{KernelTimes, KernelTrip};
+use super::local_drops::{Dropped, Gaps};
+use super::refusal::{Refusal, Refusals};
 use super::verdict::{Counts, Verdict};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
@@ -23,7 +28,7 @@ const MOST_REMEMBERED: usize = 1 << 16;
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
-/// Answers that may arrive before the ledger learns that their probe was sent.
+/// Answers, and refusals, that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
 
 /// An answer that arrived.
@@ -35,6 +40,8 @@ pub struct Arrival {
     pub at: Duration,
     /// What a Hii server told with it.
     pub report: Option<ProbeAnswer>,
+    /// What the kernel noted of its arrival.
+    pub stamp: Option<Stamp>,
 }
 
 /// A probe whose verdict is final.
@@ -50,7 +57,9 @@ pub struct Settled {
     pub verdict: Verdict,
     /// What a Hii server told with its answer.
     pub reported: Reported,
-    /// Whether [`Ledger::overdue`] has told of it before.
+    /// The round trip between the kernel's notes, where there are some that can be true.
+    pub kernel: Option<KernelTrip>,
+    /// Whether [`Ledger::overdue`] or [`Ledger::refused`] has told of it before.
     pub told: bool,
 }
 
@@ -64,6 +73,7 @@ impl Settled {
             sent,
             verdict,
             reported: Reported::default(),
+            kernel: None,
             told: false,
         }
     }
@@ -78,11 +88,13 @@ pub struct Reported {
     pub received: Option<u64>,
 }
 
-/// What an arrival meant.
+/// What an arrival or a refusal meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The first answer to a probe.
     Answered(Answered),
+    /// A probe was refused.
+    Refused(u64, Refusal),
     /// Counted, and nothing to show.
     Counted,
 }
@@ -134,8 +146,11 @@ pub struct Ledger {
     /// Numbers above this are no probes at all: in between are those that only settle the end.
     last_closing: u64,
     early: Vec<Arrival>,
+    early_refusals: Vec<(u64, Refusal)>,
     witness: Witness,
+    gaps: Gaps,
     counts: Counts,
+    refusals: Refusals,
 }
 
 impl From<ProbeAnswer> for Reported {
@@ -154,6 +169,7 @@ struct Record {
     sent: Duration,
     state: State,
     reported: Reported,
+    kernel: KernelTimes,
     told: bool,
     /// The server had received it.
     received: bool,
@@ -165,6 +181,7 @@ struct Record {
 enum State {
     Waiting,
     Answered(Verdict),
+    Refused(Refusal),
     Unknown,
     NotSent,
 }
@@ -183,8 +200,11 @@ impl Ledger {
             last,
             last_closing: last.saturating_add(closing),
             early: Vec::new(),
+            early_refusals: Vec::new(),
             witness: Witness::default(),
+            gaps: Gaps::default(),
             counts: Counts::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -211,6 +231,12 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Why probes were refused.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// How often the server forgot this run.
@@ -243,6 +269,7 @@ impl Ledger {
             sent: at,
             state,
             reported: Reported::default(),
+            kernel: KernelTimes::default(),
             told: false,
             received: false,
             missing: false,
@@ -262,7 +289,12 @@ impl Ledger {
             .into_iter()
             .map(|arrival| self.arrived(arrival))
             .collect();
-        outcomes.into_iter().next()
+        let refused = self
+            .early_refusals
+            .extract_if(.., |(refused, _)| *refused == seq)
+            .last();
+        let refused = refused.and_then(|(seq, why)| self.refused(Some(seq), why));
+        outcomes.into_iter().next().or(refused)
     }
 
     /// Notes an answer.
@@ -281,6 +313,7 @@ impl Ledger {
             self.counts.foreign += 1;
             return Outcome::Counted;
         }
+        self.gaps.arrived(seq);
         if let Some(report) = &arrival.report {
             self.consider(report);
         }
@@ -292,12 +325,13 @@ impl Ledger {
             return Outcome::Counted;
         };
         match record.state {
-            State::Waiting if arrival.at < record.sent => {
+            State::Waiting | State::Refused(_) if arrival.at < record.sent => {
                 // Nobody answers what was not sent yet.
                 self.counts.foreign += 1;
                 Outcome::Counted
             }
-            State::Waiting => {
+            // Whoever refused it, it was answered.
+            State::Waiting | State::Refused(_) => {
                 let rtt = arrival.at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
@@ -306,6 +340,7 @@ impl Ledger {
                 };
                 record.state = State::Answered(verdict);
                 record.reported = arrival.report.map(Reported::from).unwrap_or_default();
+                record.kernel.received = arrival.stamp;
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
@@ -324,6 +359,46 @@ impl Ledger {
                 Outcome::Counted
             }
         }
+    }
+
+    /// Notes when the kernel sent a probe; it may tell so after the answer.
+    pub fn transmitted(&mut self, seq: u64, stamp: Stamp) {
+        self.counts.stamped += 1;
+        if let Some(record) = self.record(seq) {
+            // A probe goes out once; what the network does to it later is not told here.
+            record.kernel.transmitted.get_or_insert(stamp);
+        }
+    }
+
+    /// Notes that somebody refused a probe, or one that is not known.
+    pub fn refused(&mut self, seq: Option<u64>, why: Refusal) -> Option<Outcome> {
+        let seq = seq.filter(|seq| (1..=self.last_closing).contains(seq));
+        let Some(seq) = seq else {
+            self.counts.refused_unknown += 1;
+            return None;
+        };
+        if seq >= self.next_seq() && seq <= self.last {
+            // The thread that sends has not said so yet.
+            if self.early_refusals.len() < MOST_EARLY {
+                self.early_refusals.push((seq, why));
+            } else {
+                self.counts.refused_unknown += 1;
+            }
+            return None;
+        }
+        let record = self.record(seq)?;
+        if record.state != State::Waiting {
+            return None;
+        }
+        record.state = State::Refused(why);
+        record.told = true;
+        Some(Outcome::Refused(seq, why))
+    }
+
+    /// Notes that this host threw answers away.
+    pub fn dropped(&mut self, dropped: &Dropped) {
+        self.counts.dropped_here += u64::from(dropped.count);
+        self.gaps.add(dropped);
     }
 
     /// Notes an answer that could be to either of two probes.
@@ -400,6 +475,7 @@ impl Ledger {
     pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
         let patience = self.patience;
         self.counts.foreign += std::mem::take(&mut self.early).len() as u64;
+        self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
         self.pop(|record| {
             if interrupted && record.sent + patience > now {
                 Verdict::InFlight
@@ -410,14 +486,27 @@ impl Ledger {
     }
 
     fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
-        let record = self.records.pop_front()?;
+        let record = *self.records.front()?;
         let verdict = match record.state {
-            State::Waiting => unanswered(&record),
+            State::Waiting => match unanswered(&record) {
+                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
+                    Verdict::DroppedLocally
+                }
+                verdict => verdict,
+            },
             State::Answered(verdict) => verdict,
+            State::Refused(why) => Verdict::Refused(why),
             State::Unknown => Verdict::Unknown,
             State::NotSent => Verdict::NotSent,
         };
+        self.records.pop_front();
         self.counts.add(verdict);
+        if let Verdict::Refused(why) = verdict {
+            self.refusals.add(why);
+        }
+        let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
+        let kernel = record.kernel.judge(record.sent, answered);
+        self.counts.unusable_stamps += kernel.unusable;
         let seq = self.first;
         self.first += 1;
         Some(Settled {
@@ -426,7 +515,29 @@ impl Ledger {
             sent: record.sent,
             verdict,
             reported: record.reported,
+            kernel: kernel.trip,
             told: record.told,
+        })
+    }
+
+    /// Whether this host threw the answer to the first probe away.
+    fn is_explained(&mut self) -> bool {
+        let Self {
+            records,
+            first,
+            gaps,
+            ..
+        } = self;
+        // A probe that the server has not received had no answer to lose.
+        let may_be_answered =
+            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
+        gaps.explain(*first, |probes| {
+            let among = |seq: &u64| probes.contains(seq);
+            let numbered = (*first..).zip(records.iter());
+            let in_gap = numbered
+                .skip_while(|(seq, _)| !among(seq))
+                .take_while(|(seq, _)| among(seq));
+            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
         })
     }
 

@@ -18,6 +18,7 @@ fn answer(seq: u64, at: Duration) -> Arrival {
         seq,
         at,
         report: None,
+        stamp: None,
     }
 }
 
@@ -36,7 +37,7 @@ fn sent(at: Duration) -> Sent {
 fn answered(outcome: Outcome) -> Option<(u64, Verdict)> {
     match outcome {
         Outcome::Answered(Answered { seq, verdict, .. }) => Some((seq, verdict)),
-        Outcome::Counted => None,
+        Outcome::Refused(..) | Outcome::Counted => None,
     }
 }
 
@@ -280,6 +281,7 @@ fn simulate(truths: &[Truth]) -> (Ledger, Vec<Verdict>) {
                     seq,
                     at,
                     report: Some(report),
+                    stamp: None,
                 });
             }
         }

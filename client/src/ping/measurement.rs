@@ -35,7 +35,7 @@ pub struct Measurement {
     interrupt: Interrupt,
     ledger: Ledger,
     statistics: Statistics,
-    refused: u64,
+    path_mtu: Option<u32>,
     wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
@@ -75,7 +75,7 @@ impl Measurement {
             interrupt,
             ledger,
             statistics,
-            refused: 0,
+            path_mtu: None,
             wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
@@ -217,8 +217,20 @@ impl Measurement {
                 self.ledger.foreign();
                 None
             }
-            Event::Refused => {
-                self.refused += 1;
+            Event::Transmitted { seq, stamp } => {
+                self.ledger.transmitted(seq, stamp);
+                None
+            }
+            Event::Refused { seq, why } => {
+                self.limit_path(why.path_mtu());
+                self.ledger.refused(seq, why)
+            }
+            Event::TooLong { path_mtu } => {
+                self.limit_path(Some(path_mtu));
+                None
+            }
+            Event::Dropped(dropped) => {
+                self.ledger.dropped(&dropped);
                 None
             }
             Event::AllSent => {
@@ -231,13 +243,27 @@ impl Measurement {
             }
             Event::Interrupted => None,
         };
-        if let Some(Outcome::Answered(answered)) = outcome {
-            self.statistics.answered(&answered);
-            if let Some(report) = &mut self.report {
-                report.answered(&answered);
+        match outcome {
+            Some(Outcome::Answered(answered)) => {
+                self.statistics.answered(&answered);
+                if let Some(report) = &mut self.report {
+                    report.answered(&answered);
+                }
+                self.print(|output, target| {
+                    output.answered(target, answered.seq, answered.verdict)
+                });
             }
-            self.print(|output, target| output.answered(target, answered.seq, answered.verdict));
+            Some(Outcome::Refused(seq, why)) => {
+                self.print(|output, target| output.refused(target, seq, why));
+            }
+            Some(Outcome::Counted) | None => {}
         }
+    }
+
+    /// The path takes no longer packets than this.
+    fn limit_path(&mut self, mtu: Option<u32>) {
+        let known = self.path_mtu.into_iter().chain(mtu);
+        self.path_mtu = known.min();
     }
 
     /// Tells what time alone has decided.
@@ -283,13 +309,15 @@ impl Measurement {
             &self.ledger.counts(),
             self.statistics.figures(),
             self.link.tells_direction(),
-        );
+        )
+        .without_stamps(self.link.lacks_stamps());
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
         summary.knee = self.knee.knee();
-        summary.refused = self.refused;
+        summary.refused_by = self.ledger.refusals().by_reason().clone();
+        summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
         summary.interrupted = self.user_stopped;
