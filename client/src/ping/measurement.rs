@@ -254,6 +254,9 @@ impl Measurement {
                 });
             }
             Some(Outcome::Refused(seq, why)) => {
+                if let Some(report) = &mut self.report {
+                    report.refused();
+                }
                 self.print(|output, target| output.refused(target, seq, why));
             }
             Some(Outcome::Counted) | None => {}
