@@ -1,7 +1,7 @@
 //! What a run over UDP sends by, and the thread that does it.
 
 use std::sync::mpsc::{Receiver as Inbox, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
@@ -16,8 +16,8 @@ use super::schedule::Schedule;
 use super::sent_notes::SentNotes;
 use super::threads::{wait_for_slot, wait_until};
 
-/// Nobody is told of a probe for so long after it went out. To tell wakes a thread, and to read the kernel's notes takes a
-/// moment: on a small machine both would be in the way of the answer.
+/// A probe is told of with its answer, or so long after it went out. To tell wakes a thread, and to read the kernel's
+/// notes takes a moment: on a small machine both would be in the way of the answer.
 const QUIET: Duration = Duration::from_millis(2);
 
 /// Probes that follow each other sooner are told of at once.
@@ -38,6 +38,8 @@ pub struct Line {
     pub stamps: StampClock,
     /// Whether the thread that sends stays awake for the last of each wait.
     pub precise: bool,
+    /// Probes that nobody has been told of, in their order.
+    unsaid: Mutex<Vec<Sent>>,
     notes: Mutex<SentNotes>,
 }
 
@@ -55,6 +57,7 @@ impl Line {
             clock,
             stamps,
             precise,
+            unsaid: Mutex::default(),
             notes,
         }
     }
@@ -73,22 +76,20 @@ impl Line {
                 return;
             }
             let Assignment { port, clash } = self.method.assign(seq, self.clock.elapsed());
-            self.with_notes(|notes| notes.reuse(self, port, events));
+            lock(&self.notes).reuse(self, port, events);
             let at = self.clock.elapsed();
             let went_out = self.send(port, datagram);
-            let quiet = quiet_until(at, slot(seq.saturating_add(1)));
-            let goes_on = quiet <= at || wait_until(&self.clock, quiet, stopped);
-            let sent = Sent {
+            lock(&self.unsaid).push(Sent {
                 due,
                 deadline: schedule.deadline_of(seq),
                 at,
                 went_out,
                 clash,
-            };
-            if events.send(Event::Sent(sent)).is_err() {
-                return;
-            }
-            self.with_notes(|notes| notes.sent(self, port, seq, events));
+            });
+            let quiet = quiet_until(at, slot(seq.saturating_add(1)));
+            let goes_on = quiet <= at || wait_until(&self.clock, quiet, stopped);
+            self.tell_sent(events);
+            lock(&self.notes).sent(self, port, seq, events);
             if !goes_on {
                 return;
             }
@@ -103,9 +104,17 @@ impl Line {
         self.send(0, buffer.get(..len).unwrap_or_default());
     }
 
+    /// Tells of all probes that went out; whatever is told of their answers comes after it.
+    pub fn tell_sent(&self, events: &Sender<Event>) {
+        for sent in lock(&self.unsaid).drain(..) {
+            // Nobody may listen any more.
+            let _ = events.send(Event::Sent(sent));
+        }
+    }
+
     /// Tells what the kernel noted of probes since they were told of.
     pub fn tell_late_notes(&self, events: &Sender<Event>) {
-        self.with_notes(|notes| notes.read_all(self, events));
+        lock(&self.notes).read_all(self, events);
     }
 
     /// Why the kernel tells no times, where it does not.
@@ -124,11 +133,11 @@ impl Line {
             .inspect_err(|error| tracing::debug!(%error, "send"))
             .is_ok()
     }
+}
 
-    fn with_notes(&self, take: impl FnOnce(&mut SentNotes)) {
-        // They are whole between calls, whatever thread ended early.
-        take(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner));
-    }
+/// What is locked is whole between calls, whatever thread ended early.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When a probe that was sent at `at` is told of, where the next is sent at `next`.

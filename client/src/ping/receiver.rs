@@ -229,6 +229,7 @@ impl Ear {
         let Line { method, size, .. } = &*self.line;
         let stamp = received.stamp.map(|stamp| self.stamps.stamp(stamp));
         let heard = method.hear(port, *size, self.datagram.octets(received));
+        self.line.tell_sent(&self.events);
         if let Heard::Answer { seq, .. } = heard
             && let Some(count) = self.drops.get_mut(port)
             && let Some(mut dropped) = count.take(seq, received.drops)
@@ -249,6 +250,7 @@ impl Ear {
             return Ok(Taken::Nothing);
         };
         let mut taken = Taken::Failure;
+        line.tell_sent(events);
         while let Some(note) = socket.note_of_receiving(note) {
             taken = Taken::Something;
             if let Note::Refused { icmp, quoted } = note {
