@@ -18,6 +18,8 @@ pub mod evidence;
 pub mod exchange;
 pub mod figures;
 pub mod interval_report;
+#[cfg(test)]
+mod kernel_tests;
 pub mod kernel_times;
 pub mod knee;
 pub mod ledger;
