@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod classic;
+pub mod network;
 pub mod path;
 pub mod programs;
 pub mod schema;
