@@ -261,6 +261,8 @@ proptest! {
         let mut ledger = ledger(probes.len() as u64);
         let mut statistics = Statistics::new(EPOCH);
         let (mut kernel, mut network, mut by_program) = (Vec::new(), Vec::new(), Vec::new());
+        // The best of each probe, which bounds the delay each way.
+        let mut best = Vec::new();
         let mut unusable = 0;
         for (seq, probe) in (1..).zip(&probes) {
             let [out, there, held, back, up] = probe.took.map(us);
@@ -300,6 +302,9 @@ proptest! {
                 if (probe.went, probe.came) == (Some(0), Some(0)) {
                     kernel.push((there + held + back).as_nanos());
                     network.push((there + back).as_nanos());
+                    best.push(there + back);
+                } else {
+                    best.push(out + there + back + up);
                 }
             }
         }
@@ -308,6 +313,8 @@ proptest! {
         }
         prop_assert_eq!(ledger.counts().unusable_stamps, unusable);
         let figures = statistics.figures();
+        let bound = figures.one_way_ns.map(|one_way| us(one_way.bound.unsigned_abs()) / 1_000);
+        prop_assert_eq!(bound, best.into_iter().min().map(|network| network / 2));
         let by = match (network.is_empty(), by_program.is_empty()) {
             (false, _) => Some(By::Kernel),
             (true, false) => Some(By::Program),

@@ -115,6 +115,7 @@ mod tests {
             (Some((121, 120)), Some((190, 201)), 1),
             // Sent after its answer was there.
             (Some((250, 300)), Some((190, 201)), 1),
+            (Some((250, 300)), None, 1),
             (Some((110, 120)), Some((99, 201)), 1),
             (Some((110, 120)), Some((201, 201)), 1),
             (Some((150, 160)), Some((140, 201)), 1),
