@@ -86,10 +86,17 @@ impl Line {
                 went_out,
                 clash,
             });
-            let quiet = quiet_until(at, slot(seq.saturating_add(1)));
+            let next = slot(seq.saturating_add(1));
+            let quiet = quiet_until(at, next);
             let goes_on = quiet <= at || wait_until(&self.clock, quiet, stopped);
             self.tell_sent(events);
-            lock(&self.notes).sent(self, port, seq, events);
+            let mut notes = lock(&self.notes);
+            notes.sent(port, seq);
+            // What keeps the next one waiting can wait itself.
+            if self.clock.elapsed() < next {
+                notes.read_some(self, port, events);
+            }
+            drop(notes);
             if !goes_on {
                 return;
             }

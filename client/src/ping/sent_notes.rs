@@ -15,9 +15,12 @@ pub(super) struct SentNotes {
     stamps: StampClock,
     /// The last probe that each port carried, as long as no note of it was read.
     open: Vec<Option<u64>>,
-    /// The port before the last.
+    /// The last port that was looked at.
     previous: usize,
 }
+
+/// Notes that are read before the next probe is sent, should many have gathered.
+const MOST_NOTES: usize = 16;
 
 impl SentNotes {
     /// Nothing was sent from these ports yet.
@@ -33,18 +36,22 @@ impl SentNotes {
     /// A port is about to carry another probe: notes without a number are about the one before.
     pub(super) fn reuse(&mut self, line: &Line, port: usize, events: &Sender<Event>) {
         if !line.method.is_numbered() && self.is_open(port) {
-            self.read(line, port, events);
+            self.read(line, port, MOST_NOTES, events);
             self.set(port, None);
         }
     }
 
     /// A port has carried a probe.
-    pub(super) fn sent(&mut self, line: &Line, port: usize, seq: u64, events: &Sender<Event>) {
+    pub(super) fn sent(&mut self, port: usize, seq: u64) {
         self.set(port, Some(seq));
-        self.read(line, port, events);
+    }
+
+    /// Reads those of the port that carried the last probe, or the first of them.
+    pub(super) fn read_some(&mut self, line: &Line, port: usize, events: &Sender<Event>) {
+        self.read(line, port, MOST_NOTES, events);
         // Another port may have been too quick for the kernel the last time.
         if self.previous != port && self.is_open(self.previous) {
-            self.read(line, self.previous, events);
+            self.read(line, self.previous, MOST_NOTES, events);
         }
         self.previous = port;
     }
@@ -53,17 +60,20 @@ impl SentNotes {
     pub(super) fn read_all(&mut self, line: &Line, events: &Sender<Event>) {
         for port in 0..self.open.len() {
             if self.is_open(port) {
-                self.read(line, port, events);
+                self.read(line, port, usize::MAX, events);
             }
         }
     }
 
-    fn read(&mut self, line: &Line, port: usize, events: &Sender<Event>) {
+    fn read(&mut self, line: &Line, port: usize, most: usize, events: &Sender<Event>) {
         let Some(socket) = line.sockets.get(port) else {
             return;
         };
         let open = self.open.get(port).copied().flatten();
-        while let Some(note) = socket.note_of_sending(&mut self.buffer) {
+        for _ in 0..most {
+            let Some(note) = socket.note_of_sending(&mut self.buffer) else {
+                return;
+            };
             let event = match note {
                 Note::Transmitted { stamp, packet } => {
                     let stamp = self.stamps.stamp(stamp);
