@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, and a browser.
+//! delays and repeats, a browser, and the system benchmark.
 
+pub mod benchmark;
 pub mod browser;
 pub mod classic;
 pub mod network;

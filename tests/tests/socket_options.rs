@@ -75,13 +75,11 @@ impl Original {
         )
         .unwrap();
         let from = message.address.unwrap();
-        let source = match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
-            (Some(v4), _) => IpAddr::from(v4.ip()),
-            (_, Some(v6)) => v6.ip().into(),
+        let (source, port) = match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+            (Some(v4), _) => (IpAddr::from(v4.ip()), v4.port()),
+            (_, Some(v6)) => (v6.ip().into(), v6.port()),
             _ => panic!("{from:?}"),
         };
-        let port = from.as_sockaddr_in().map(|v4| v4.port());
-        let port = port.or(from.as_sockaddr_in6().map(|v6| v6.port()));
         let mut header = Header {
             source,
             traffic_class: -1,
@@ -105,9 +103,7 @@ impl Original {
             text if text.starts_with(b"C ") => b"Buffer Size Calibrated at Server.",
             _ => b"Packet Acknowledged",
         };
-        self.socket
-            .send_to(answer, (source, port.unwrap()))
-            .unwrap();
+        self.socket.send_to(answer, (source, port)).unwrap();
         text
     }
 }

@@ -9,14 +9,17 @@ use std::time::Duration;
 use hii_transport::probe::Stamp;
 use serde::Serialize;
 
+use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
 use super::local_drops::Dropped;
 use super::method::Heard;
 use super::refusal::Refusal;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
+    /// Many things happened, in this order.
+    Batch(Batch),
     /// The next probe was sent, or could not be.
     Sent(Sent),
     /// An answer came.
@@ -114,6 +117,7 @@ impl Event {
         match self {
             Self::Sent(sent) => Some(sent.at),
             Self::Arrived(arrival) => Some(arrival.at),
+            Self::Batch(batch) => batch.at(),
             _ => None,
         }
     }

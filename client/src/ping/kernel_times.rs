@@ -8,9 +8,21 @@ use hii_transport::probe::Stamp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KernelTimes {
     /// The probe was handed to the network.
-    pub transmitted: Option<Stamp>,
+    transmitted: Note,
     /// Its answer came from there.
-    pub received: Option<Stamp>,
+    received: Note,
+}
+
+/// A note, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Note {
+    /// There is none.
+    #[default]
+    None,
+    /// It cannot be true.
+    Unusable,
+    /// It happened then.
+    At(Duration),
 }
 
 /// A round trip between two of the kernel's notes.
@@ -32,31 +44,62 @@ pub struct Judged {
 }
 
 impl KernelTimes {
-    /// Judges the notes of a probe that the program began to send at `sent`, and whose answer it had at `answered`, if it
-    /// had one.
+    /// Notes when a probe was handed to the network, which the program began to send at `sent`.
+    pub fn transmitted(&mut self, stamp: Stamp, sent: Duration) {
+        // A probe goes out once; what becomes of it later is not told here.
+        if self.transmitted == Note::None {
+            self.transmitted = Note::of(stamp, sent, stamp.read);
+        }
+    }
+
+    /// Notes when the answer came from the network that the program had at `answered`.
+    pub fn received(&mut self, stamp: Option<Stamp>, sent: Duration, answered: Duration) {
+        self.received = stamp.map_or(Note::None, |stamp| Note::of(stamp, sent, answered));
+    }
+
+    /// Whether the note of sending is still to come.
     #[must_use]
-    pub fn judge(&self, sent: Duration, answered: Option<Duration>) -> Judged {
-        let there = self.transmitted.map(|stamp| {
-            let read_by = answered.map_or(stamp.read, |answered| stamp.read.min(answered));
-            stamp.is_within(sent, read_by).then_some(stamp.at)
-        });
-        let back = self.received.zip(answered).map(|(stamp, answered)| {
-            // It cannot have come before it was asked for.
-            let earliest = there.flatten().unwrap_or(sent);
-            let is_true = stamp.is_within(sent, answered) && earliest <= stamp.at;
-            is_true.then_some(stamp.at)
-        });
-        let unusable = |note: Option<Option<Duration>>| u64::from(note == Some(None));
-        let trip = there
-            .flatten()
-            .zip(back.flatten())
-            .map(|(there, back)| KernelTrip {
-                sent: there,
-                rtt: back.saturating_sub(there),
-            });
-        Judged {
-            trip,
-            unusable: unusable(there) + unusable(back),
+    pub fn lacks_sending(&self) -> bool {
+        self.transmitted == Note::None
+    }
+
+    /// Judges the notes of a probe whose answer the program had at `answered`, if it had one.
+    #[must_use]
+    pub fn judge(&self, answered: Option<Duration>) -> Judged {
+        let Self {
+            mut transmitted,
+            mut received,
+        } = *self;
+        // It was not sent after its answer was there, and was not answered before it was sent.
+        if let (Note::At(there), Some(answered)) = (transmitted, answered)
+            && there > answered
+        {
+            transmitted = Note::Unusable;
+        }
+        if let (Note::At(there), Note::At(back)) = (transmitted, received)
+            && there > back
+        {
+            received = Note::Unusable;
+        }
+        let trip = match (transmitted, received) {
+            (Note::At(sent), Note::At(back)) => Some(KernelTrip {
+                sent,
+                rtt: back.saturating_sub(sent),
+            }),
+            _ => None,
+        };
+        let notes = [transmitted, received].into_iter();
+        let unusable = notes.filter(|note| *note == Note::Unusable).count() as u64;
+        Judged { trip, unusable }
+    }
+}
+
+impl Note {
+    fn of(stamp: Stamp, earliest: Duration, latest: Duration) -> Self {
+        if stamp.is_within(earliest, latest) {
+            Self::At(stamp.at)
+        } else {
+            Self::Unusable
         }
     }
 }
@@ -81,14 +124,19 @@ mod tests {
         }
     }
 
-    /// When the trip began and how long it took, and how many stamps are unusable, of a probe sent at 100 and answered
-    /// at 200.
+    /// What is noted of a probe sent at 100 and answered at 200.
+    fn times(transmitted: Option<At>, received: Option<At>) -> KernelTimes {
+        let mut times = KernelTimes::default();
+        if let Some(at) = transmitted {
+            times.transmitted(stamp(at), us(100));
+        }
+        times.received(received.map(stamp), us(100), us(200));
+        times
+    }
+
+    /// When its trip began and how long it took, and how many stamps are unusable.
     fn judge(transmitted: Option<At>, received: Option<At>) -> (Option<(u64, u64)>, u64) {
-        let times = KernelTimes {
-            transmitted: transmitted.map(stamp),
-            received: received.map(stamp),
-        };
-        let judged = times.judge(us(100), Some(us(200)));
+        let judged = times(transmitted, received).judge(Some(us(200)));
         (judged.trip.map(micros), judged.unusable)
     }
 
@@ -130,11 +178,18 @@ mod tests {
 
     #[test]
     fn a_probe_without_an_answer_has_no_trip() {
-        let times = KernelTimes {
-            transmitted: Some(stamp((110, 120))),
-            received: None,
-        };
-        assert_eq!(times.judge(us(100), None), Judged::default());
+        let mut times = KernelTimes::default();
+        assert!(times.lacks_sending());
+        times.transmitted(stamp((110, 120)), us(100));
+        assert!(!times.lacks_sending());
+        assert_eq!(times.judge(None), Judged::default());
+    }
+
+    #[test]
+    fn the_first_note_of_sending_counts() {
+        let mut times = times(Some((110, 120)), Some((190, 201)));
+        times.transmitted(stamp((150, 160)), us(100));
+        assert_eq!(times.judge(Some(us(200))).trip.map(micros), Some((110, 80)));
     }
 
     proptest! {
@@ -156,13 +211,12 @@ mod tests {
                 let is_off = set.is_some_and(|set| at < set && set <= read);
                 let at = if is_off { at.saturating_add_signed(-step) } else { at };
                 let steady = if noticed <= read { noticed } else { 0 };
-                Some(Stamp { at: us(at), read: us(read), steady: us(steady) })
+                Stamp { at: us(at), read: us(read), steady: us(steady) }
             };
-            let times = KernelTimes {
-                transmitted: note(sent + there, sent + there + read),
-                received: note(sent + there + back, answered),
-            };
-            let judged = times.judge(us(sent), Some(us(answered)));
+            let mut times = KernelTimes::default();
+            times.transmitted(note(sent + there, sent + there + read), us(sent));
+            times.received(Some(note(sent + there + back, answered)), us(sent), us(answered));
+            let judged = times.judge(Some(us(answered)));
             let right = Some((sent + there, back));
             let trip = judged.trip.map(micros);
             prop_assert!(trip.is_none() || trip == right, "{:?}", judged);

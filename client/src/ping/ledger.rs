@@ -22,11 +22,17 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are overdue.
+/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
 const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
+
+/// How long the kernel may take to tell when it sent a probe; a network card's queue is shorter.
+const STAMP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers, and refusals, that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
@@ -136,9 +142,13 @@ pub struct Sent {
 pub struct Ledger {
     patience: Duration,
     tells_direction: bool,
+    /// Whether the kernel is to tell when it sent each probe.
+    is_stamped: bool,
     /// Probe `first` and those after it, without a gap.
     records: VecDeque<Record>,
     first: u64,
+    /// What a further answer to a probe before `first` would be, the last one's at the end.
+    settled: VecDeque<Further>,
     /// The first probe that [`overdue`](Self::overdue) has not looked at.
     next_overdue: u64,
     /// Numbers above this are no probes that count.
@@ -186,6 +196,15 @@ enum State {
     NotSent,
 }
 
+/// What an answer is that comes to a probe whose verdict is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    Duplicate,
+    Foreign,
+    /// It came too late to count.
+    Forgotten,
+}
+
 impl Ledger {
     /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
     /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
@@ -194,8 +213,10 @@ impl Ledger {
         Self {
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
+            is_stamped: false,
             records: VecDeque::new(),
             first: 1,
+            settled: VecDeque::new(),
             next_overdue: 1,
             last,
             last_closing: last.saturating_add(closing),
@@ -212,6 +233,13 @@ impl Ledger {
     #[must_use]
     pub fn with_patience(mut self, least: Duration) -> Self {
         self.patience = self.patience.max(least);
+        self
+    }
+
+    /// The kernel is to tell when it sent each probe, and that may take a while.
+    #[must_use]
+    pub fn with_stamps(mut self) -> Self {
+        self.is_stamped = true;
         self
     }
 
@@ -297,6 +325,19 @@ impl Ledger {
         outcomes.into_iter().next().or(refused)
     }
 
+    /// Notes that no more probes of the schedule will be sent.
+    pub fn end(&mut self) {
+        let closing = self.last_closing - self.last;
+        self.last = self.next_seq() - 1;
+        self.last_closing = self.last + closing;
+    }
+
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let seq = arrival.seq;
@@ -321,14 +362,12 @@ impl Ledger {
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
-            self.counts.forgotten += 1;
-            return Outcome::Counted;
+            return self.further(self.of_settled(seq));
         };
         match record.state {
+            // Nobody answers what was not sent yet.
             State::Waiting | State::Refused(_) if arrival.at < record.sent => {
-                // Nobody answers what was not sent yet.
-                self.counts.foreign += 1;
-                Outcome::Counted
+                self.further(Further::Foreign)
             }
             // Whoever refused it, it was answered.
             State::Waiting | State::Refused(_) => {
@@ -340,7 +379,9 @@ impl Ledger {
                 };
                 record.state = State::Answered(verdict);
                 record.reported = arrival.report.map(Reported::from).unwrap_or_default();
-                record.kernel.received = arrival.stamp;
+                record
+                    .kernel
+                    .received(arrival.stamp, record.sent, arrival.at);
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
@@ -350,14 +391,7 @@ impl Ledger {
                     report: arrival.report,
                 })
             }
-            State::Answered(_) => {
-                self.counts.duplicates += 1;
-                Outcome::Counted
-            }
-            State::Unknown | State::NotSent => {
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
+            state => self.further(Further::after(state)),
         }
     }
 
@@ -365,8 +399,7 @@ impl Ledger {
     pub fn transmitted(&mut self, seq: u64, stamp: Stamp) {
         self.counts.stamped += 1;
         if let Some(record) = self.record(seq) {
-            // A probe goes out once; what the network does to it later is not told here.
-            record.kernel.transmitted.get_or_insert(stamp);
+            record.kernel.transmitted(stamp, record.sent);
         }
     }
 
@@ -401,6 +434,24 @@ impl Ledger {
         self.gaps.add(dropped);
     }
 
+    /// What an answer to a probe is whose record is gone.
+    fn of_settled(&self, seq: u64) -> Further {
+        let ago = self.first.checked_sub(seq + 1);
+        let index = ago.and_then(|ago| usize::try_from(ago).ok());
+        let further = index.and_then(|index| self.settled.iter().rev().nth(index));
+        further.copied().unwrap_or(Further::Forgotten)
+    }
+
+    fn further(&mut self, further: Further) -> Outcome {
+        let count = match further {
+            Further::Duplicate => &mut self.counts.duplicates,
+            Further::Foreign => &mut self.counts.foreign,
+            Further::Forgotten => &mut self.counts.forgotten,
+        };
+        *count += 1;
+        Outcome::Counted
+    }
+
     /// Notes an answer that could be to either of two probes.
     pub fn ambiguous(&mut self) {
         self.counts.ambiguous += 1;
@@ -415,12 +466,12 @@ impl Ledger {
         let Some(testimony) = self.witness.hear(report) else {
             return;
         };
-        for seq in testimony.received {
+        for seq in testimony.received() {
             if let Some(record) = self.record(seq) {
                 record.received = true;
             }
         }
-        for seq in testimony.missing {
+        for seq in testimony.missing() {
             if let Some(record) = self.record(seq) {
                 record.missing = true;
             }
@@ -459,12 +510,29 @@ impl Ledger {
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let may_change = match front.state {
+            State::Waiting => None,
+            // Whoever refused it, it may be answered after all.
+            State::Refused(_) => Some(age < self.patience),
+            State::Answered(_) => {
+                Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
+            }
+            State::Unknown | State::NotSent => Some(false),
+        };
+        if let Some(may_change) = may_change {
+            let stays = may_change && self.records.len() <= MOST_REMEMBERED;
+            return if stays { None } else { self.pop(Record::lost) };
+        }
+        let most = if age < self.patience {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.state == State::Waiting && front.lost() == Verdict::LostUnknown;
+        let undecided = front.lost() == Verdict::LostUnknown;
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }
@@ -501,11 +569,15 @@ impl Ledger {
         };
         self.records.pop_front();
         self.counts.add(verdict);
+        if self.settled.len() == MOST_REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Further::after(record.state));
         if let Verdict::Refused(why) = verdict {
             self.refusals.add(why);
         }
         let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
-        let kernel = record.kernel.judge(record.sent, answered);
+        let kernel = record.kernel.judge(answered);
         self.counts.unusable_stamps += kernel.unusable;
         let seq = self.first;
         self.first += 1;
@@ -567,6 +639,16 @@ impl Ledger {
     fn record(&mut self, seq: u64) -> Option<&mut Record> {
         let index = seq.checked_sub(self.first)?;
         self.records.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Further {
+    fn after(state: State) -> Self {
+        match state {
+            State::Answered(_) => Self::Duplicate,
+            State::Unknown | State::NotSent => Self::Foreign,
+            State::Waiting | State::Refused(_) => Self::Forgotten,
+        }
     }
 }
 

@@ -97,6 +97,39 @@ fn duplicates_foreign_and_given_up_answers_change_no_verdict() {
 }
 
 #[test]
+fn what_is_final_is_settled_in_order_and_further_answers_are_told_apart() {
+    let mut ledger = Ledger::new(4, 0, ms(100), false);
+    let not_sent = Sent {
+        went_out: false,
+        ..sent(ms(10))
+    };
+    for probe in [sent(ms(0)), not_sent, sent(ms(20)), sent(ms(30))] {
+        ledger.sent(probe);
+    }
+    ledger.arrived(answer(1, ms(31)));
+    ledger.arrived(answer(4, ms(32)));
+    let settled: Vec<_> = std::iter::from_fn(|| ledger.settle(ms(33))).collect();
+    // The third may still be answered, and the fourth has to wait for it.
+    assert_eq!(
+        settled.iter().map(|probe| probe.seq).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    for seq in 1..=4 {
+        ledger.arrived(answer(seq, ms(34)));
+    }
+    settle_all(&mut ledger);
+    let expected = Counts {
+        sent: 3,
+        in_time: 3,
+        not_sent: 1,
+        duplicates: 2,
+        foreign: 1,
+        ..Counts::default()
+    };
+    assert_eq!(ledger.counts(), expected);
+}
+
+#[test]
 fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
     let mut ledger = Ledger::new(200, 0, ms(100), false);
     for probe in 0..200 {
@@ -337,4 +370,45 @@ proptest! {
         prop_assert_eq!(ledger.counts().answered(), answers);
         prop_assert_eq!(ledger.counts().duplicates, answers * copies);
     }
+}
+
+/// A million probes a second, of which these are never answered: what is remembered at the most, and the counts.
+fn fast_run(probes: u64, lost: impl Fn(u64) -> bool) -> (usize, Counts) {
+    let at = |seq: u64| Duration::from_micros(seq);
+    let mut ledger = Ledger::new(probes, 0, ms(100), false);
+    let mut most = 0;
+    let mut settled = 0;
+    for seq in 1..=probes {
+        ledger.sent(sent(at(seq)));
+        // Answers take a millisecond.
+        if let Some(earlier) = seq.checked_sub(1_000).filter(|earlier| *earlier > 0)
+            && !lost(earlier)
+        {
+            ledger.arrived(answer(earlier, at(seq)));
+        }
+        while ledger.settle(at(seq)).is_some() {
+            settled += 1;
+        }
+        most = most.max(usize::try_from(seq).unwrap() - settled);
+    }
+    for seq in probes - 999..=probes {
+        ledger.arrived(answer(seq, at(seq + 1_000)));
+    }
+    settle_all(&mut ledger);
+    (most, ledger.counts())
+}
+
+#[test]
+fn a_fast_run_takes_no_more_memory_than_a_slow_one() {
+    let (most, counts) = fast_run(200_000, |_| false);
+    assert_eq!(most, 1_000);
+    assert_eq!((counts.in_time, counts.forgotten), (200_000, 0));
+}
+
+#[test]
+fn a_lost_probe_of_a_fast_run_is_given_up_before_memory_is() {
+    let (most, counts) = fast_run(700_000, |seq| seq == 5);
+    assert_eq!(most, 1 << 19);
+    assert_eq!((counts.in_time, counts.lost_unknown), (699_999, 1));
+    assert_eq!((counts.forgotten, counts.foreign), (0, 0));
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use super::events::{Ending, Event, Interrupt};
@@ -20,6 +21,10 @@ pub const CLOSING_PROBES: u64 = 3;
 
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long events gather once one has come. To be woken for each would take the processor from the threads that measure,
+/// just when an answer is on its way.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// A run under way.
 pub struct Measurement {
@@ -44,6 +49,8 @@ pub struct Measurement {
     closed: u64,
     closing: Uncounted,
     ended: Option<Ending>,
+    /// The octets of a probe, where its rates are told.
+    rates_of: Option<usize>,
 }
 
 impl Measurement {
@@ -56,14 +63,20 @@ impl Measurement {
         target: usize,
         interrupt: Interrupt,
     ) -> Self {
-        let ledger = Ledger::new(
+        let mut ledger = Ledger::new(
             schedule.last(),
             CLOSING_PROBES,
             schedule.deadline_of(1),
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let statistics = Statistics::new(link.clock().epoch());
+        if link.lacks_stamps().is_none() {
+            ledger = ledger.with_stamps();
+        }
+        let mut statistics = Statistics::new(link.clock().epoch());
+        if !schedule.has_slots() {
+            statistics = statistics.without_slots();
+        }
         Self {
             link,
             schedule,
@@ -83,7 +96,15 @@ impl Measurement {
             closed: 0,
             closing: Uncounted::default(),
             ended: None,
+            rates_of: None,
         }
+    }
+
+    /// Tells as well how many probes of this size were sent and answered a second.
+    #[must_use]
+    pub fn with_rates(mut self, size: usize) -> Self {
+        self.rates_of = Some(size);
+        self
     }
 
     /// Gathers what a picture shows as well.
@@ -157,7 +178,7 @@ impl Measurement {
             if over || !self.ledger.direction_is_open() {
                 return;
             }
-            let seq = self.schedule.last() + number;
+            let seq = self.ledger.last() + number;
             self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.link.clock().elapsed() + CLOSING_WAIT;
@@ -175,6 +196,7 @@ impl Measurement {
     fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
         if let Ok(event) = inbox.recv_timeout(wait) {
             self.take(event);
+            thread::sleep(GATHERING.min(wait));
         }
     }
 
@@ -191,6 +213,10 @@ impl Measurement {
 
     fn take(&mut self, event: Event) {
         let outcome = match event {
+            Event::Batch(mut batch) => {
+                batch.drain().for_each(|event| self.take(event));
+                None
+            }
             Event::Sent(sent) => {
                 self.last_sent = sent.at;
                 self.statistics.sent(&sent);
@@ -200,7 +226,7 @@ impl Measurement {
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => {
-                if arrival.seq > self.schedule.last() {
+                if arrival.seq > self.ledger.last() {
                     self.closed = self.closed.max(arrival.seq);
                 }
                 Some(self.ledger.arrived(arrival))
@@ -235,6 +261,7 @@ impl Measurement {
             }
             Event::AllSent => {
                 self.all_sent = true;
+                self.ledger.end();
                 None
             }
             Event::Ended(ending) => {
@@ -318,6 +345,9 @@ impl Measurement {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
+        summary.rates = self
+            .rates_of
+            .and_then(|size| self.statistics.rates(summary.answered, size));
         summary.knee = self.knee.knee();
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;
