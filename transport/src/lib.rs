@@ -12,7 +12,9 @@ pub mod clock;
 pub mod datagrams;
 pub mod files;
 mod offload;
+pub mod options;
 mod outbox;
+pub mod probe;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]

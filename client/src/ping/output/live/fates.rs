@@ -86,7 +86,9 @@ impl Fates {
     }
 
     fn judged(&self) -> u64 {
-        self.answered_in_all() + self.lost() + self.count(Mark::Unknown)
+        let others = [Mark::Unknown, Mark::DroppedLocally, Mark::Refused];
+        let others: u64 = others.map(|mark| self.count(mark)).iter().sum();
+        self.answered_in_all() + self.lost() + others
     }
 
     fn add(&mut self, mark: Mark) {
