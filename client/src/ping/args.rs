@@ -1,6 +1,6 @@
 //! The command line of `hii ping`.
 
-use std::io;
+use std::io::Write;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
 
 use super::events::Interrupt;
-use super::output::{CsvOutput, Items, JsonOutput, LiveOutput, Output, TextOutput};
+use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
@@ -18,6 +18,12 @@ use super::window::Window;
 
 /// More probes than anybody sends: their numbers leave room for the closing ones.
 const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// Octets of lines for people that may wait for their reader: some thousand lines.
+const MOST_LINES: usize = 256 * 1024;
+
+/// The same of rows for machines: half a million probes.
+const MOST_ROWS: usize = 64 * 1024 * 1024;
 
 /// Probes of a run that does not say how many, and how long one in bursts lasts.
 const DEFAULT_COUNT: u64 = 10;
@@ -264,12 +270,25 @@ impl Args {
         self.report.or(default)
     }
 
-    /// What the run prints, to stdout.
-    pub(super) fn output(&self, schedule: &Schedule, interrupt: &Interrupt) -> Box<dyn Output> {
+    /// How much of what the run prints may wait for its reader.
+    pub(super) fn backlog(&self) -> Limit {
+        match self.json || self.csv {
+            false => Limit::Lines(MOST_LINES),
+            true if self.has_bursts() => Limit::Bursts(MOST_LINES),
+            true => Limit::Rows(MOST_ROWS),
+        }
+    }
+
+    /// What the run prints.
+    pub(super) fn output(
+        &self,
+        schedule: &Schedule,
+        out: impl Write + Send + 'static,
+        interrupt: &Interrupt,
+    ) -> Box<dyn Output> {
         if self.live {
             return Box::new(LiveOutput::new(interrupt.clone(), self.report));
         }
-        let out = io::stdout();
         let has_intervals = self.report(schedule).is_some();
         if self.json {
             let items = match (self.quiet, has_intervals) {

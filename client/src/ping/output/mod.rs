@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+mod backlog;
 mod csv;
 mod heading;
 mod json;
@@ -11,6 +12,7 @@ mod printer;
 mod probe_row;
 mod text;
 
+pub use backlog::{Backlog, Limit};
 pub use csv::CsvOutput;
 pub use heading::{Heading, Steps};
 pub use json::{Items, JsonOutput};
