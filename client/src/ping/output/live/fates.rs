@@ -85,10 +85,10 @@ impl Fates {
         (judged > 0).then(|| (percent(self.lost()), percent(most)))
     }
 
+    /// Probes that went out and came to something, whatever that is.
     fn judged(&self) -> u64 {
-        let others = [Mark::Unknown, Mark::DroppedLocally, Mark::Refused];
-        let others: u64 = others.map(|mark| self.count(mark)).iter().sum();
-        self.answered_in_all() + self.lost() + others
+        let sent = Mark::ALL.into_iter().filter(|mark| *mark != Mark::NotSent);
+        sent.map(|mark| self.count(mark)).sum()
     }
 
     fn add(&mut self, mark: Mark) {
