@@ -18,3 +18,4 @@ mod socket;
 pub mod tcp;
 pub mod timer;
 pub mod udp;
+mod watched;
