@@ -25,7 +25,7 @@ fn bench() -> Bench {
 #[test]
 fn our_figures_are_there_without_the_others() {
     let bench = bench();
-    for part in [Part::Schedule, Part::Memory, Part::Server] {
+    for part in [Part::Memory, Part::Server] {
         for row in bench.measure(part) {
             assert_eq!(row.trouble(), None, "{row:?}");
         }
