@@ -15,6 +15,8 @@ pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;
+pub mod source;
+pub mod stderr;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]

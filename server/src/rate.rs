@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::args::Rate;
+use crate::source::Source;
 
 /// How many buckets there are. Sources that share one share its rate; the keyed hash keeps that from being arranged.
 const BUCKETS: usize = 1 << 16;
@@ -40,7 +41,7 @@ impl RateLimiter {
         let Some(gap) = self.gap else { return true };
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let index =
-            usize::try_from(self.key.hash_one(network(source))).unwrap_or_default() % BUCKETS;
+            usize::try_from(self.key.hash_one(Source::of(source))).unwrap_or_default() % BUCKETS;
         let Some(bucket) = self.buckets.get_mut(index) else {
             return true;
         };
@@ -50,15 +51,6 @@ impl RateLimiter {
         }
         *bucket = all_due.saturating_add(gap);
         true
-    }
-}
-
-/// Who is one source: an IPv4 address, or an IPv6 /64, which is what one host may have to itself.
-fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        // The highest bit tells the families apart: no IPv4 number reaches it.
-        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 | 1 << 63,
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, a browser, and the system benchmark.
+//! delays and repeats, servers that answer as they are told, namespaces, a browser, a terminal, and the system benchmark.
 
 pub mod benchmark;
 pub mod browser;
 pub mod classic;
+pub mod namespace;
 pub mod path;
 pub mod programs;
 pub mod schema;
 pub mod scratch;
+pub mod script;
+pub mod terminal;

@@ -15,6 +15,8 @@ mod offload;
 mod outbox;
 pub mod shutdown;
 mod socket;
+#[cfg(unix)]
+pub mod suspend;
 pub mod tcp;
 pub mod timer;
 pub mod udp;

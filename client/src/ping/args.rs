@@ -1,6 +1,6 @@
 //! The command line of `hii ping`.
 
-use std::io;
+use std::io::Write;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use hii_protocol::ping::ProbeSize;
 use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
 
-use super::output::{CsvOutput, Items, JsonOutput, Output, TextOutput};
+use super::events::Interrupt;
+use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
@@ -17,6 +18,12 @@ use super::window::Window;
 
 /// More probes than anybody sends: their numbers leave room for the closing ones.
 const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// Octets of lines for people that may wait for their reader: some thousand lines.
+const MOST_LINES: usize = 256 * 1024;
+
+/// The same of rows for machines: half a million probes.
+const MOST_ROWS: usize = 64 * 1024 * 1024;
 
 /// Probes of a run that does not say how many, and how long one in bursts lasts.
 const DEFAULT_COUNT: u64 = 10;
@@ -50,6 +57,7 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
     hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
+    hii ping 192.0.2.7 -n 0 --live        a chart on the terminal, until q or Ctrl-C\n  \
     hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
     5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
@@ -132,6 +140,11 @@ pub struct Args {
     /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
+
+    /// Show a moving chart and the figures on the terminal (rates: over 1 s, ten intervals, or --report); q, Esc or
+    /// Ctrl-C stops and prints the summary
+    #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
+    pub(super) live: bool,
 
     /// Draw the run into a file that ends in .svg, .png or .html; may be given several times. Of several targets, each
     /// has its own: run-1.svg, run-2.svg
@@ -257,9 +270,25 @@ impl Args {
         self.report.or(default)
     }
 
-    /// What the run prints, to stdout.
-    pub(super) fn output(&self, schedule: &Schedule) -> Box<dyn Output> {
-        let out = io::stdout();
+    /// How much of what the run prints may wait for its reader.
+    pub(super) fn backlog(&self) -> Limit {
+        match self.json || self.csv {
+            false => Limit::Lines(MOST_LINES),
+            true if self.has_bursts() => Limit::Bursts(MOST_LINES),
+            true => Limit::Rows(MOST_ROWS),
+        }
+    }
+
+    /// What the run prints.
+    pub(super) fn output(
+        &self,
+        schedule: &Schedule,
+        out: impl Write + Send + 'static,
+        interrupt: &Interrupt,
+    ) -> Box<dyn Output> {
+        if self.live {
+            return Box::new(LiveOutput::new(interrupt.clone(), self.report));
+        }
         let has_intervals = self.report(schedule).is_some();
         if self.json {
             let items = match (self.quiet, has_intervals) {

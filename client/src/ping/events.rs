@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hii_transport::clock::Clock;
 use serde::Serialize;
 
 use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
 use super::method::Heard;
+
+/// For so long, a further wish to stop is the same keystroke.
+const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
 
 /// Something that happened.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub struct Interrupt(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     raised: AtomicBool,
+    /// Since the user asked for it.
+    asked: OnceLock<Clock>,
     /// Who waits for events, and is to look up.
     waiting: Mutex<Vec<Sender<Event>>>,
 }
@@ -110,6 +116,13 @@ impl Interrupt {
             let _ = events.send(Event::Interrupted);
         }
         before
+    }
+
+    /// The user asks for it; returns whether that is not for the first time. What comes at once after the first is the
+    /// same keystroke: `timeout` signals the program and its group, and a key may be held.
+    pub fn ask(&self) -> bool {
+        let since = self.0.asked.get_or_init(Clock::start).elapsed();
+        self.raise() && since > SAME_KEYSTROKE
     }
 
     /// Whether the user wants to stop.

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
-use super::evidence::Witness;
+use super::early::Early;
+use super::evidence::{Trip, Witness};
+use super::marks::Marks;
+use super::plausibility::Known;
 use super::verdict::{Counts, Verdict};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
@@ -25,9 +28,6 @@ const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
-
-/// Answers that may arrive before the ledger learns that their probe was sent.
-const MOST_EARLY: usize = 64;
 
 /// An answer that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,9 +136,15 @@ pub struct Ledger {
     next_overdue: u64,
     /// Numbers above this are no probes that count.
     last: u64,
-    /// Numbers above this are no probes at all: in between are those that only settle the end.
-    last_closing: u64,
-    early: Vec<Arrival>,
+    /// When the probes after it were sent, which only settle the end.
+    closing: Vec<Duration>,
+    /// The highest number of those that was answered.
+    closed: u64,
+    early: Early,
+    /// When the first probe was sent.
+    start: Option<Duration>,
+    /// Probes that could not be sent.
+    not_sent: Marks,
     witness: Witness,
     counts: Counts,
 }
@@ -174,6 +180,16 @@ enum State {
     NotSent,
 }
 
+/// When a probe was sent.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    At(Duration),
+    /// Not before this; its verdict is final.
+    Since(Duration),
+    /// Not at all, as far as is known.
+    Never,
+}
+
 /// What an answer is that comes to a probe whose verdict is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Further {
@@ -184,10 +200,10 @@ enum Further {
 }
 
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
-    /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`. Probes are overdue after the longer of `deadline`, the longest of any probe, and
+    /// [`LEAST_PATIENCE`].
     #[must_use]
-    pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
+    pub fn new(last: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
@@ -196,8 +212,11 @@ impl Ledger {
             settled: VecDeque::new(),
             next_overdue: 1,
             last,
-            last_closing: last.saturating_add(closing),
-            early: Vec::new(),
+            closing: Vec::new(),
+            closed: 0,
+            early: Early::default(),
+            start: None,
+            not_sent: Marks::default(),
             witness: Witness::default(),
             counts: Counts::default(),
         }
@@ -246,7 +265,10 @@ impl Ledger {
         let seq = self.next_seq();
         if went_out {
             self.counts.sent += 1;
+        } else {
+            self.not_sent.add(seq, 1);
         }
+        self.start = self.start.or(Some(at));
         let state = match (went_out, clash) {
             (false, _) => State::NotSent,
             (true, Some(_)) => State::Unknown,
@@ -269,10 +291,7 @@ impl Ledger {
             earlier.state = State::Unknown;
         }
         // The first of them answers the probe; any others are its duplicates.
-        let early: Vec<_> = self
-            .early
-            .extract_if(.., |arrival| arrival.seq == seq)
-            .collect();
+        let early = self.early.take(seq);
         let outcomes: Vec<_> = early
             .into_iter()
             .map(|arrival| self.arrived(arrival))
@@ -280,11 +299,21 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
-    /// Notes that no more probes of the schedule will be sent.
+    /// Notes that no more probes of the schedule will be sent: all that were are known.
     pub fn end(&mut self) {
-        let closing = self.last_closing - self.last;
         self.last = self.next_seq() - 1;
-        self.last_closing = self.last + closing;
+        self.counts.foreign += self.early.clear();
+    }
+
+    /// Notes that the next probe after the last is being sent: it does not count, and its answer tells of those before.
+    pub fn sent_closing(&mut self, at: Duration) {
+        self.closing.push(at);
+    }
+
+    /// The highest number of a closing probe that was answered.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.closed
     }
 
     /// The number of the last probe that counts.
@@ -295,51 +324,86 @@ impl Ledger {
 
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
-        let seq = arrival.seq;
+        let Arrival { seq, at, report } = arrival;
         if seq >= self.next_seq() && seq <= self.last {
-            // The thread that sends has not said so yet.
-            if self.early.len() < MOST_EARLY {
-                self.early.push(arrival);
-            } else {
-                self.counts.foreign += 1;
+            self.counts.foreign += u64::from(self.early.keep(arrival).is_some());
+            return Outcome::Counted;
+        }
+        let sending = self.sending(seq);
+        let took = match sending {
+            Sending::At(sent) | Sending::Since(sent) => at.checked_sub(sent),
+            Sending::Never => None,
+        };
+        let Some(took) = took else {
+            // Nobody answers what was not sent, or not yet.
+            return self.further(Further::Foreign);
+        };
+        if let Some(report) = &report {
+            if let Err(falsehood) = self.known(seq, took).check(report) {
+                tracing::debug!(seq, ?falsehood, "implausible answer");
+                self.counts.implausible += 1;
+                return Outcome::Counted;
             }
-            return Outcome::Counted;
-        }
-        if seq > self.last_closing {
-            self.counts.foreign += 1;
-            return Outcome::Counted;
-        }
-        if let Some(report) = &arrival.report {
-            self.consider(report);
+            // Where a probe's verdict is final, so are those of all before it, which its answer tells of.
+            if let Sending::At(sent) = sending {
+                self.consider(report, Trip { sent, arrived: at });
+            }
         }
         if seq > self.last {
+            self.closed = self.closed.max(seq);
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
             return self.further(self.of_settled(seq));
         };
         match record.state {
-            // Nobody answers what was not sent yet.
-            State::Waiting if arrival.at < record.sent => self.further(Further::Foreign),
             State::Waiting => {
-                let rtt = arrival.at.saturating_sub(record.sent);
+                let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
                 } else {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
-                record.reported = arrival.report.map(Reported::from).unwrap_or_default();
+                record.reported = report.map(Reported::from).unwrap_or_default();
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
                     sent: record.sent,
                     rtt,
-                    from_due: arrival.at.saturating_sub(record.due),
-                    report: arrival.report,
+                    from_due: at.saturating_sub(record.due),
+                    report,
                 })
             }
             state => self.further(Further::after(state)),
+        }
+    }
+
+    /// When a probe was sent.
+    fn sending(&self, seq: u64) -> Sending {
+        if let Some(after) = seq.checked_sub(self.last.saturating_add(1)) {
+            let index = usize::try_from(after).ok();
+            let at = index.and_then(|index| self.closing.get(index));
+            return at.map_or(Sending::Never, |at| Sending::At(*at));
+        }
+        match (self.seen(seq), self.start) {
+            (Some(record), _) if record.state == State::NotSent => Sending::Never,
+            (Some(record), _) => Sending::At(record.sent),
+            (None, Some(start)) => Sending::Since(start),
+            (None, None) => Sending::Never,
+        }
+    }
+
+    /// What an answer to this probe has to agree with, when it took so long at most.
+    fn known(&self, seq: u64, took: Duration) -> Known {
+        let highest = match self.closing.len() as u64 {
+            0 => self.next_seq() - 1,
+            closing => self.last.saturating_add(closing),
+        };
+        Known {
+            highest,
+            not_sent: self.not_sent.up_to(seq),
+            took,
         }
     }
 
@@ -371,8 +435,8 @@ impl Ledger {
         self.counts.foreign += 1;
     }
 
-    fn consider(&mut self, report: &ProbeAnswer) {
-        let Some(testimony) = self.witness.hear(report) else {
+    fn consider(&mut self, report: &ProbeAnswer, trip: Trip) {
+        let Some(testimony) = self.witness.hear(report, trip) else {
             return;
         };
         for seq in testimony.received() {
@@ -405,6 +469,14 @@ impl Ledger {
                 return Some((seq, verdict));
             }
         }
+    }
+
+    /// When a probe was sent that is still remembered.
+    #[must_use]
+    pub fn sent_at(&self, seq: u64) -> Option<Duration> {
+        let index = seq.checked_sub(self.first)?;
+        let record = self.records.get(usize::try_from(index).ok()?)?;
+        Some(record.sent)
     }
 
     /// When the next probe becomes overdue.
@@ -441,7 +513,7 @@ impl Ledger {
     /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
     pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
         let patience = self.patience;
-        self.counts.foreign += std::mem::take(&mut self.early).len() as u64;
+        self.counts.foreign += self.early.clear();
         self.pop(|record| {
             if interrupted && record.sent + patience > now {
                 Verdict::InFlight
@@ -497,6 +569,11 @@ impl Ledger {
 
     fn next_seq(&self) -> u64 {
         self.first + self.records.len() as u64
+    }
+
+    fn seen(&self, seq: u64) -> Option<&Record> {
+        let index = seq.checked_sub(self.first)?;
+        self.records.get(usize::try_from(index).ok()?)
     }
 
     fn record(&mut self, seq: u64) -> Option<&mut Record> {

@@ -11,6 +11,7 @@ use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::link::Link;
 use super::output::{Output, Overdue, Printer};
+use super::own_clock::OwnClock;
 use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
@@ -40,13 +41,12 @@ pub struct Measurement {
     interrupt: Interrupt,
     ledger: Ledger,
     statistics: Statistics,
+    own_clock: OwnClock,
     refused: u64,
     wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
     user_stopped: bool,
-    /// The highest number of a closing probe that was answered.
-    closed: u64,
     closing: Uncounted,
     ended: Option<Ending>,
     /// The octets of a probe, where its rates are told.
@@ -65,12 +65,12 @@ impl Measurement {
     ) -> Self {
         let ledger = Ledger::new(
             schedule.last(),
-            CLOSING_PROBES,
             schedule.deadline_of(1),
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let mut statistics = Statistics::new(link.clock().epoch());
+        let epoch = link.clock().epoch_range();
+        let mut statistics = Statistics::new(*epoch.end());
         if !schedule.has_slots() {
             statistics = statistics.without_slots();
         }
@@ -85,12 +85,12 @@ impl Measurement {
             interrupt,
             ledger,
             statistics,
+            own_clock: OwnClock::new(epoch),
             refused: 0,
             wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
             user_stopped: false,
-            closed: 0,
             closing: Uncounted::default(),
             ended: None,
             rates_of: None,
@@ -176,17 +176,19 @@ impl Measurement {
                 return;
             }
             let seq = self.ledger.last() + number;
+            self.ledger.sent_closing(self.link.clock().elapsed());
             self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.link.clock().elapsed() + CLOSING_WAIT;
-            while self.closed < seq && self.ended.is_none() && !self.interrupt.is_raised() {
+            while self.ledger.closed() < seq && self.ended.is_none() && !self.interrupt.is_raised()
+            {
                 let left = end.saturating_sub(self.link.clock().elapsed());
                 if left.is_zero() {
                     break;
                 }
                 self.wait_for_event(inbox, left);
             }
-            self.closing.unanswered += u64::from(self.closed < seq);
+            self.closing.unanswered += u64::from(self.ledger.closed() < seq);
         }
     }
 
@@ -223,14 +225,10 @@ impl Measurement {
                 if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
                     report.sent();
                 }
+                self.print(|output, target| output.sent(target, &sent));
                 self.ledger.sent(sent)
             }
-            Event::Arrived(arrival) => {
-                if arrival.seq > self.ledger.last() {
-                    self.closed = self.closed.max(arrival.seq);
-                }
-                Some(self.ledger.arrived(arrival))
-            }
+            Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
             Event::WrongLength => {
                 self.wrong_length += 1;
                 None
@@ -263,7 +261,7 @@ impl Measurement {
             if let Some(report) = &mut self.report {
                 report.answered(&answered);
             }
-            self.print(|output, target| output.answered(target, answered.seq, answered.verdict));
+            self.print(|output, target| output.answered(target, &answered));
         }
     }
 
@@ -272,6 +270,7 @@ impl Measurement {
         while let Some((seq, so_far)) = self.ledger.overdue(now) {
             let overdue = Overdue {
                 seq,
+                sent: self.ledger.sent_at(seq).unwrap_or(now),
                 so_far,
                 waited: self.ledger.patience(),
             };
@@ -301,7 +300,7 @@ impl Measurement {
     }
 
     fn print(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {
-        self.printer.print(|output| print(output, self.target));
+        self.printer.print_line(|output| print(output, self.target));
     }
 
     /// The figures so far; `questions` were asked before.
@@ -322,6 +321,7 @@ impl Measurement {
         summary.refused = self.refused;
         summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
+        summary.clock_set_ns = self.own_clock.set_by(&self.link.clock().epoch_range());
         summary.interrupted = self.user_stopped;
         summary.connection_ended = self.ended;
         summary

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 use hii_protocol::ping::Run;
 use hii_server::exit::{Exit, FINE, Failure, note};
@@ -14,10 +13,13 @@ mod args;
 pub mod batch;
 pub mod burst;
 pub mod detect;
+pub mod early;
 pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod figures;
+#[cfg(test)]
+mod forged_tests;
 pub mod interval_report;
 pub mod knee;
 pub mod ledger;
@@ -25,15 +27,20 @@ pub mod ledger;
 mod ledger_tests;
 pub mod link;
 pub mod loss_runs;
+mod marks;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod own_clock;
 pub mod pacing;
+pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
 pub mod schedule;
 pub mod seconds;
 pub mod server_clock;
+#[cfg(test)]
+mod server_clock_tests;
 pub mod statistics;
 mod subject;
 pub mod summary;
@@ -49,7 +56,7 @@ pub mod window;
 pub use args::Args;
 use events::Interrupt;
 use measurement::Measurement;
-use output::{Heading, Printer};
+use output::{Backlog, Heading, LiveOutput, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
@@ -72,6 +79,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
     // A picture that cannot be written is not worth a run.
     args.pictures().try_for_each(|file| file.check())?;
+    if args.live {
+        LiveOutput::check()?;
+    }
     let interrupt = Interrupt::default();
     catch_interrupt(&interrupt)?;
 
@@ -92,7 +102,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Ok(exit.into());
     }
 
-    let printer = Printer::new(args.output(&schedule), interrupt.clone());
+    let backlog =
+        Backlog::start(io::stdout(), args.backlog(), interrupt.clone()).map_err(cannot_start)?;
+    let output = args.output(&schedule, backlog.clone(), &interrupt);
+    let printer = Printer::new(output, backlog, interrupt.clone());
     let headings: Vec<_> = subjects
         .iter()
         .map(|(_, subject)| subject.heading.clone())
@@ -102,6 +115,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let measured = measure_all(args, subjects, &printer, &interrupt)?;
     let summaries: Vec<_> = measured.iter().map(|one| one.summary.clone()).collect();
     printer.print(|output| output.finish(&summaries));
+    printer.drain();
 
     for (number, one) in numbers.into_iter().zip(measured) {
         let drawn = one.collector.map_or(Ok(()), |collector| {
@@ -203,6 +217,9 @@ fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
     }
     let advice = match error.kind() {
         io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",
+        io::ErrorKind::TimedOut => {
+            "let what reads it take rows as they come, or ask for fewer (--report, -q); the summary stands above"
+        }
         _ => "give stdout room; the summary stands above",
     };
     Failure::new(
@@ -235,19 +252,18 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
     }
 }
 
-/// The first Ctrl-C ends the run and prints the summary; a later one ends the program. What comes at once after the first
-/// is the same keystroke: `timeout` signals the program and its group.
+/// The first Ctrl-C ends the run and prints the summary; a later one ends the program.
 fn catch_interrupt(interrupt: &Interrupt) -> Result<(), Failure> {
-    const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
     let interrupt = interrupt.clone();
-    let mut first: Option<Clock> = None;
-    ctrlc::set_handler(move || {
-        let since = first.get_or_insert_with(Clock::start).elapsed();
-        if interrupt.raise() && since > SAME_KEYSTROKE {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    })
-    .map_err(cannot_start)
+    ctrlc::set_handler(move || stop(&interrupt)).map_err(cannot_start)
+}
+
+/// The user wants to stop.
+fn stop(interrupt: &Interrupt) {
+    if interrupt.ask() {
+        output::live::leave();
+        std::process::exit(Exit::Interrupted as i32);
+    }
 }
 
 /// Drawn for each run, so that no answer to another one counts.

@@ -170,6 +170,14 @@ impl Schedule {
         }
     }
 
+    /// How long probes are sent, where that is limited and known before.
+    pub fn lasts(&self) -> Option<Duration> {
+        match self.pace {
+            Pace::Flood { lasts, .. } => lasts,
+            _ => self.count.map(|count| self.slot(count)),
+        }
+    }
+
     /// Whether probes have slots, rather than being sent as fast as they are answered.
     pub fn has_slots(&self) -> bool {
         !matches!(self.pace, Pace::Flood { .. })

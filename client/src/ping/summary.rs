@@ -49,6 +49,8 @@ pub struct Summary {
     pub forgotten: u64,
     /// Answers that could be to either of two probes.
     pub ambiguous: u64,
+    /// Answers that cannot be true, and so not counted as answers.
+    pub implausible: u64,
     /// Datagrams that answer no probe.
     pub foreign: u64,
     /// Probes beside those that count.
@@ -59,6 +61,8 @@ pub struct Summary {
     pub refused: u64,
     /// How often the server forgot the run.
     pub server_forgot: u64,
+    /// By how much this host's wall clock was set during the run, or the host slept; null where it was not.
+    pub clock_set_ns: Option<i64>,
     /// Probes a second, with `--rate` and `--flood`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
@@ -138,11 +142,13 @@ impl Summary {
             duplicates: counts.duplicates,
             forgotten: counts.forgotten,
             ambiguous: counts.ambiguous,
+            implausible: counts.implausible,
             foreign: counts.foreign,
             uncounted: Uncounted::default(),
             wrong_length: 0,
             refused: 0,
             server_forgot: 0,
+            clock_set_ns: None,
             rates: None,
             figures,
             knee: None,
@@ -155,6 +161,27 @@ impl Summary {
 }
 
 impl Summary {
+    /// The part that was lost, and on which way.
+    fn fmt_loss(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.loss_percent, self.loss_percent_range) {
+            (Some(percent), _) => write!(f, " ({percent:.1} %)")?,
+            (None, Some([least, most])) => write!(f, " ({least:.1} to {most:.1} %)")?,
+            (None, None) => {}
+        }
+        if let Lost {
+            there: Some(there),
+            back: Some(back),
+            unknown: Some(unknown),
+            ..
+        } = self.lost
+        {
+            write!(f, ": {there} there, {back} back, {unknown} unknown")?;
+        } else {
+            write!(f, ", there or back: n/a")?;
+        }
+        writeln!(f)
+    }
+
     /// Whether so many answers are missing at such a rate that the server's limit for one source may be the reason. It
     /// has received those probes, and says so with its other answers, as far as they reach.
     fn may_be_limited(&self, rates: &Rates) -> bool {
@@ -186,23 +213,7 @@ impl fmt::Display for Summary {
             "{} sent, {} answered ({} in time, {} late), {} lost",
             self.sent, self.answered, self.in_time, self.late, self.lost.total
         )?;
-        match (self.loss_percent, self.loss_percent_range) {
-            (Some(percent), _) => write!(f, " ({percent:.1} %)")?,
-            (None, Some([least, most])) => write!(f, " ({least:.1} to {most:.1} %)")?,
-            (None, None) => {}
-        }
-        if let Lost {
-            there: Some(there),
-            back: Some(back),
-            unknown: Some(unknown),
-            ..
-        } = self.lost
-        {
-            write!(f, ": {there} there, {back} back, {unknown} unknown")?;
-        } else {
-            write!(f, ", there or back: n/a")?;
-        }
-        writeln!(f)?;
+        self.fmt_loss(f)?;
         for (count, what) in [
             (
                 self.unknown,
@@ -226,6 +237,10 @@ impl fmt::Display for Summary {
                 self.wrong_length,
                 "answers not as long as their probe, and not counted",
             ),
+            (
+                self.implausible,
+                "answers that cannot be true, and not counted",
+            ),
             (self.foreign, "datagrams that answer no probe"),
             (self.refused, "refused, since nothing listens there (ICMP)"),
             (self.server_forgot, "times that the server forgot this run"),
@@ -234,13 +249,14 @@ impl fmt::Display for Summary {
                 writeln!(f, "{what}: {count}")?;
             }
         }
-        let all_silent = self.answered == 0 && self.ambiguous == 0 && !self.interrupted;
+        let unusable = self.ambiguous + self.wrong_length + self.implausible;
+        let all_silent = self.answered == 0 && unusable == 0 && !self.interrupted;
         if let Some(ending) = self.connection_ended {
             writeln!(f, "the connection ended early: {ending}")?;
         } else if self.sent > 0 && all_silent {
             writeln!(
                 f,
-                "nothing answered: no server there, or something on the way drops it"
+                "nothing answered: no server there, one that answers from another address, or something on the way drops it"
             )?;
         }
         let Uncounted { sent, unanswered } = self.uncounted;
@@ -252,6 +268,13 @@ impl fmt::Display for Summary {
         }
         self.fmt_rates(f)?;
         self.figures.fmt(f)?;
+        if let Some(nanos) = self.clock_set_ns {
+            let by = Time(nanos as f64);
+            writeln!(
+                f,
+                "this host's clock was set by {by} during the run, or the host slept: times since the epoch are by what it showed before"
+            )?;
+        }
         if let Some(Knee {
             probes_per_second,
             sign,
@@ -316,7 +339,12 @@ impl fmt::Display for RunFigures {
             )?;
         }
         if let Some(OneWayFigures {
-            there, back, bound, ..
+            there,
+            back,
+            bound,
+            clock_moved,
+            left_out,
+            ..
         }) = &self.one_way_ns
         {
             let time = |nanos: i64| Time(nanos as f64);
@@ -329,6 +357,19 @@ impl fmt::Display for RunFigures {
                 time(back.max),
                 time(*bound),
             )?;
+            if *clock_moved > 0 {
+                let by = time(*clock_moved);
+                writeln!(
+                    f,
+                    "the server's clock and this one's moved apart by {by} or more during the run; one way allows for that"
+                )?;
+            }
+            if *left_out > 0 {
+                writeln!(
+                    f,
+                    "answers left out of one way, since their clock readings fit no others: {left_out}"
+                )?;
+            }
         }
         if let Some(error) = &self.schedule_error_ns {
             let Figures {

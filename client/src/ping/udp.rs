@@ -125,7 +125,9 @@ fn ready(
         (Box::new(UdpLink::new(line, watch)), clock)
     };
     Ok(Subject {
-        heading: heading.timed_by(clock),
+        heading: heading
+            .timed_by(clock)
+            .telling_direction(link.tells_direction()),
         link,
         schedule,
         questions: Uncounted::default(),

@@ -85,6 +85,8 @@ pub struct Counts {
     pub forgotten: u64,
     /// Answers that could be to either of two probes which shared a port.
     pub ambiguous: u64,
+    /// Answers that cannot be true.
+    pub implausible: u64,
     /// Datagrams that answer no probe of this run.
     pub foreign: u64,
 }

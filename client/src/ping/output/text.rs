@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Heading, Output, Overdue};
 use crate::ping::figures::{Figures, Time};
 use crate::ping::interval_report::IntervalLine;
-use crate::ping::ledger::Settled;
+use crate::ping::ledger::{Answered, Settled};
 use crate::ping::summary::Summary;
 use crate::ping::verdict::Verdict;
 
@@ -99,9 +99,9 @@ impl<W: Write + Send> Output for TextOutput<W> {
         Ok(())
     }
 
-    fn answered(&mut self, target: usize, seq: u64, verdict: Verdict) -> io::Result<()> {
+    fn answered(&mut self, target: usize, answered: &Answered) -> io::Result<()> {
         if self.shows_probes {
-            self.probe(target, seq, verdict)?;
+            self.probe(target, answered.seq, answered.verdict)?;
         }
         Ok(())
     }
@@ -114,6 +114,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
             seq,
             so_far,
             waited,
+            ..
         } = overdue;
         let known = match so_far {
             Verdict::LostBack => "; the server received it",

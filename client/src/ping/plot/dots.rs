@@ -42,6 +42,21 @@ impl Mark {
         Self::NotSent,
     ];
 
+    /// The mark of a probe with this verdict; none when the run ended before its fate was known.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        Some(match verdict {
+            Verdict::InTime { .. } => Self::InTime,
+            Verdict::Late { .. } => Self::Late,
+            Verdict::LostThere => Self::LostThere,
+            Verdict::LostBack => Self::LostBack,
+            Verdict::LostUnknown => Self::Lost,
+            Verdict::Unknown => Self::Unknown,
+            Verdict::NotSent => Self::NotSent,
+            Verdict::InFlight => return None,
+        })
+    }
+
     /// What a legend calls it.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -74,21 +89,11 @@ impl Dot {
     /// The dot of a probe; none when the run ended before its fate was known.
     #[must_use]
     pub fn new(settled: &Settled, start: Duration) -> Option<Self> {
-        let (mark, rtt) = match settled.verdict {
-            Verdict::InTime { rtt } => (Mark::InTime, Some(rtt)),
-            Verdict::Late { rtt } => (Mark::Late, Some(rtt)),
-            Verdict::LostThere => (Mark::LostThere, None),
-            Verdict::LostBack => (Mark::LostBack, None),
-            Verdict::LostUnknown => (Mark::Lost, None),
-            Verdict::Unknown => (Mark::Unknown, None),
-            Verdict::NotSent => (Mark::NotSent, None),
-            Verdict::InFlight => return None,
-        };
         Some(Self {
             seq: settled.seq,
             at: settled.sent.saturating_sub(start),
-            rtt,
-            mark,
+            rtt: settled.verdict.rtt(),
+            mark: Mark::of(settled.verdict)?,
         })
     }
 }

@@ -234,9 +234,11 @@ fn failed(address: SocketAddr, error: &io::Error) -> Failure {
             format!("nothing listens at {address} (connection refused)"),
             "start a server there (hii-server ping), or give another port as tcp://host:port",
         ),
-        io::ErrorKind::UnexpectedEof => (
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => (
             format!("{address} closed the connection without an answer"),
-            "it may be no ping server, or have as many connections as it allows",
+            "it may be no ping server, or have as many connections as it allows, of all or from here",
         ),
         _ => (
             format!("cannot reach {address}: {error}"),

@@ -68,7 +68,10 @@ pub(super) fn find(
     };
     let heading = Heading::new(target.to_string(), &known, false, schedule, size);
     Ok(Subject {
-        heading: heading.over_tcp(steps).timed_by(link.clock()),
+        heading: heading
+            .over_tcp(steps)
+            .timed_by(link.clock())
+            .telling_direction(link.tells_direction()),
         link,
         schedule,
         questions,
