@@ -22,3 +22,4 @@ pub mod suspend;
 pub mod tcp;
 pub mod timer;
 pub mod udp;
+mod watched;

@@ -23,8 +23,8 @@ pub const CLOSING_PROBES: u64 = 3;
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
-/// How long events gather once one has come. To be woken for each would take the processor from the threads that measure,
-/// just when an answer is on its way.
+/// How long events gather once a single one has come. To be woken for each would take the processor from the threads that
+/// measure, just when an answer is on its way.
 const GATHERING: Duration = Duration::from_millis(5);
 
 /// A run under way.
@@ -197,8 +197,11 @@ impl Measurement {
 
     fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
         if let Ok(event) = inbox.recv_timeout(wait) {
+            let is_batch = matches!(event, Event::Batch(_));
             self.take(event);
-            thread::sleep(GATHERING.min(wait));
+            if !is_batch {
+                thread::sleep(GATHERING.min(wait));
+            }
         }
     }
 
