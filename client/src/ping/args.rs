@@ -142,11 +142,12 @@ pub struct Args {
     pub(super) ttl: Option<u8>,
 
     /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
+    /// (not with --rate and --flood)
     #[arg(long)]
     pub(super) df: bool,
 
     /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
-    #[arg(long)]
+    #[arg(long, conflicts_with = "bursts")]
     pub(super) precise: bool,
 
     /// Octets of answers that the kernel keeps until they are taken; for tests
@@ -166,7 +167,8 @@ pub struct Args {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
+    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere). With --rate and --flood a slow
+    /// reader slows the run
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
 
