@@ -24,10 +24,10 @@ pub struct DropCount {
 }
 
 impl DropCount {
-    /// Takes the next answer: its probe's number and the count that came with it.
+    /// Takes the next answer: its probe's number, which was sent, and the count that came with it.
     pub fn take(&mut self, seq: u64, count: u32) -> Option<Dropped> {
         let dropped = count.wrapping_sub(self.count);
-        let between = (seq > self.seq).then_some(self.seq + 1..seq);
+        let between = (seq > self.seq).then(|| self.seq + 1..seq);
         self.seq = self.seq.max(seq);
         self.count = count;
         (dropped > 0).then_some(Dropped {
@@ -129,6 +129,13 @@ mod tests {
         let dropped = count.take(7, 4).unwrap();
         assert_eq!((dropped.count, dropped.between), (4, None));
         assert_eq!(count.take(10, 4), None);
+    }
+
+    #[test]
+    fn the_last_number_is_one_as_others_are() {
+        let mut count = DropCount::default();
+        assert_eq!(count.take(u64::MAX, 0), None);
+        assert_eq!(count.take(u64::MAX, 1).unwrap().between, None);
     }
 
     #[test]
