@@ -91,6 +91,27 @@ impl Clock {
     pub fn sleep_until(&self, at: Duration) {
         self.origin.sleep_until(at);
     }
+
+    /// The same, but the last of the wait is not slept, so that the thread need not be woken for it. It takes the
+    /// processor that long.
+    pub fn spin_until(&self, at: Duration) {
+        self.sleep_until(at.saturating_sub(SPIN));
+        while self.elapsed() < at {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Longer than it usually takes to wake a thread.
+const SPIN: Duration = Duration::from_micros(100);
+
+/// Lets the calling thread sleep no longer than it asks to; best effort. By default the kernel may wake it some 50 us
+/// later, together with others.
+pub fn sleep_exactly() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_timerslack(1) {
+        tracing::debug!(%error, "timers stay as they are");
+    }
 }
 
 /// A look at the wall clock between two at the other.
@@ -190,6 +211,10 @@ mod tests {
             assert!(clock.elapsed() >= at);
         }
         clock.sleep_until(Duration::ZERO);
+        clock.spin_until(Duration::ZERO);
+        let at = clock.elapsed() + Duration::from_micros(300);
+        clock.spin_until(at);
+        assert!(clock.elapsed() >= at);
         assert!(clock.now().wall > 0);
     }
 
@@ -203,5 +228,15 @@ mod tests {
             // They have one moment in common, unless the clock is being set just now.
             assert!(range.start() <= first.end() && first.start() <= range.end());
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_can_ask_for_exact_timers() {
+        let asked = std::thread::spawn(|| {
+            sleep_exactly();
+            nix::sys::prctl::get_timerslack()
+        });
+        assert_eq!(asked.join().unwrap(), Ok(1));
     }
 }

@@ -12,7 +12,9 @@ pub mod clock;
 pub mod datagrams;
 pub mod files;
 mod offload;
+pub mod options;
 mod outbox;
+pub mod probe;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]
@@ -20,3 +22,4 @@ pub mod suspend;
 pub mod tcp;
 pub mod timer;
 pub mod udp;
+mod watched;

@@ -13,7 +13,7 @@ const CAPACITY: usize = 512;
 
 /// Answers of one round.
 pub(crate) struct Outbox<'a, S: Service> {
-    sockets: &'a [BatchSocket<'a>],
+    sockets: &'a [BatchSocket],
     clock: &'a Clock,
     answers: Vec<(Peer, S::Answer)>,
     group: Group,
@@ -30,7 +30,7 @@ struct Group {
 }
 
 impl<'a, S: Service> Outbox<'a, S> {
-    pub(crate) fn new(sockets: &'a [BatchSocket<'a>], clock: &'a Clock) -> Self {
+    pub(crate) fn new(sockets: &'a [BatchSocket], clock: &'a Clock) -> Self {
         Self {
             sockets,
             clock,
@@ -140,7 +140,7 @@ impl Group {
     }
 
     /// Whether the datagram just written is one more of this group.
-    fn takes(&self, socket: &BatchSocket<'_>, len: usize) -> bool {
+    fn takes(&self, socket: &BatchSocket, len: usize) -> bool {
         let whole = self.lengths.last().is_none_or(|last| *last == self.segment);
         self.lengths.is_empty()
             || whole && socket.joins(len, self.used, self.lengths.len(), self.segment)

@@ -1,6 +1,7 @@
 //! The command line of `hii ping`.
 
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use hii_protocol::ping::ProbeSize;
 use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
+use hii_transport::addresses;
+use hii_transport::options::SocketOptions;
 
+use super::dscp::dscp;
 use super::events::Interrupt;
 use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
@@ -57,6 +61,7 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
     hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
     hii ping 192.0.2.7 -n 0 --live        a chart on the terminal, until q or Ctrl-C\n  \
+    hii ping 192.0.2.7 -s 1472 --df       whether probes of 1500 octets with their headers get through uncut\n  \
     hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
     5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
@@ -123,6 +128,30 @@ pub struct Args {
     /// Use IPv6 only
     #[arg(short = '6', long)]
     pub(super) ipv6: bool,
+
+    /// Send from this address, one of this host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) source: Option<IpAddr>,
+
+    /// Mark packets with this differentiated services code point, 0 to 63 or a name as ef, af41, cs1
+    #[arg(long, value_name = "CODE", value_parser = dscp)]
+    pub(super) dscp: Option<u8>,
+
+    /// Let packets pass so many routers, 1 to 255; the last one sends them back
+    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) ttl: Option<u8>,
+
+    /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
+    #[arg(long)]
+    pub(super) df: bool,
+
+    /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
+    #[arg(long)]
+    pub(super) precise: bool,
+
+    /// Octets of answers that the kernel keeps until they are taken; for tests
+    #[arg(long, value_name = "OCTETS", hide = true)]
+    pub(super) receive_buffer: Option<usize>,
 
     /// Ask the server to stop at the end, and show its last word
     #[arg(long)]
@@ -317,11 +346,85 @@ impl Args {
         numbered.collect()
     }
 
+    /// The family that the user asked for.
     pub(super) fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
+        match (self.ipv4, self.ipv6, self.source()) {
+            (true, ..) | (_, false, Some(IpAddr::V4(_))) => Family::V4,
+            (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
             _ => Family::Any,
         }
     }
+
+    /// A target's addresses, as far as they can be measured as asked for; at least one.
+    pub(super) fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Failure> {
+        let Some(source) = self.source() else {
+            return target.resolve(self.family());
+        };
+        let mut addresses = target.resolve(Family::Any)?;
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+        if addresses.is_empty() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "{target} has no {} address to be reached from {source}",
+                    family_of(source)
+                ),
+                "give a --source of the other family, or none",
+            ));
+        }
+        Ok(addresses)
+    }
+
+    /// What is asked of all sockets towards the targets.
+    pub(super) fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            source: self.source(),
+            dscp: self.dscp,
+            ttl: self.ttl,
+            dont_fragment: self.df,
+            receive_buffer: self.receive_buffer,
+        }
+    }
+
+    /// Refuses a source that nothing can be sent from.
+    pub(super) fn check_source(&self) -> Result<(), Failure> {
+        let Some(source) = self.source() else {
+            return Ok(());
+        };
+        let excluded = if source.is_ipv4() {
+            self.ipv6
+        } else {
+            self.ipv4
+        };
+        if excluded {
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "{source} is an {} address, and that family is excluded",
+                    family_of(source)
+                ),
+                "leave out -4 or -6, or give another --source",
+            ));
+        }
+        let Err(error) = addresses::can_send_from(source) else {
+            return Ok(());
+        };
+        let own = addresses::interface_addresses();
+        let own = own.iter().filter(|own| own.is_ipv4() == source.is_ipv4());
+        let own: Vec<_> = own.map(ToString::to_string).collect();
+        Err(Failure::new(
+            Exit::Usage,
+            format_args!("cannot send from {source}: {error}"),
+            format_args!("this host has {}", own.join(", ")),
+        ))
+    }
+
+    /// An address that is IPv4 in disguise is IPv4.
+    fn source(&self) -> Option<IpAddr> {
+        self.source.map(|source| source.to_canonical())
+    }
+}
+
+fn family_of(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "IPv4" } else { "IPv6" }
 }

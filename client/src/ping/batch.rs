@@ -124,6 +124,7 @@ mod tests {
             seq,
             at: Duration::from_nanos(seq),
             report: None,
+            stamp: None,
         })
     }
 

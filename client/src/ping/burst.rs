@@ -19,6 +19,7 @@ use super::ledger::{LEAST_PATIENCE, Sent};
 use super::link::Link;
 use super::method::Method;
 use super::pacing::Pacing;
+use super::refusal::Refusal;
 use super::schedule::Schedule;
 
 /// How often a wait looks whether it is to end.
@@ -26,6 +27,12 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
+
+/// This socket does not tell which probe was refused.
+const REFUSED: Event = Event::Refused {
+    seq: None,
+    why: Refusal::PortUnreachable,
+};
 
 /// A socket for high rates, and what goes over it.
 #[derive(Debug)]
@@ -96,6 +103,10 @@ impl Link for BurstLink {
 
     fn patience(&self) -> Duration {
         LEAST_PATIENCE
+    }
+
+    fn lacks_stamps(&self) -> Option<&str> {
+        Some("not of probes in bursts")
     }
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
@@ -211,13 +222,13 @@ impl<'a> Bursts<'a> {
             Ok(()) => {}
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return false,
-                io::ErrorKind::ConnectionRefused => self.teller.gather(Event::Refused),
+                io::ErrorKind::ConnectionRefused => self.teller.gather(REFUSED),
                 // Another ICMP error, such as an unreachable host: the probe's fate says the rest.
                 _ => tracing::debug!(%error, "receive"),
             },
         }
         for datagram in self.arrivals.datagrams() {
-            let event = Event::heard(method.hear(0, *size, datagram), at);
+            let event = Event::heard(method.hear(0, *size, datagram), at, None);
             if let Event::Arrived(arrival) = &event {
                 self.pacing.answered(arrival.seq, at);
             }
@@ -249,7 +260,7 @@ impl<'a> Bursts<'a> {
                 Ok(gone) => (gone, true),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !was_refused => {
                     // About an earlier probe; it has kept these from being sent.
-                    self.teller.gather(Event::Refused);
+                    self.teller.gather(REFUSED);
                     was_refused = true;
                     continue;
                 }

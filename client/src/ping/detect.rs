@@ -8,6 +8,7 @@ use hii_protocol::Escaped;
 use hii_protocol::ping::{Answer, Probe, ProbeSize, Request, Run, Seq};
 use hii_server::exit::{Exit, Failure, note};
 use hii_transport::clock::Clock;
+use hii_transport::options::SocketOptions;
 use hii_transport::udp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -39,11 +40,16 @@ pub enum Found {
 ///
 /// # Errors
 /// All refuse or cannot be reached, or what answers is no ping server.
-pub fn detect(addresses: &[SocketAddr], run: Run, interrupt: &Interrupt) -> Result<Found, Failure> {
+pub fn detect(
+    addresses: &[SocketAddr],
+    options: &SocketOptions,
+    run: Run,
+    interrupt: &Interrupt,
+) -> Result<Found, Failure> {
     let mut silent = None;
     let mut failure = None;
     for address in addresses {
-        match ask(*address, run, interrupt) {
+        match ask(*address, options, run, interrupt) {
             Ok(Asked {
                 answer: Some((question, answer)),
                 unanswered,
@@ -106,14 +112,19 @@ struct Asked {
     unanswered: u64,
 }
 
-fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked> {
+fn ask(
+    address: SocketAddr,
+    options: &SocketOptions,
+    run: Run,
+    interrupt: &Interrupt,
+) -> io::Result<Asked> {
     let clock = Clock::start();
     let mut poll = Poll::new()?;
     let mut ready = Events::with_capacity(16);
     let mut asked: Vec<(UdpSocket, Vec<u8>)> = Vec::new();
     for number in 1..=QUESTIONS {
         let question = question(run, number);
-        let mut socket = UdpSocket::from_std(udp::connect(address)?);
+        let mut socket = UdpSocket::from_std(udp::connect_with(address, options)?);
         poll.registry()
             .register(&mut socket, Token(asked.len()), Interest::READABLE)?;
         socket.send(&question)?;

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hii_transport::clock::Clock;
+use hii_transport::probe::Stamp;
 use serde::Serialize;
 
 use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
+use super::local_drops::Dropped;
 use super::method::Heard;
+use super::refusal::Refusal;
 
 /// For so long, a further wish to stop is the same keystroke.
 const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
@@ -31,8 +34,27 @@ pub enum Event {
     Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
-    /// The target's host refuses: nothing listens there (ICMP).
-    Refused,
+    /// The kernel tells when it sent a probe.
+    Transmitted {
+        /// The probe's number.
+        seq: u64,
+        /// When.
+        stamp: Stamp,
+    },
+    /// A probe was sent back (ICMP).
+    Refused {
+        /// The probe's number, where the message tells.
+        seq: Option<u64>,
+        /// Why.
+        why: Refusal,
+    },
+    /// A probe was not sent, since it must not be cut and the path takes no longer packets than this.
+    TooLong {
+        /// Octets, headers included.
+        path_mtu: u32,
+    },
+    /// This host threw answers away.
+    Dropped(Dropped),
     /// The schedule is through.
     AllSent,
     /// The connection is over: nothing more can be sent or answered.
@@ -80,11 +102,16 @@ struct Shared {
 }
 
 impl Event {
-    /// What came at this time.
+    /// What came at this time, and what the kernel noted of it.
     #[must_use]
-    pub fn heard(heard: Heard, at: Duration) -> Self {
+    pub fn heard(heard: Heard, at: Duration, stamp: Option<Stamp>) -> Self {
         match heard {
-            Heard::Answer { seq, report } => Self::Arrived(Arrival { seq, at, report }),
+            Heard::Answer { seq, report } => Self::Arrived(Arrival {
+                seq,
+                at,
+                report,
+                stamp,
+            }),
             Heard::WrongLength => Self::WrongLength,
             Heard::Ambiguous => Self::Ambiguous,
             Heard::Foreign => Self::Foreign,

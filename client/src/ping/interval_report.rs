@@ -17,6 +17,7 @@ pub struct IntervalReport {
     sent: u64,
     late: u64,
     lost: u64,
+    refused: u64,
     rtt: Distribution,
 }
 
@@ -28,6 +29,7 @@ pub struct IntervalLine {
     sent: u64,
     late: u64,
     lost: u64,
+    refused: u64,
     #[serde(rename = "rtt_ns")]
     rtt: Option<Figures>,
 }
@@ -41,6 +43,7 @@ impl IntervalReport {
             sent: 0,
             late: 0,
             lost: 0,
+            refused: 0,
             rtt: Distribution::new(),
         }
     }
@@ -54,6 +57,11 @@ impl IntervalReport {
     pub fn answered(&mut self, answered: &Answered) {
         self.rtt.record(answered.rtt);
         self.late += u64::from(matches!(answered.verdict, Verdict::Late { .. }));
+    }
+
+    /// A probe was refused.
+    pub fn refused(&mut self) {
+        self.refused += 1;
     }
 
     /// A probe's verdict is final; a lost one is counted when it was given up.
@@ -80,6 +88,7 @@ impl IntervalReport {
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
+            refused: std::mem::take(&mut self.refused),
             rtt: self.rtt.figures(),
         };
         self.rtt = Distribution::new();
@@ -94,6 +103,7 @@ impl fmt::Display for IntervalLine {
             sent,
             late,
             lost,
+            refused,
             rtt,
         } = self;
         write!(f, "{:.0} s: {sent} sent, ", until.as_secs_f64())?;
@@ -115,7 +125,11 @@ impl fmt::Display for IntervalLine {
                 )?;
             }
         }
-        write!(f, ", {lost} lost")
+        write!(f, ", {lost} lost")?;
+        if *refused > 0 {
+            write!(f, ", {refused} refused")?;
+        }
+        Ok(())
     }
 }
 
@@ -147,13 +161,14 @@ mod tests {
             "{line}"
         );
         assert!(line.ends_with("1 lost"), "{line}");
+        report.refused();
         // After a stall there is one line, and the next is due in step.
         assert!(
             report
                 .due(Duration::from_secs(35))
                 .unwrap()
                 .to_string()
-                .starts_with("35 s: 0 sent, 0 answered")
+                .contains("35 s: 0 sent, 0 answered, 0 lost, 1 refused")
         );
         assert_eq!(report.next(), Duration::from_secs(40));
     }

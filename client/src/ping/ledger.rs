@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
+use hii_transport::probe::Stamp;
+
 use super::early::Early;
 use super::evidence::{Trip, Witness};
+use super::kernel_times::{KernelTimes, KernelTrip};
+use super::local_drops::{Dropped, Gaps};
 use super::marks::Marks;
 use super::plausibility::Known;
+use super::refusal::{Refusal, Refusals};
 use super::verdict::{Counts, Verdict};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
@@ -29,6 +34,12 @@ const MOST_WAITING: usize = 1 << 19;
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
+/// How long the kernel may take to tell when it sent a probe; a network card's queue is shorter.
+const STAMP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Refusals that may arrive before the ledger learns that their probe was sent.
+const MOST_EARLY: usize = 64;
+
 /// An answer that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
@@ -38,6 +49,8 @@ pub struct Arrival {
     pub at: Duration,
     /// What a Hii server told with it.
     pub report: Option<ProbeAnswer>,
+    /// What the kernel noted of its arrival.
+    pub stamp: Option<Stamp>,
 }
 
 /// A probe whose verdict is final.
@@ -53,7 +66,9 @@ pub struct Settled {
     pub verdict: Verdict,
     /// What a Hii server told with its answer.
     pub reported: Reported,
-    /// Whether [`Ledger::overdue`] has told of it before.
+    /// The round trip between the kernel's notes, where there are some that can be true.
+    pub kernel: Option<KernelTrip>,
+    /// Whether [`Ledger::overdue`] or [`Ledger::refused`] has told of it before.
     pub told: bool,
 }
 
@@ -67,6 +82,7 @@ impl Settled {
             sent,
             verdict,
             reported: Reported::default(),
+            kernel: None,
             told: false,
         }
     }
@@ -81,11 +97,13 @@ pub struct Reported {
     pub received: Option<u64>,
 }
 
-/// What an arrival meant.
+/// What an arrival or a refusal meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The first answer to a probe.
     Answered(Answered),
+    /// A probe was refused.
+    Refused(u64, Refusal),
     /// Counted, and nothing to show.
     Counted,
 }
@@ -127,6 +145,8 @@ pub struct Sent {
 pub struct Ledger {
     patience: Duration,
     tells_direction: bool,
+    /// Whether the kernel is to tell when it sent each probe.
+    is_stamped: bool,
     /// Probe `first` and those after it, without a gap.
     records: VecDeque<Record>,
     first: u64,
@@ -145,8 +165,11 @@ pub struct Ledger {
     start: Option<Duration>,
     /// Probes that could not be sent.
     not_sent: Marks,
+    early_refusals: Vec<(u64, Refusal)>,
     witness: Witness,
+    gaps: Gaps,
     counts: Counts,
+    refusals: Refusals,
 }
 
 impl From<ProbeAnswer> for Reported {
@@ -165,6 +188,7 @@ struct Record {
     sent: Duration,
     state: State,
     reported: Reported,
+    kernel: KernelTimes,
     told: bool,
     /// The server had received it.
     received: bool,
@@ -176,6 +200,7 @@ struct Record {
 enum State {
     Waiting,
     Answered(Verdict),
+    Refused(Refusal),
     Unknown,
     NotSent,
 }
@@ -207,6 +232,7 @@ impl Ledger {
         Self {
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
+            is_stamped: false,
             records: VecDeque::new(),
             first: 1,
             settled: VecDeque::new(),
@@ -217,8 +243,11 @@ impl Ledger {
             early: Early::default(),
             start: None,
             not_sent: Marks::default(),
+            early_refusals: Vec::new(),
             witness: Witness::default(),
+            gaps: Gaps::default(),
             counts: Counts::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -226,6 +255,13 @@ impl Ledger {
     #[must_use]
     pub fn with_patience(mut self, least: Duration) -> Self {
         self.patience = self.patience.max(least);
+        self
+    }
+
+    /// The kernel is to tell when it sent each probe, and that may take a while.
+    #[must_use]
+    pub fn with_stamps(mut self) -> Self {
+        self.is_stamped = true;
         self
     }
 
@@ -245,6 +281,12 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Why probes were refused.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// How often the server forgot this run.
@@ -280,6 +322,7 @@ impl Ledger {
             sent: at,
             state,
             reported: Reported::default(),
+            kernel: KernelTimes::default(),
             told: false,
             received: false,
             missing: false,
@@ -296,7 +339,12 @@ impl Ledger {
             .into_iter()
             .map(|arrival| self.arrived(arrival))
             .collect();
-        outcomes.into_iter().next()
+        let refused = self
+            .early_refusals
+            .extract_if(.., |(refused, _)| *refused == seq)
+            .last();
+        let refused = refused.and_then(|(seq, why)| self.refused(Some(seq), why));
+        outcomes.into_iter().next().or(refused)
     }
 
     /// Notes that no more probes of the schedule will be sent: all that were are known.
@@ -324,7 +372,12 @@ impl Ledger {
 
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
-        let Arrival { seq, at, report } = arrival;
+        let Arrival {
+            seq,
+            at,
+            report,
+            stamp,
+        } = arrival;
         if seq >= self.next_seq() && seq <= self.last {
             self.counts.foreign += u64::from(self.early.keep(arrival).is_some());
             return Outcome::Counted;
@@ -349,6 +402,7 @@ impl Ledger {
                 self.consider(report, Trip { sent, arrived: at });
             }
         }
+        self.gaps.arrived(seq);
         if seq > self.last {
             self.closed = self.closed.max(seq);
             return Outcome::Counted;
@@ -357,7 +411,8 @@ impl Ledger {
             return self.further(self.of_settled(seq));
         };
         match record.state {
-            State::Waiting => {
+            // Whoever refused it, it was answered.
+            State::Waiting | State::Refused(_) => {
                 let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
@@ -366,6 +421,7 @@ impl Ledger {
                 };
                 record.state = State::Answered(verdict);
                 record.reported = report.map(Reported::from).unwrap_or_default();
+                record.kernel.received(stamp, record.sent, at);
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
@@ -396,15 +452,60 @@ impl Ledger {
 
     /// What an answer to this probe has to agree with, when it took so long at most.
     fn known(&self, seq: u64, took: Duration) -> Known {
-        let highest = match self.closing.len() as u64 {
-            0 => self.next_seq() - 1,
-            closing => self.last.saturating_add(closing),
+        let highest = if self.closing.is_empty() {
+            self.next_seq() - 1
+        } else {
+            self.last_of_all()
         };
         Known {
             highest,
             not_sent: self.not_sent.up_to(seq),
             took,
         }
+    }
+
+    /// The number of the last probe that there may be, those that do not count among them.
+    fn last_of_all(&self) -> u64 {
+        self.last.saturating_add(self.closing.len() as u64)
+    }
+
+    /// Notes when the kernel sent a probe; it may tell so after the answer.
+    pub fn transmitted(&mut self, seq: u64, stamp: Stamp) {
+        self.counts.stamped += 1;
+        if let Some(record) = self.record(seq) {
+            record.kernel.transmitted(stamp, record.sent);
+        }
+    }
+
+    /// Notes that somebody refused a probe, or one that is not known.
+    pub fn refused(&mut self, seq: Option<u64>, why: Refusal) -> Option<Outcome> {
+        let seq = seq.filter(|seq| (1..=self.last_of_all()).contains(seq));
+        let Some(seq) = seq else {
+            self.counts.refused_unknown += 1;
+            return None;
+        };
+        if seq >= self.next_seq() && seq <= self.last {
+            // The thread that sends has not said so yet.
+            if self.early_refusals.len() < MOST_EARLY {
+                self.early_refusals.push((seq, why));
+            } else {
+                self.counts.refused_unknown += 1;
+            }
+            return None;
+        }
+        let record = self.record(seq)?;
+        if record.state != State::Waiting {
+            return None;
+        }
+        record.state = State::Refused(why);
+        record.told = true;
+        Some(Outcome::Refused(seq, why))
+    }
+
+    /// Notes that this host threw answers away.
+    pub fn dropped(&mut self, dropped: &Dropped) {
+        self.counts.dropped_here += u64::from(dropped.count);
+        self.gaps.add(dropped);
     }
 
     /// What an answer to a probe is whose record is gone.
@@ -490,10 +591,20 @@ impl Ledger {
     /// The next probe, in order, whose verdict is final.
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
-        if front.state != State::Waiting {
-            return self.pop(Record::lost);
-        }
         let age = now.saturating_sub(front.sent);
+        let may_change = match front.state {
+            State::Waiting => None,
+            // Whoever refused it, it may be answered after all.
+            State::Refused(_) => Some(age < self.patience),
+            State::Answered(_) => {
+                Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
+            }
+            State::Unknown | State::NotSent => Some(false),
+        };
+        if let Some(may_change) = may_change {
+            let stays = may_change && self.records.len() <= MOST_REMEMBERED;
+            return if stays { None } else { self.pop(Record::lost) };
+        }
         let most = if age < self.patience {
             MOST_WAITING
         } else {
@@ -514,6 +625,7 @@ impl Ledger {
     pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
         let patience = self.patience;
         self.counts.foreign += self.early.clear();
+        self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
         self.pop(|record| {
             if interrupted && record.sent + patience > now {
                 Verdict::InFlight
@@ -524,18 +636,31 @@ impl Ledger {
     }
 
     fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
-        let record = self.records.pop_front()?;
+        let record = *self.records.front()?;
         let verdict = match record.state {
-            State::Waiting => unanswered(&record),
+            State::Waiting => match unanswered(&record) {
+                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
+                    Verdict::DroppedLocally
+                }
+                verdict => verdict,
+            },
             State::Answered(verdict) => verdict,
+            State::Refused(why) => Verdict::Refused(why),
             State::Unknown => Verdict::Unknown,
             State::NotSent => Verdict::NotSent,
         };
+        self.records.pop_front();
         self.counts.add(verdict);
         if self.settled.len() == MOST_REMEMBERED {
             self.settled.pop_front();
         }
         self.settled.push_back(Further::after(record.state));
+        if let Verdict::Refused(why) = verdict {
+            self.refusals.add(why);
+        }
+        let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
+        let kernel = record.kernel.judge(answered);
+        self.counts.unusable_stamps += kernel.unusable;
         let seq = self.first;
         self.first += 1;
         Some(Settled {
@@ -544,7 +669,29 @@ impl Ledger {
             sent: record.sent,
             verdict,
             reported: record.reported,
+            kernel: kernel.trip,
             told: record.told,
+        })
+    }
+
+    /// Whether this host threw the answer to the first probe away.
+    fn is_explained(&mut self) -> bool {
+        let Self {
+            records,
+            first,
+            gaps,
+            ..
+        } = self;
+        // A probe that the server has not received had no answer to lose.
+        let may_be_answered =
+            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
+        gaps.explain(*first, |probes| {
+            let among = |seq: &u64| probes.contains(seq);
+            let numbered = (*first..).zip(records.iter());
+            let in_gap = numbered
+                .skip_while(|(seq, _)| !among(seq))
+                .take_while(|(seq, _)| among(seq));
+            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
         })
     }
 
@@ -587,7 +734,7 @@ impl Further {
         match state {
             State::Answered(_) => Self::Duplicate,
             State::Unknown | State::NotSent => Self::Foreign,
-            State::Waiting => Self::Forgotten,
+            State::Waiting | State::Refused(_) => Self::Forgotten,
         }
     }
 }

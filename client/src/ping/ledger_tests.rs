@@ -19,6 +19,7 @@ fn answer(seq: u64, at: Duration) -> Arrival {
         seq,
         at,
         report: None,
+        stamp: None,
     }
 }
 
@@ -37,7 +38,7 @@ fn sent(at: Duration) -> Sent {
 fn answered(outcome: Outcome) -> Option<(u64, Verdict)> {
     match outcome {
         Outcome::Answered(Answered { seq, verdict, .. }) => Some((seq, verdict)),
-        Outcome::Counted => None,
+        Outcome::Refused(..) | Outcome::Counted => None,
     }
 }
 
@@ -394,6 +395,7 @@ pub(super) fn simulate(truths: &[Truth], happenings: Happenings) -> Simulated {
                     seq,
                     at,
                     report: Some(report),
+                    stamp: None,
                 }))
             }
         };

@@ -23,8 +23,8 @@ pub const CLOSING_PROBES: u64 = 3;
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
 
-/// How long events gather once one has come. To be woken for each would take the processor from the threads that measure,
-/// just when an answer is on its way.
+/// How long events gather once a single one has come. To be woken for each would take the processor from the threads that
+/// measure, just when an answer is on its way.
 const GATHERING: Duration = Duration::from_millis(5);
 
 /// A run under way.
@@ -42,7 +42,7 @@ pub struct Measurement {
     ledger: Ledger,
     statistics: Statistics,
     own_clock: OwnClock,
-    refused: u64,
+    path_mtu: Option<u32>,
     wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
@@ -63,12 +63,15 @@ impl Measurement {
         target: usize,
         interrupt: Interrupt,
     ) -> Self {
-        let ledger = Ledger::new(
+        let mut ledger = Ledger::new(
             schedule.last(),
             schedule.deadline_of(1),
             link.tells_direction(),
         )
         .with_patience(link.patience());
+        if link.lacks_stamps().is_none() {
+            ledger = ledger.with_stamps();
+        }
         let epoch = link.clock().epoch_range();
         let mut statistics = Statistics::new(*epoch.end());
         if !schedule.has_slots() {
@@ -86,7 +89,7 @@ impl Measurement {
             ledger,
             statistics,
             own_clock: OwnClock::new(epoch),
-            refused: 0,
+            path_mtu: None,
             wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
@@ -194,8 +197,11 @@ impl Measurement {
 
     fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
         if let Ok(event) = inbox.recv_timeout(wait) {
+            let is_batch = matches!(event, Event::Batch(_));
             self.take(event);
-            thread::sleep(GATHERING.min(wait));
+            if !is_batch {
+                thread::sleep(GATHERING.min(wait));
+            }
         }
     }
 
@@ -238,8 +244,20 @@ impl Measurement {
                 self.ledger.foreign();
                 None
             }
-            Event::Refused => {
-                self.refused += 1;
+            Event::Transmitted { seq, stamp } => {
+                self.ledger.transmitted(seq, stamp);
+                None
+            }
+            Event::Refused { seq, why } => {
+                self.limit_path(why.path_mtu());
+                self.ledger.refused(seq, why)
+            }
+            Event::TooLong { path_mtu } => {
+                self.limit_path(Some(path_mtu));
+                None
+            }
+            Event::Dropped(dropped) => {
+                self.ledger.dropped(&dropped);
                 None
             }
             Event::AllSent => {
@@ -253,13 +271,28 @@ impl Measurement {
             }
             Event::Interrupted => None,
         };
-        if let Some(Outcome::Answered(answered)) = outcome {
-            self.statistics.answered(&answered);
-            if let Some(report) = &mut self.report {
-                report.answered(&answered);
+        match outcome {
+            Some(Outcome::Answered(answered)) => {
+                self.statistics.answered(&answered);
+                if let Some(report) = &mut self.report {
+                    report.answered(&answered);
+                }
+                self.print(|output, target| output.answered(target, &answered));
             }
-            self.print(|output, target| output.answered(target, &answered));
+            Some(Outcome::Refused(seq, why)) => {
+                if let Some(report) = &mut self.report {
+                    report.refused();
+                }
+                self.print(|output, target| output.refused(target, seq, why));
+            }
+            Some(Outcome::Counted) | None => {}
         }
+    }
+
+    /// The path takes no longer packets than this.
+    fn limit_path(&mut self, mtu: Option<u32>) {
+        let known = self.path_mtu.into_iter().chain(mtu);
+        self.path_mtu = known.min();
     }
 
     /// Tells what time alone has decided.
@@ -306,7 +339,8 @@ impl Measurement {
             &self.ledger.counts(),
             self.statistics.figures(),
             self.link.tells_direction(),
-        );
+        )
+        .without_stamps(self.link.lacks_stamps());
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
@@ -315,7 +349,8 @@ impl Measurement {
             .rates_of
             .and_then(|size| self.statistics.rates(summary.answered, size));
         summary.knee = self.knee.knee();
-        summary.refused = self.refused;
+        summary.refused_by = self.ledger.refusals().by_reason().clone();
+        summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
         summary.clock_set_ns = self.own_clock.set_by(&self.link.clock().epoch_range());

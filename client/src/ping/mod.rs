@@ -13,6 +13,7 @@ mod args;
 pub mod batch;
 pub mod burst;
 pub mod detect;
+pub mod dscp;
 pub mod early;
 pub mod events;
 pub mod evidence;
@@ -21,11 +22,16 @@ pub mod figures;
 #[cfg(test)]
 mod forged_tests;
 pub mod interval_report;
+#[cfg(test)]
+mod kernel_tests;
+pub mod kernel_times;
 pub mod knee;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod line;
 pub mod link;
+pub mod local_drops;
 pub mod loss_runs;
 mod marks;
 pub mod measurement;
@@ -36,8 +42,12 @@ pub mod pacing;
 pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
+pub mod quoted;
+pub mod receiver;
+pub mod refusal;
 pub mod schedule;
 pub mod seconds;
+mod sent_notes;
 pub mod server_clock;
 #[cfg(test)]
 mod server_clock_tests;
@@ -77,6 +87,7 @@ struct Measured {
 /// The target cannot be reached, is no ping server, or the output cannot be written. What was measured has been printed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
+    args.check_source()?;
     // A picture that cannot be written is not worth a run.
     args.pictures().try_for_each(|file| file.check())?;
     if args.live {
@@ -198,7 +209,7 @@ fn measure(
     let failure = measurement.run().err().map(cannot_start);
     let mut summary = measurement.summary(questions);
     if !interrupt.is_raised() {
-        summary.farewell = farewell.and_then(|server| udp::farewell(server, interrupt));
+        summary.farewell = farewell.and_then(|server| udp::farewell(args, server, interrupt));
     }
     // Its answers are all here, or it has been given time for them.
     summary.server = embedded.and_then(|server| server.stop().ok());
@@ -245,7 +256,7 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
         Some(Exit::Unreachable)
     } else if summary.answered > 0 || summary.ambiguous > 0 {
         None
-    } else if summary.refused > 0 {
+    } else if summary.refused + summary.refused_unknown > 0 {
         Some(Exit::Unreachable)
     } else {
         Some(Exit::NoAnswer)

@@ -46,6 +46,13 @@ impl Run {
         self.figure("/summary/rtt_ns/median", Value::as_f64)
     }
 
+    /// The median of round trips between the kernel's time stamps, less what the server held the probes, in nanoseconds.
+    ///
+    /// # Errors
+    pub fn network_rtt(&self) -> Outcome<f64> {
+        self.figure("/summary/network_rtt_ns/median", Value::as_f64)
+    }
+
     /// How much later than due probes went out in the median, in nanoseconds.
     ///
     /// # Errors

@@ -5,6 +5,9 @@
 //! answer in the thread that sent. `hii ping` sleeps, as one does on a machine that has other work, and receives in a
 //! second thread, since answers may be late; with `--precise` it spins before a send too.
 //!
+//! Between the kernel's time stamps, and less what the server held, is what `hii ping` tells of the network alone: how much
+//! of the time above is the programs'.
+//!
 //! Where the scheduler puts client and server decides more than what they do: on one core an answer needs no wake-up of
 //! another. So both pairs are measured as they fall, and with client and server kept on a core each.
 
@@ -32,32 +35,36 @@ fn rows_in(bench: &Bench, client: Place, server: Place, where_they_run: &str) ->
     let seconds = bench.options.seconds(SECONDS);
     let ours = placed(server, || bench.hii_server());
     let theirs = placed(server, || bench.sockperf_server());
-    let run = |options| {
-        placed(client, || {
-            bench.hii(borrow(&ours)?, options, seconds)?.rtt()
-        })
-    };
+    let run = |options| placed(client, || bench.hii(borrow(&ours)?, options, seconds));
     let ping_pong = || sockperf::ping_pong(borrow(&theirs)?, RATE, seconds);
-    let mut series: [Series; 3] = Default::default();
+    let mut series: [Series; 4] = Default::default();
     for round in 1..=bench.options.rounds() {
         bench.tell(round, &format!("round trips, {where_they_run}"));
-        let [sleeping, other, spinning] = &mut series;
-        sleeping.add(|| run(EVERY));
+        let [sleeping, network, other, spinning] = &mut series;
+        let found = run(EVERY);
+        sleeping.add(|| borrow(&found)?.rtt());
+        network.add(|| borrow(&found)?.network_rtt());
         other.add(|| placed(client, ping_pong));
-        spinning.add(|| run(EVERY_PRECISE));
+        spinning.add(|| run(EVERY_PRECISE)?.rtt());
     }
     let name = bench.peers.sockperf_title();
-    let [sleeping, other, spinning] = series.map(Series::rounds);
+    let [sleeping, network, other, spinning] = series.map(Series::rounds);
     let row = |what, ours| {
         Row::new(what, Unit::Time, ours)
             .beside(&name, other.clone())
             .goal(Goal::AtMostTimes(1.05))
     };
+    let network = Row::new(
+        "of which on the way, by the kernel's stamps",
+        Unit::Time,
+        network,
+    );
     vec![
         row(
             format!("round trip, median, 64 octets, {RATE}/s, {where_they_run}"),
             sleeping,
         ),
-        row("the same with --precise".to_owned(), spinning),
+        network,
+        row("the round trip with --precise".to_owned(), spinning),
     ]
 }

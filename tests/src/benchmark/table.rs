@@ -73,6 +73,12 @@ impl Row {
         Self { goal, ..self }
     }
 
+    /// What kept ours from being measured.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.ours.as_ref().err()
+    }
+
     fn our_median(&self) -> Option<f64> {
         self.ours.as_ref().ok()?.median()
     }

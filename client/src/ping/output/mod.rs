@@ -22,6 +22,7 @@ pub use text::TextOutput;
 
 use super::interval_report::IntervalLine;
 use super::ledger::{Answered, Sent, Settled};
+use super::refusal::Refusal;
 use super::summary::Summary;
 use super::verdict::Verdict;
 
@@ -48,6 +49,14 @@ pub trait Output: Send {
     /// # Errors
     /// Those of the writer.
     fn answered(&mut self, _target: usize, _answered: &Answered) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A probe was sent back. Its verdict follows when it is settled.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn refused(&mut self, _target: usize, _seq: u64, _why: Refusal) -> io::Result<()> {
         Ok(())
     }
 

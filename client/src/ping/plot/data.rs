@@ -161,6 +161,7 @@ pub(super) mod tests {
     use super::*;
     use crate::ping::ledger::Answered;
     use crate::ping::method::{Known, ServerKind};
+    use crate::ping::refusal::Refusal;
     use crate::ping::schedule::Schedule;
     use crate::ping::statistics::Statistics;
     use crate::ping::verdict::{Counts, Verdict};
@@ -207,6 +208,8 @@ pub(super) mod tests {
             Verdict::LostThere,
             Verdict::LostBack,
             Verdict::LostUnknown,
+            Verdict::DroppedLocally,
+            Verdict::Refused(Refusal::PortUnreachable),
             Verdict::Unknown,
             Verdict::NotSent,
             Verdict::InFlight,

@@ -24,6 +24,10 @@ pub enum Mark {
     LostBack,
     /// Lost, which way is not known.
     Lost,
+    /// Answered in vain: this host threw the answer away.
+    DroppedLocally,
+    /// Sent back (ICMP).
+    Refused,
     /// Answered or lost, which cannot be told.
     Unknown,
     /// This host could not send it.
@@ -32,12 +36,14 @@ pub enum Mark {
 
 impl Mark {
     /// Every mark, in the order of a legend.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::InTime,
         Self::Late,
         Self::LostThere,
         Self::LostBack,
         Self::Lost,
+        Self::DroppedLocally,
+        Self::Refused,
         Self::Unknown,
         Self::NotSent,
     ];
@@ -51,6 +57,8 @@ impl Mark {
             Verdict::LostThere => Self::LostThere,
             Verdict::LostBack => Self::LostBack,
             Verdict::LostUnknown => Self::Lost,
+            Verdict::DroppedLocally => Self::DroppedLocally,
+            Verdict::Refused(_) => Self::Refused,
             Verdict::Unknown => Self::Unknown,
             Verdict::NotSent => Self::NotSent,
             Verdict::InFlight => return None,
@@ -66,6 +74,8 @@ impl Mark {
             Self::LostThere => "lost there",
             Self::LostBack => "lost back",
             Self::Lost => "lost",
+            Self::DroppedLocally => "dropped here",
+            Self::Refused => "refused",
             Self::Unknown => "cannot tell",
             Self::NotSent => "not sent",
         }

@@ -85,8 +85,10 @@ impl Fates {
         (judged > 0).then(|| (percent(self.lost()), percent(most)))
     }
 
+    /// Probes that went out and came to something, whatever that is.
     fn judged(&self) -> u64 {
-        self.answered_in_all() + self.lost() + self.count(Mark::Unknown)
+        let sent = Mark::ALL.into_iter().filter(|mark| *mark != Mark::NotSent);
+        sent.map(|mark| self.count(mark)).sum()
     }
 
     fn add(&mut self, mark: Mark) {

@@ -111,6 +111,8 @@ impl Look {
             Mark::Late => Color::Yellow,
             Mark::LostThere => Color::Magenta,
             Mark::LostBack => Color::Red,
+            Mark::DroppedLocally => Color::LightRed,
+            Mark::Refused => Color::Cyan,
             // Black on a white page: the colour of text.
             Mark::Lost => return Style::new(),
             Mark::Unknown | Mark::NotSent => return Self::soft(),

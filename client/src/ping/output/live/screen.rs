@@ -154,6 +154,8 @@ fn give_back() {
     let _ = disable_raw_mode();
     let mut out = io::stdout().lock();
     if TAKEN.swap(false, Ordering::SeqCst) {
+        // A frame may have been cut off in the middle.
+        let _ = queue!(out, EndSynchronizedUpdate);
         // A terminal that was resized meanwhile may mix what is on its two screens.
         let _ = execute!(out, Clear(ClearType::All), LeaveAlternateScreen, Show);
         stderr::let_go();
