@@ -18,7 +18,6 @@ use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, Tex
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
-use super::window::Window;
 
 /// More probes than anybody sends: their numbers leave room for the closing ones.
 const MOST_PROBES: u64 = u64::MAX / 2;
@@ -98,7 +97,8 @@ pub struct Args {
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(super) flood: bool,
 
-    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 237 of 64 octets]
+    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 237 of 64 octets; on a long path
+    /// twice what is under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(super) window: Option<usize>,
 
@@ -277,8 +277,7 @@ impl Args {
                 ..schedule
             }
         } else {
-            let places = Window::places_for(self.size.get());
-            Schedule::flood(count, lasts, self.window.unwrap_or(places))
+            Schedule::flood(count, lasts, self.window)
         };
         Schedule {
             // The next probe follows within microseconds, and says nothing of what is late.
