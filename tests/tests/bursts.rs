@@ -297,6 +297,11 @@ fn what_cannot_be_measured_so_is_refused_with_advice() {
             "cannot be used with",
             "",
         ),
+        (
+            &["--rate", "5", "--precise", &ours],
+            "cannot be used with",
+            "",
+        ),
         (&["--rate", "0", &ours], "above 0", ""),
         (&["--rate", "5x", &ours], "50k/s", ""),
         (&["--flood", "--window", "0", &ours], "from 1 to", ""),

@@ -64,11 +64,12 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping 192.0.2.7 -n 0 --live        a chart on the terminal, until q or Ctrl-C\n  \
     hii ping 192.0.2.7 -s 1472 --df       whether probes of 1500 octets with their headers get through uncut\n  \
     hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
-    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, refused, or the connection ended early,\n\
     5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
     of several targets, that of the first that is not 0.\n\
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (5 s over TCP; or the deadline,\n\
-    up to 10 s).")]
+    up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this host has no room for is dropped\n\
+    here: neither is lost.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]
@@ -142,11 +143,12 @@ pub struct Args {
     pub(super) ttl: Option<u8>,
 
     /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
+    /// (not with --rate and --flood)
     #[arg(long)]
     pub(super) df: bool,
 
     /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
-    #[arg(long)]
+    #[arg(long, conflicts_with = "bursts")]
     pub(super) precise: bool,
 
     /// Octets of answers that the kernel keeps until they are taken; for tests
@@ -166,7 +168,8 @@ pub struct Args {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
+    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere). With --rate and --flood a slow
+    /// reader slows the run
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
 

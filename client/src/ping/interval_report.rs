@@ -80,9 +80,11 @@ impl IntervalReport {
         if now < self.next {
             return None;
         }
-        while self.next <= now {
-            self.next += self.every;
-        }
+        // Reckoned, not counted up: in a short interval there would be no end to it.
+        let every = self.every.as_nanos().max(1);
+        let passed = (now.saturating_sub(self.next).as_nanos() / every + 1) * every;
+        let passed = Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
+        self.next = self.next.saturating_add(passed);
         let line = IntervalLine {
             until: now,
             sent: std::mem::take(&mut self.sent),
@@ -171,5 +173,14 @@ mod tests {
                 .contains("35 s: 0 sent, 0 answered, 0 lost, 1 refused")
         );
         assert_eq!(report.next(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn the_shortest_interval_is_soon_in_step_again() {
+        let mut report = IntervalReport::new(Duration::from_nanos(1));
+        let year = Duration::from_secs(366 * 24 * 3600);
+        assert!(report.due(year).is_some());
+        assert_eq!(report.next(), year + Duration::from_nanos(1));
+        assert!(report.due(year).is_none());
     }
 }
