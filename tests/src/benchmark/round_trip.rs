@@ -35,11 +35,7 @@ fn rows_in(bench: &Bench, client: Place, server: Place, where_they_run: &str) ->
     let seconds = bench.options.seconds(SECONDS);
     let ours = placed(server, || bench.hii_server());
     let theirs = placed(server, || bench.sockperf_server());
-    let run = |options| {
-        placed(client, || {
-            bench.hii(borrow(&ours)?, options, seconds)?.rtt()
-        })
-    };
+    let run = |options| placed(client, || bench.hii(borrow(&ours)?, options, seconds));
     let ping_pong = || sockperf::ping_pong(borrow(&theirs)?, RATE, seconds);
     let mut series: [Series; 4] = Default::default();
     for round in 1..=bench.options.rounds() {
