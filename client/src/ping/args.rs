@@ -51,11 +51,11 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     reason = "a command line's switches are independent"
 )]
 #[command(arg = mistaken(
-    "mistaken-port",
     'p',
+    "PORT",
     "the port goes with the target: host:port"
 ))]
-#[command(arg = mistaken("mistaken-count", 'c', "the number of probes is -n"))]
+#[command(arg = mistaken('c', "N", "the number of probes is -n"))]
 #[command(after_help = "Examples:\n  \
     hii ping                                  a server inside this program, lossy and slow\n  \
     hii ping example.net                      port 8080 of that host, 10 probes, one a second\n  \
@@ -189,8 +189,8 @@ pub struct Args {
 }
 
 /// An option that other programs have, so that it is answered with what it is called here.
-fn mistaken(id: &'static str, short: char, advice: &'static str) -> Arg {
-    let arg = Arg::new(id).short(short).hide(true);
+fn mistaken(short: char, value: &'static str, advice: &'static str) -> Arg {
+    let arg = Arg::new(value).short(short).value_name(value).hide(true);
     arg.value_parser(UnknownArgumentValueParser::suggest(advice))
 }
 
