@@ -340,7 +340,7 @@ impl Args {
                 (false, true) => Items::Intervals,
                 (false, false) => Items::Probes,
             };
-            return Box::new(JsonOutput::new(out, items));
+            return Box::new(JsonOutput::new(out, items, self.targets.len() > 1));
         }
         if self.csv {
             return Box::new(CsvOutput::new(out, !self.quiet));
