@@ -405,8 +405,10 @@ fn a_terminal_that_takes_nothing_can_be_left() {
     wait_for(&told, 300, |octets| octets.starts_with(b"P "));
     let begin = Instant::now();
     let status = loop {
-        // The first ends the run, one a while later the program.
+        // The first ends the run, one a while later the program. Once the terminal is in line mode again, and takes no
+        // summary, a Ctrl-C does that, which is a signal then.
         screen.write_all(b"q").unwrap();
+        programs::signal(child.id(), Signal::SIGINT);
         match child.try_wait().unwrap() {
             Some(status) => break status,
             None => assert!(begin.elapsed() < WATCHDOG, "the program hangs"),
