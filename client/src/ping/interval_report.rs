@@ -26,6 +26,9 @@ pub struct IntervalReport {
 pub struct IntervalLine {
     #[serde(rename = "until_ns", serialize_with = "serialize_nanos")]
     until: Duration,
+    /// Decimals of the seconds for people, so that no two lines have the same.
+    #[serde(skip)]
+    decimals: usize,
     sent: u64,
     late: u64,
     lost: u64,
@@ -87,6 +90,7 @@ impl IntervalReport {
         self.next = self.next.saturating_add(passed);
         let line = IntervalLine {
             until: now,
+            decimals: decimals(self.every),
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
@@ -98,17 +102,27 @@ impl IntervalReport {
     }
 }
 
+/// How many decimals of a second tell multiples of this apart.
+fn decimals(every: Duration) -> usize {
+    match every.subsec_millis() {
+        0 if every.subsec_nanos() == 0 => 0,
+        millis if millis > 0 && millis.is_multiple_of(100) => 1,
+        _ => 3,
+    }
+}
+
 impl fmt::Display for IntervalLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             until,
+            decimals,
             sent,
             late,
             lost,
             refused,
             rtt,
         } = self;
-        write!(f, "{:.0} s: {sent} sent, ", until.as_secs_f64())?;
+        write!(f, "{:.decimals$} s: {sent} sent, ", until.as_secs_f64())?;
         match rtt {
             None => write!(f, "0 answered")?,
             Some(Figures {
@@ -182,5 +196,14 @@ mod tests {
         assert!(report.due(year).is_some());
         assert_eq!(report.next(), year + Duration::from_nanos(1));
         assert!(report.due(year).is_none());
+    }
+
+    #[test]
+    fn lines_closer_than_a_second_are_told_apart() {
+        for (every, start) in [(500, "0.5 s: "), (250, "0.250 s: "), (2000, "2 s: ")] {
+            let every = Duration::from_millis(every);
+            let line = IntervalReport::new(every).due(every).unwrap().to_string();
+            assert!(line.starts_with(start), "{line}");
+        }
     }
 }

@@ -30,7 +30,9 @@ impl Pacing {
     #[must_use]
     pub fn new(schedule: Schedule, size: usize, start: Duration) -> Self {
         let window = match schedule.pace {
-            Pace::Flood { window, .. } => Some(Window::new(window)),
+            Pace::Flood { window, .. } => {
+                Some(window.map_or_else(|| Window::for_size(size), Window::fixed))
+            }
             Pace::Interval {} | Pace::Rate { .. } => None,
         };
         Self {
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn long_probes_go_in_smaller_bursts() {
-        let schedule = Schedule::flood(None, None, 256);
+        let schedule = Schedule::flood(None, None, None);
         for (size, burst) in [(64, 64), (1400, 46), (65_507, 1)] {
             assert_eq!(Pacing::new(schedule, size, START).burst(), burst);
         }
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn a_flood_sends_bursts_as_answers_make_room_and_ends_on_time() {
         let lasts = Duration::from_millis(50);
-        let schedule = Schedule::flood(None, Some(lasts), 96);
+        let schedule = Schedule::flood(None, Some(lasts), Some(96));
         let mut pacing = Pacing::new(schedule, 64, START);
         let sent = |pacing: &mut Pacing| {
             let ready = pacing.ready(START);
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_last_probes_of_a_flood_wait_for_no_more_room_than_they_need() {
-        let mut pacing = Pacing::new(Schedule::flood(Some(258), None, 256), 64, START);
+        let mut pacing = Pacing::new(Schedule::flood(Some(258), None, Some(256)), 64, START);
         for _ in 0..4 {
             assert_eq!(pacing.ready(START), 64);
             (0..64).for_each(|_| pacing.sent(START, true));

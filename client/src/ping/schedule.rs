@@ -52,8 +52,9 @@ pub enum Pace {
     },
     /// The answers: a probe goes out as soon as there is a place for it. There are no slots.
     Flood {
-        /// How many probes may be in flight.
-        window: usize,
+        /// How many probes may be in flight, where the path does not say it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        window: Option<usize>,
         /// How long probes are sent, where that is limited.
         #[serde(
             rename = "lasts_ns",
@@ -87,7 +88,7 @@ impl Schedule {
     }
 
     /// So many probes, or for so long, as fast as they are answered, with a window of probes in flight.
-    pub const fn flood(count: Option<u64>, lasts: Option<Duration>, window: usize) -> Self {
+    pub const fn flood(count: Option<u64>, lasts: Option<Duration>, window: Option<usize>) -> Self {
         Self {
             pace: Pace::Flood { window, lasts },
             ..Self::fixed(count, Duration::ZERO)

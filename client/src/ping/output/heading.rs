@@ -161,9 +161,11 @@ impl Heading {
         let interval = Time::from(interval);
         let every = match pace {
             Pace::Rate { rate } => format!("{rate} a second"),
-            Pace::Flood { window, .. } => {
-                format!("as fast as they are answered, at most {window} in flight")
-            }
+            Pace::Flood { window: None, .. } => "as fast as they are answered".to_owned(),
+            Pace::Flood {
+                window: Some(window),
+                ..
+            } => format!("as fast as they are answered, at most {window} in flight"),
             Pace::Interval {} if self.schedule.is_fixed() => format!("one every {interval}"),
             Pace::Interval {} => {
                 format!(

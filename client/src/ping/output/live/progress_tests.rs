@@ -84,7 +84,7 @@ fn what_is_left_is_told() {
     assert_eq!(run.left(ms(9_000)), Left::Nothing);
     assert_eq!(progress("host", None, &[]).left(ms(9_000)), Left::Endless);
     let flood = |count, lasts| {
-        let schedule = Schedule::flood(count, lasts, 10);
+        let schedule = Schedule::flood(count, lasts, Some(10));
         let mut run = Progress::new(heading_of("host", schedule), None);
         run.sent(&sent(ms(0), true));
         (run.left(ms(400)), run.left(ms(1_000)), run.span())
