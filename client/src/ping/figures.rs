@@ -3,12 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What the histogram tells apart at most; longer times still count in minimum, mean and maximum. It has room for the
-/// longest time that it has seen, so 16 ms take 120 KiB and this 216 KiB.
-const LONGEST: u64 = 60_000_000_000;
+use super::buckets::Buckets;
 
 /// Up to so many times, quantiles are exact.
 const FEW: usize = 4096;
@@ -20,7 +17,7 @@ pub struct Distribution {
     /// The times themselves, as long as they are few.
     few: Vec<u64>,
     /// What has to do from then on: most runs never come to need the room.
-    many: Option<Histogram<u64>>,
+    many: Option<Buckets>,
     count: u64,
     min: u64,
     max: u64,
@@ -71,10 +68,10 @@ impl Distribution {
     pub fn record(&mut self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if self.few.len() == FEW {
-            self.many = histogram(&std::mem::take(&mut self.few));
+            self.many = Buckets::of(&std::mem::take(&mut self.few));
         }
         match &mut self.many {
-            Some(many) => note(many, nanos),
+            Some(many) => many.record(nanos),
             None => self.few.push(nanos),
         }
         self.count += 1;
@@ -95,8 +92,8 @@ impl Distribution {
         sorted.sort_unstable();
         let quantile = |q: f64| match &self.many {
             None => nearest_rank(&sorted, q),
-            // A histogram answers with the end of a bucket, which may lie beyond what was seen.
-            Some(many) => many.value_at_quantile(q).clamp(self.min, self.max),
+            // The end of a bucket may lie beyond what was seen.
+            Some(many) => many.at_quantile(q).clamp(self.min, self.max),
         };
         Some(Figures {
             count: self.count,
@@ -113,20 +110,6 @@ impl Distribution {
             standard_deviation: (self.count > 1).then(|| (self.squares / self.count as f64).sqrt()),
         })
     }
-}
-
-/// A histogram of three digits with these times in it. The number of digits is valid, so there is always one.
-fn histogram(times: &[u64]) -> Option<Histogram<u64>> {
-    let mut histogram = Histogram::new(3).ok()?;
-    for nanos in times {
-        note(&mut histogram, *nanos);
-    }
-    Some(histogram)
-}
-
-fn note(histogram: &mut Histogram<u64>, nanos: u64) {
-    // It grows to the longest that is ever noted, so there is always room.
-    let _ = histogram.record(nanos.min(LONGEST));
 }
 
 /// The value that a part `q` of all are at most.
@@ -225,6 +208,7 @@ impl fmt::Display for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::buckets::LONGEST;
     use proptest::prelude::*;
 
     proptest! {

@@ -11,6 +11,7 @@ use hii_transport::clock::Clock;
 
 mod args;
 pub mod batch;
+pub mod buckets;
 pub mod burst;
 pub mod detect;
 pub mod dscp;

@@ -18,8 +18,8 @@ const SECONDS: u64 = 10;
 /// After so many seconds of a longer run the memory is looked at.
 const LOOKS: [u64; 3] = [5, 10, 30];
 
-/// A run that has not grown more than this, in percent of its first look, has stayed flat: a histogram that sees a longer
-/// time than before grows by a page or two.
+/// A run that has not grown more than this, in percent of its first look, has stayed flat. The first look comes after the
+/// first 4,096 probes, whose times are kept as they are.
 const FLAT: f64 = 5.0;
 
 /// What is left to tell when the last look is over.
