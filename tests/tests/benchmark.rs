@@ -1,6 +1,6 @@
 //! The system benchmark itself: what it asks of our programs is there.
 
-use clap::Parser as _;
+use clap::{Parser as _, ValueEnum as _};
 use hii_tests::benchmark::options::{Options, Part};
 use hii_tests::benchmark::peers::Peers;
 use hii_tests::benchmark::{Bench, Programs};
@@ -25,9 +25,12 @@ fn bench() -> Bench {
 #[test]
 fn our_figures_are_there_without_the_others() {
     let bench = bench();
-    for part in [Part::Memory, Part::Server] {
-        for row in bench.measure(part) {
-            assert_eq!(row.trouble(), None, "{row:?}");
+    for part in Part::value_variants() {
+        for row in bench.measure(*part) {
+            let trouble = row.trouble();
+            // A machine with a single core cannot keep two programs apart.
+            let is_small = trouble.is_some_and(|trouble| trouble.0 == "needs two cores");
+            assert!(is_small || trouble.is_none(), "{row:?}");
         }
     }
 }

@@ -97,5 +97,13 @@ fn the_first_link_s_mtu_is_told_by_the_kernel() {
         assert_eq!(document["summary"]["path_mtu"], 1300, "{document}");
         assert_eq!(document["summary"]["sent"], 0);
         assert_eq!(ended.code, Some(1));
+
+        // A flood of such probes does not go round as fast as the processor can: it tries one every 2 ms.
+        let args = ["-d", "0.2", "--flood", "--df", "-s", "1300"];
+        let ended = ping(&network, &server, &args);
+        let document = ended.json();
+        let tried = document["summary"]["not_sent"].as_u64().expect("a count");
+        assert!((1..=200).contains(&tried), "{document}");
+        assert_eq!(document["summary"]["sent"], 0, "{document}");
     }
 }

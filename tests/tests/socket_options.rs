@@ -134,28 +134,26 @@ fn every_packet_over_udp_says_what_was_asked_for() {
 }
 
 #[test]
-fn numbered_probes_say_it_too() {
-    let Some(echo) = Original::new("127.0.0.1") else {
-        return;
-    };
-    // Nobody answers, so that they are taken for those of a Hii server; the headers are those of the probes.
-    let target = echo.socket.local_addr().unwrap().to_string();
-    let what = ["--source", "127.0.0.6", "--dscp", "46", "--ttl", "8"];
-    let ping = ["ping", &target, "-n", "3", "-i", "10ms", "--json"];
-    let ended = run(HII, &[&ping[..], &what].concat());
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let mut echo = echo;
-    let mut texts = Vec::new();
-    for _ in 0..8 {
-        texts.push(echo.answer());
+fn numbered_probes_say_it_too_one_by_one_and_in_bursts() {
+    for pace in [["-i", "10ms"], ["--rate", "100/s"]] {
+        let mut silent = Original::new("127.0.0.1").unwrap();
+        let target = silent.socket.local_addr().unwrap().to_string();
+        let what = ["--source", "127.0.0.6", "--dscp", "46", "--ttl", "8"];
+        let ping = ["ping", &target, "-n", "3", "--json"];
+        // Nobody answers, so it is taken for a Hii server.
+        let ended = run(HII, &[&ping[..], &pace, &what].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        // Five questions, and then probes.
+        let texts: Vec<_> = (0..8).map(|_| silent.answer()).collect();
+        let is_probe = |text: &&Vec<u8>| text.len() == 128 && text.starts_with(b"P ");
+        assert_eq!(texts.iter().filter(is_probe).count(), 3, "{texts:?}");
+        let header = Header {
+            source: "127.0.0.6".parse().unwrap(),
+            traffic_class: 46 << 2,
+            hops: 8,
+        };
+        assert_eq!(silent.headers, BTreeSet::from([header]));
     }
-    assert!(texts.iter().filter(|text| text.len() == 128).count() >= 3);
-    let header = Header {
-        source: "127.0.0.6".parse().unwrap(),
-        traffic_class: 46 << 2,
-        hops: 8,
-    };
-    assert_eq!(echo.headers, BTreeSet::from([header]));
 }
 
 #[test]

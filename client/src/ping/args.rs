@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::Arg;
+use clap::builder::{PathBufValueParser, TypedValueParser, UnknownArgumentValueParser};
 use hii_protocol::ping::ProbeSize;
 use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
@@ -48,26 +49,33 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     clippy::struct_excessive_bools,
     reason = "a command line's switches are independent"
 )]
+#[command(arg = mistaken(
+    'p',
+    "PORT",
+    "the port goes with the target: host:port"
+))]
+#[command(arg = mistaken('c', "N", "the number of probes is -n"))]
 #[command(after_help = "Examples:\n  \
-    hii ping                              a server inside this program, losing 10 %, delaying up to 500 ms\n  \
-    hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
+    hii ping                                  a server inside this program, lossy and slow\n  \
+    hii ping example.net                      port 8080 of that host, 10 probes, one a second\n  \
     hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
-    hii ping 192.0.2.7 -n 0 --report 60    until Ctrl-C, a line a minute\n  \
-    hii ping 192.0.2.7 -n 200 --decay 0.95 ramp up until something gives way\n  \
-    hii ping 192.0.2.7 --rate 50k/s -d 30 50,000 probes a second, each in its own slot\n  \
-    hii ping 192.0.2.7 --flood -s 1200    for 10 s as fast as they are answered\n  \
-    hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
-    hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
-    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
-    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
-    hii ping 192.0.2.7 -n 0 --live        a chart on the terminal, until q or Ctrl-C\n  \
-    hii ping 192.0.2.7 -s 1472 --df       whether probes of 1500 octets with their headers get through uncut\n  \
-    hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
-    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
-    5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
-    of several targets, that of the first that is not 0.\n\
-    A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (5 s over TCP; or the deadline,\n\
-    up to 10 s).")]
+    hii ping 192.0.2.7 -n 0 --report 60       until Ctrl-C, a line a minute\n  \
+    hii ping 192.0.2.7 -n 200 --decay 0.95    ramp up until something gives way\n  \
+    hii ping 192.0.2.7 --rate 50k/s -d 30     50,000 probes a second, each in its own slot\n  \
+    hii ping 192.0.2.7 --flood -s 1200        for 10 s as fast as they are answered\n  \
+    hii ping '[2001:db8::7]:8080' --json      one JSON document\n  \
+    hii ping tcp://192.0.2.7                  over TCP: name, handshake and RTT apart\n  \
+    hii ping 192.0.2.7 --stop                 ask the server to stop afterwards\n  \
+    hii ping 192.0.2.7 --plot run.html        a page that shows every probe\n  \
+    hii ping 192.0.2.7 -n 0 --live            a chart on the terminal, until q or Ctrl-C\n  \
+    hii ping 192.0.2.7 -s 1472 --df           whether packets of 1500 octets get through uncut\n  \
+    hii ping a.example b.example --csv        two at the same time, a row for each probe\n\n\
+    A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (over TCP 5 s,\n\
+    or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
+    host has no room for is dropped here: neither is lost.\n\n\
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, refused, or the connection\n\
+    ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C\n\
+    ends at once); of several targets, that of the first that is not 0.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]
@@ -96,7 +104,7 @@ pub struct Args {
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(super) flood: bool,
 
-    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 237 of 64 octets; on a long path
+    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 208 of 128 octets; on a long path
     /// twice what is under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(super) window: Option<usize>,
@@ -142,6 +150,7 @@ pub struct Args {
     pub(super) ttl: Option<u8>,
 
     /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
+    /// (not with --rate and --flood)
     #[arg(long)]
     pub(super) df: bool,
 
@@ -166,7 +175,8 @@ pub struct Args {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
+    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere). With --rate and --flood a slow
+    /// reader slows the run
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
 
@@ -179,6 +189,12 @@ pub struct Args {
     /// has its own: run-1.svg, run-2.svg
     #[arg(long, value_name = "FILE", value_parser = plot_file())]
     pub(super) plot: Vec<PlotFile>,
+}
+
+/// An option that other programs have, so that it is answered with what it is called here.
+fn mistaken(short: char, value: &'static str, advice: &'static str) -> Arg {
+    let arg = Arg::new(value).short(short).value_name(value).hide(true);
+    arg.value_parser(UnknownArgumentValueParser::suggest(advice))
 }
 
 fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
@@ -324,7 +340,7 @@ impl Args {
                 (false, true) => Items::Intervals,
                 (false, false) => Items::Probes,
             };
-            return Box::new(JsonOutput::new(out, items));
+            return Box::new(JsonOutput::new(out, items, self.targets.len() > 1));
         }
         if self.csv {
             return Box::new(CsvOutput::new(out, !self.quiet));
@@ -415,7 +431,7 @@ impl Args {
         Err(Failure::new(
             Exit::Usage,
             format_args!("cannot send from {source}: {error}"),
-            format_args!("this host has {}", own.join(", ")),
+            format_args!("give one that this host has: {}", own.join(", ")),
         ))
     }
 

@@ -241,8 +241,8 @@ impl<'a> Bursts<'a> {
         true
     }
 
-    /// Sends the probes that are to go now, together where the kernel takes them so. False when there were none, or no
-    /// room for them.
+    /// Sends the probes that are to go now, together where the kernel takes them so. False when there were none, no room
+    /// for them, or one that this host would not take in a flood, which tries the next a moment later.
     fn send(&mut self) -> bool {
         let BurstLine {
             socket,
@@ -292,6 +292,10 @@ impl<'a> Bursts<'a> {
                     clash: None,
                 }));
                 self.pacing.sent(at, went_out);
+            }
+            // One that was not sent takes no place in the window: a flood of such would never pause.
+            if !went_out && !self.schedule.has_slots() {
+                return false;
             }
         }
         sent_any

@@ -26,6 +26,9 @@ pub struct IntervalReport {
 pub struct IntervalLine {
     #[serde(rename = "until_ns", serialize_with = "serialize_nanos")]
     until: Duration,
+    /// Decimals of the seconds for people, so that no two lines have the same.
+    #[serde(skip)]
+    decimals: usize,
     sent: u64,
     late: u64,
     lost: u64,
@@ -80,11 +83,14 @@ impl IntervalReport {
         if now < self.next {
             return None;
         }
-        while self.next <= now {
-            self.next += self.every;
-        }
+        // Reckoned, not counted up: in a short interval there would be no end to it.
+        let every = self.every.as_nanos().max(1);
+        let passed = (now.saturating_sub(self.next).as_nanos() / every + 1) * every;
+        let passed = Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
+        self.next = self.next.saturating_add(passed);
         let line = IntervalLine {
             until: now,
+            decimals: decimals(self.every),
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
@@ -96,17 +102,27 @@ impl IntervalReport {
     }
 }
 
+/// How many decimals of a second tell multiples of this apart.
+fn decimals(every: Duration) -> usize {
+    match every.subsec_millis() {
+        0 if every.subsec_nanos() == 0 => 0,
+        millis if millis > 0 && millis.is_multiple_of(100) => 1,
+        _ => 3,
+    }
+}
+
 impl fmt::Display for IntervalLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             until,
+            decimals,
             sent,
             late,
             lost,
             refused,
             rtt,
         } = self;
-        write!(f, "{:.0} s: {sent} sent, ", until.as_secs_f64())?;
+        write!(f, "{:.decimals$} s: {sent} sent, ", until.as_secs_f64())?;
         match rtt {
             None => write!(f, "0 answered")?,
             Some(Figures {
@@ -171,5 +187,23 @@ mod tests {
                 .contains("35 s: 0 sent, 0 answered, 0 lost, 1 refused")
         );
         assert_eq!(report.next(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn the_shortest_interval_is_soon_in_step_again() {
+        let mut report = IntervalReport::new(Duration::from_nanos(1));
+        let year = Duration::from_secs(366 * 24 * 3600);
+        assert!(report.due(year).is_some());
+        assert_eq!(report.next(), year + Duration::from_nanos(1));
+        assert!(report.due(year).is_none());
+    }
+
+    #[test]
+    fn lines_closer_than_a_second_are_told_apart() {
+        for (every, start) in [(500, "0.5 s: "), (250, "0.250 s: "), (2000, "2 s: ")] {
+            let every = Duration::from_millis(every);
+            let line = IntervalReport::new(every).due(every).unwrap().to_string();
+            assert!(line.starts_with(start), "{line}");
+        }
     }
 }

@@ -107,6 +107,34 @@ fn the_first_answer_s_stamp_counts_and_no_duplicate_s() {
 }
 
 #[test]
+fn a_verdict_waits_for_the_stamp_of_sending_and_no_longer_than_a_second() {
+    let answered = || {
+        let mut ledger = ledger(2).with_stamps();
+        ledger.sent(sent(us(0)));
+        ledger.arrived(arrival(1, us(100), Some(stamp(us(90), us(101)))));
+        ledger
+    };
+    let mut late = answered();
+    assert_eq!(late.settle(us(999_999)), None);
+    late.transmitted(1, stamp(us(10), us(999_999)));
+    let settled = late.settle(us(999_999)).unwrap();
+    assert_eq!(settled.kernel.map(|kernel| kernel.rtt), Some(us(80)));
+
+    let mut never = answered();
+    let settled = never.settle(us(1_000_000)).unwrap();
+    assert_eq!(
+        (settled.verdict.rtt(), settled.kernel),
+        (Some(us(100)), None)
+    );
+
+    // Nobody waits where there are none.
+    let mut without = ledger(2);
+    without.sent(sent(us(0)));
+    without.arrived(arrival(1, us(100), None));
+    assert!(without.settle(us(100)).is_some());
+}
+
+#[test]
 fn a_refused_probe_is_not_lost_and_not_waited_for() {
     let mut ledger = ledger(9);
     for seq in 1..=3 {
@@ -164,6 +192,8 @@ fn who_answers_after_all_has_answered() {
     let mut ledger = ledger(1);
     ledger.sent(sent(us(0)));
     ledger.refused(Some(1), Refusal::HostUnreachable);
+    // As long as answers are waited for.
+    assert_eq!(ledger.settle(us(1_999_999)), None);
     let outcome = ledger.arrived(arrival(1, us(50), None));
     assert!(matches!(outcome, Outcome::Answered(_)));
     assert_eq!(ledger.refused(Some(1), Refusal::HostUnreachable), None);

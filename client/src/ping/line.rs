@@ -1,5 +1,6 @@
 //! What a run over UDP sends by, and the thread that does it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver as Inbox, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Line {
     pub stamps: StampClock,
     /// Whether the thread that sends stays awake for the last of each wait.
     pub precise: bool,
+    /// The highest number that was sent, or is being sent.
+    highest: AtomicU64,
     /// Probes that nobody has been told of, in their order.
     unsaid: Mutex<Vec<Sent>>,
     notes: Mutex<SentNotes>,
@@ -57,6 +60,7 @@ impl Line {
             clock,
             stamps,
             precise,
+            highest: AtomicU64::new(0),
             unsaid: Mutex::default(),
             notes,
         }
@@ -77,6 +81,7 @@ impl Line {
             }
             let Assignment { port, clash } = self.method.assign(seq, self.clock.elapsed());
             lock(&self.notes).reuse(self, port, events);
+            self.highest.store(seq, Ordering::Release);
             let at = self.clock.elapsed();
             let went_out = self.send(port, datagram);
             lock(&self.unsaid).push(Sent {
@@ -108,7 +113,13 @@ impl Line {
     pub fn send_uncounted(&self, seq: u64) {
         let mut buffer = vec![0; BUFFER_LEN];
         let len = self.method.write_probe(seq, self.size, &mut buffer);
+        self.highest.store(seq, Ordering::Release);
         self.send(0, buffer.get(..len).unwrap_or_default());
+    }
+
+    /// Whether a probe of this number may have been sent by now.
+    pub fn may_have_sent(&self, seq: u64) -> bool {
+        seq <= self.highest.load(Ordering::Acquire)
     }
 
     /// Tells of all probes that went out; whatever is told of their answers comes after it.

@@ -27,7 +27,7 @@ impl DropCount {
     /// Takes the next answer: its probe's number and the count that came with it.
     pub fn take(&mut self, seq: u64, count: u32) -> Option<Dropped> {
         let dropped = count.wrapping_sub(self.count);
-        let between = (seq > self.seq).then_some(self.seq + 1..seq);
+        let between = (seq > self.seq).then(|| self.seq + 1..seq);
         self.seq = self.seq.max(seq);
         self.count = count;
         (dropped > 0).then_some(Dropped {
@@ -129,6 +129,13 @@ mod tests {
         let dropped = count.take(7, 4).unwrap();
         assert_eq!((dropped.count, dropped.between), (4, None));
         assert_eq!(count.take(10, 4), None);
+    }
+
+    #[test]
+    fn a_number_that_nobody_sent_explains_nothing_after_it() {
+        let mut count = DropCount::default();
+        assert_eq!(count.take(u64::MAX, 0), None);
+        assert_eq!(count.take(2, 3).unwrap().between, None);
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     catch_interrupt(&interrupt)?;
 
     let mut subjects = Vec::new();
-    let mut exit = None;
+    let mut exits = Vec::new();
     for (number, found) in subject::find(args, schedule, &interrupt)? {
         match found {
             Ok(subject) => subjects.push((number, subject)),
@@ -105,12 +105,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             // The others are measured all the same.
             Err(failure) => {
                 let _ = failure.report("hii");
-                exit = exit.or(Some(failure.exit()));
+                exits.push((number, failure.exit()));
             }
         }
     }
-    if let (Some(exit), true) = (exit, subjects.is_empty()) {
-        return Ok(exit.into());
+    if subjects.is_empty() {
+        return Ok(first_of(exits).map_or(FINE, ExitCode::from));
     }
 
     let backlog =
@@ -136,17 +136,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let failures = one.failure.into_iter().chain(drawn.err());
         for failure in failures {
             let _ = failure.report("hii");
-            exit = exit.or(Some(failure.exit()));
+            exits.push((number, failure.exit()));
         }
-        exit = exit.or(exit_of(&one.summary));
+        exits.extend(exit_of(&one.summary).map(|exit| (number, exit)));
     }
     if let Some(error) = printer.take_error() {
         return Err(cannot_print(&error, &summaries));
     }
     if summaries.iter().any(|summary| summary.interrupted) {
-        exit = Some(Exit::Interrupted);
+        return Ok(Exit::Interrupted.into());
     }
-    Ok(exit.map_or(FINE, ExitCode::from))
+    Ok(first_of(exits).map_or(FINE, ExitCode::from))
+}
+
+/// Of several targets, the first given that did not go well tells how the program ends; of one target, what came first.
+fn first_of(exits: Vec<(usize, Exit)>) -> Option<Exit> {
+    let first = exits.into_iter().min_by_key(|(number, _)| *number);
+    first.map(|(_, exit)| exit)
 }
 
 /// Measures all targets at the same time.
@@ -284,4 +290,21 @@ fn random_run() -> Run {
     let fallback = || u32::try_from(Clock::start().now().wall % 1_000_000_007).unwrap_or_default();
     let random = rand::rngs::SysRng.try_next_u32();
     Run(random.unwrap_or_else(|_| fallback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_target_given_tells_how_the_program_ends() {
+        // One that cannot be reached is known before the others have been measured.
+        let exits = vec![
+            (1, Exit::Unreachable),
+            (0, Exit::NoAnswer),
+            (0, Exit::Output),
+        ];
+        assert!(matches!(first_of(exits), Some(Exit::NoAnswer)));
+        assert!(first_of(Vec::new()).is_none());
+    }
 }

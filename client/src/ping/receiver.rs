@@ -230,7 +230,9 @@ impl Ear {
         let stamp = received.stamp.map(|stamp| self.stamps.stamp(stamp));
         let heard = method.hear(port, *size, self.datagram.octets(received));
         self.line.tell_sent(&self.events);
+        // A false answer to a later probe would say that those before it were thrown away, or not.
         if let Heard::Answer { seq, .. } = heard
+            && self.line.may_have_sent(seq)
             && let Some(count) = self.drops.get_mut(port)
             && let Some(mut dropped) = count.take(seq, received.drops)
         {

@@ -218,6 +218,10 @@ impl Summary {
                 self.wrong_length,
                 "answers not as long as their probe, and not counted",
             ),
+            (
+                self.implausible,
+                "answers that cannot be true, and not counted",
+            ),
             (self.foreign, "datagrams that answer no probe"),
             (
                 self.dropped_locally,

@@ -58,7 +58,9 @@ pub(super) fn find(
         Found::Silent(address, sent) => {
             if !interrupt.is_raised() {
                 note(format_args!(
-                    "hii: no answer from {address} so far; measuring it as a Hii server"
+                    "hii: no answer from {address} so far; measuring it as a Hii server\n  \
+                     check that hii-server ping runs there and that firewalls let UDP port {} through",
+                    address.port()
                 ));
             }
             let unanswered = sent;

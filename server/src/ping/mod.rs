@@ -126,12 +126,17 @@ pub struct Args {
     threads: u16,
 
     /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     metrics: Option<SocketAddr>,
 
     /// Print what the server did as JSON when it stops
     #[arg(long)]
     json: bool,
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse();
+    address.map_err(|_| "give an address with a port, as 127.0.0.1:9100 or [::1]:9100".into())
 }
 
 impl Args {
