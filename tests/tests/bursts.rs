@@ -196,7 +196,11 @@ fn no_more_are_in_flight_than_the_window_has_places() {
 #[test]
 fn one_by_one_is_as_good_as_together() {
     let server = server(&[]);
-    for args in [["--rate", "5000"], ["--flood", "-q"]] {
+    for args in [
+        ["--rate", "5000"],
+        ["--rate=9k", "--precise"],
+        ["--flood", "-q"],
+    ] {
         let ended = ping(
             server.address(),
             &[&["--no-gso", "--json", "-n", "3000"][..], &args].concat(),
@@ -297,11 +301,7 @@ fn what_cannot_be_measured_so_is_refused_with_advice() {
             "cannot be used with",
             "",
         ),
-        (
-            &["--rate", "5", "--precise", &ours],
-            "cannot be used with",
-            "",
-        ),
+        (&["--flood", "--precise", &ours], "cannot be used with", ""),
         (&["--rate", "0", &ours], "above 0", ""),
         (&["--rate", "5x", &ours], "50k/s", ""),
         (&["--flood", "--window", "0", &ours], "from 1 to", ""),

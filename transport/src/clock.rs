@@ -102,8 +102,8 @@ impl Clock {
     }
 }
 
-/// Longer than it usually takes to wake a thread.
-const SPIN: Duration = Duration::from_micros(100);
+/// How long before a point in time to stay awake for it: longer than it usually takes to wake a thread.
+pub const SPIN: Duration = Duration::from_micros(100);
 
 /// Lets the calling thread sleep no longer than it asks to; best effort. By default the kernel may wake it some 50 us
 /// later, together with others.

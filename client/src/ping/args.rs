@@ -155,7 +155,7 @@ pub struct Args {
     pub(super) df: bool,
 
     /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
-    #[arg(long, conflicts_with = "bursts")]
+    #[arg(long, conflicts_with = "flood")]
     pub(super) precise: bool,
 
     /// Octets of answers that the kernel keeps until they are taken; for tests

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hii_protocol::ping::ProbeSize;
 use hii_transport::arrivals::Arrivals;
 use hii_transport::burst::BurstSocket;
-use hii_transport::clock::Clock;
+use hii_transport::clock::{Clock, SPIN, sleep_exactly};
 
 use super::batch::Teller;
 use super::events::Event;
@@ -45,6 +45,8 @@ pub struct BurstLine {
     pub size: ProbeSize,
     /// The clock of all times.
     pub clock: Clock,
+    /// Whether to stay awake for slots.
+    pub precise: bool,
 }
 
 /// A line and the thread on it.
@@ -180,6 +182,7 @@ impl<'a> Bursts<'a> {
 
     /// Sends and receives, by turns, so that neither keeps the other waiting for long.
     fn run(mut self, all_sent: &Sender<()>) {
+        sleep_exactly();
         let mut sending = true;
         while !self.stage.is(Stage::OVER) {
             let received = self.receive();
@@ -215,6 +218,7 @@ impl<'a> Bursts<'a> {
             method,
             size,
             clock,
+            ..
         } = self.line;
         let received = socket.receive(&mut self.arrivals);
         let at = clock.elapsed();
@@ -245,6 +249,7 @@ impl<'a> Bursts<'a> {
             method,
             size,
             clock,
+            ..
         } = self.line;
         let len = size.get();
         let ready = self.pacing.ready(clock.elapsed());
@@ -301,12 +306,21 @@ impl<'a> Bursts<'a> {
         let now = self.line.clock.elapsed();
         let mut until = now + GLANCE;
         if sending && let Some(look) = self.pacing.next_look(now) {
-            until = until.min(look);
+            let awake = if self.line.precise {
+                SPIN
+            } else {
+                Duration::ZERO
+            };
+            until = until.min(look.saturating_sub(awake));
         }
         if let Some(since) = self.teller.since() {
             until = until.min(since + TELL_WITHIN);
         }
-        self.line.socket.wait(until.saturating_sub(now));
+        // Without a wait the slot is looked for between answers, again and again.
+        let wait = until.saturating_sub(now);
+        if !wait.is_zero() {
+            self.line.socket.wait(wait);
+        }
     }
 
     /// Tells what has waited to be told. False when nobody listens any more.

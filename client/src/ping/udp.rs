@@ -176,6 +176,7 @@ fn burst_line(args: &Args, schedule: &Schedule, known: &Known) -> Result<BurstLi
         method,
         size: args.size,
         clock: Clock::start(),
+        precise: args.precise,
     })
 }
 
