@@ -37,8 +37,9 @@ impl Network {
             name: format!("hii-{}-{number}", std::process::id()),
         };
         let add = |host| try_ip(&["netns", "add", &network.namespace(host)]);
-        if !add(Host::Client) {
-            eprintln!("skipped: no network namespaces here");
+        let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        if !has_ipv6 || !add(Host::Client) {
+            eprintln!("skipped: no network namespaces here, or no IPv6");
             return None;
         }
         assert!(add(Host::Router) && add(Host::Server));

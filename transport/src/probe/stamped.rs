@@ -254,3 +254,39 @@ fn wall(time: TimeSpec) -> Option<u64> {
     let nanos = u64::try_from(time.tv_nsec()).ok()?;
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_socket_does_where_there_can_be_no_second() {
+        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = target.local_addr().unwrap();
+        let mut socket = ProbeSocket::connect(address, &SocketOptions::default()).unwrap();
+        socket.sender = Err("there is none".into());
+        assert_eq!(socket.lacks_stamps(), Some("there is none"));
+        let mut buffer = Buffer::for_datagrams();
+
+        socket.send(b"hello").unwrap();
+        let mut octets = [0; 8];
+        let (len, from) = target.recv_from(&mut octets).unwrap();
+        target.send_to(&octets[..len], from).unwrap();
+        let received = socket.receive(&mut buffer, true).unwrap();
+        assert_eq!(buffer.octets(&received), b"hello");
+
+        // What is refused keeps nothing from being sent, and each tells which one it was.
+        drop(target);
+        for number in 0..5_u8 {
+            socket.send(&[number]).unwrap();
+        }
+        for number in 0..5 {
+            let note = socket.note_of_receiving(&mut buffer);
+            assert!(
+                matches!(note, Some(Note::Refused { quoted: [quoted], .. }) if *quoted == number),
+                "{note:?}"
+            );
+        }
+        assert_eq!(socket.note_of_sending(&mut buffer), None);
+    }
+}
