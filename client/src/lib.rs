@@ -10,6 +10,7 @@ pub mod explain;
 pub mod lines;
 pub mod output;
 pub mod ping;
+pub mod relay;
 
 /// Measure what a path does to UDP and TCP, and explain what is on the wire.
 #[derive(Debug, Parser)]
