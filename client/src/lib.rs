@@ -11,8 +11,9 @@ pub mod lines;
 pub mod output;
 pub mod ping;
 pub mod relay;
+pub mod target;
 
-/// Measure what a path does to UDP and TCP, and explain what is on the wire.
+/// Measure what a path does to UDP and TCP, pass messages by way of a relay, and explain what is on the wire.
 #[derive(Debug, Parser)]
 #[command(name = "hii", version, propagate_version = true)]
 #[command(after_help = "Examples:\n  \
@@ -20,6 +21,8 @@ pub mod relay;
     hii ping example.net           ... or any ping server, Hii or original\n  \
     hii ping 192.0.2.7:8080 -n 100 -i 10ms\n  \
     hii ping tcp://example.net     ... over TCP\n  \
+    hii listen relay.example       messages that others send here by that relay\n  \
+    hii send relay.example 192.0.2.7/9000 'good morning'\n  \
     hii explain 'to:192.0.2.7/90x0;content:hello'\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
@@ -31,6 +34,10 @@ struct Cli {
 enum Command {
     /// Round-trip times and loss to a ping server, over UDP or TCP (not ICMP)
     Ping(ping::Args),
+    /// Send a message, or one for each line of input, to another host by way of a relay
+    Send(relay::send::Args),
+    /// Show the messages that come by way of a relay
+    Listen(relay::listen::Args),
     /// What a frame means, or where exactly it is wrong and which code it earns
     Explain(explain::Args),
 }
@@ -42,6 +49,8 @@ pub fn main() -> ExitCode {
     hii_server::init_logs();
     let result = match cli.command {
         Command::Ping(args) => ping::run(&args),
+        Command::Send(args) => relay::send::run(&args),
+        Command::Listen(args) => relay::listen::run(&args),
         Command::Explain(args) => explain::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report("hii"))
