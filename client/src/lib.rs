@@ -21,6 +21,7 @@ pub mod target;
     hii ping example.net           ... or any ping server, Hii or original\n  \
     hii ping 192.0.2.7:8080 -n 100 -i 10ms\n  \
     hii ping tcp://example.net     ... over TCP\n  \
+    hii chat relay.example         talk by way of a relay\n  \
     hii listen relay.example       messages that others send here by that relay\n  \
     hii send relay.example 192.0.2.7/9000 'good morning'\n  \
     hii explain 'to:192.0.2.7/90x0;content:hello'\n\n\
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Round-trip times and loss to a ping server, over UDP or TCP (not ICMP)
     Ping(ping::Args),
+    /// Talk to other hosts by way of a relay: messages come in while you type
+    Chat(relay::chat::Args),
     /// Send a message, or one for each line of input, to another host by way of a relay
     Send(relay::send::Args),
     /// Show the messages that come by way of a relay
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
     hii_server::init_logs();
     let result = match cli.command {
         Command::Ping(args) => ping::run(&args),
+        Command::Chat(args) => relay::chat::run(&args),
         Command::Send(args) => relay::send::run(&args),
         Command::Listen(args) => relay::listen::run(&args),
         Command::Explain(args) => explain::run(&args),

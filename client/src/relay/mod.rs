@@ -1,6 +1,7 @@
 //! The relay's clients: `hii send`, `hii listen` and `hii chat`.
 
 pub mod args;
+pub mod chat;
 pub mod compose;
 pub mod conversation;
 pub mod interrupt;

@@ -14,6 +14,11 @@ impl Zone {
         Self(TimeZone::try_system().unwrap_or(TimeZone::UTC))
     }
 
+    #[cfg(test)]
+    pub(super) fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
     /// Hours, minutes and seconds, of nanoseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self, wall: u64) -> String {
@@ -39,7 +44,7 @@ mod tests {
     #[test]
     fn shows_the_time_where_the_user_is() {
         let wall = 1_789_000_000_000_000_000;
-        let utc = Zone(TimeZone::UTC);
+        let utc = Zone::utc();
         assert_eq!(utc.day_and_time(wall), "2026-09-10 00:26:40");
         let east = Zone(TimeZone::fixed(jiff::tz::offset(2)));
         assert_eq!(east.time(wall), "02:26:40");
