@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;
+pub mod relay;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]

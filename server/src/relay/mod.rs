@@ -1,0 +1,6 @@
+//! The relay: passes messages between hosts that have greeted it.
+
+pub mod access;
+pub mod peers;
+pub mod reach;
+pub mod tokens;
