@@ -3,4 +3,8 @@
 pub mod access;
 pub mod peers;
 pub mod reach;
+pub mod rules;
+#[cfg(test)]
+mod rules_tests;
+pub mod tally;
 pub mod tokens;
