@@ -289,9 +289,7 @@ impl Rules {
         if !self.is_within_budget(sender, now) {
             return Decision::Silence;
         }
-        if let Some(count) = self.tally.refused_with(code) {
-            *count += 1;
-        }
+        self.tally.refused.add(code);
         Decision::Reply(Answer::Refused(code))
     }
 

@@ -1,7 +1,10 @@
 //! What a relay did.
 
+use std::fmt;
+use std::ops::AddAssign;
+
 use hii_protocol::Code;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Counts of frames, over both transports. Every one received is in exactly one of the counts from `addresses` to
 /// `over_error_rate`, but for those whose forward still waits.
@@ -15,8 +18,8 @@ pub struct Tally {
     pub tokens: u64,
     /// Messages passed on, and their senders told.
     pub forwarded: u64,
-    /// Refused, by code: 400, 401, ...
-    pub refused: [u64; 6],
+    /// Refused, by code.
+    pub refused: Refused,
     /// Never answered: answers, datagrams of the relay's own, senders below port 1024.
     pub ignored: u64,
     /// From a network that the operator denies.
@@ -37,10 +40,112 @@ pub struct Tally {
     pub taken: u64,
 }
 
-impl Tally {
-    /// The count of frames refused with this code.
-    pub fn refused_with(&mut self, code: Code) -> Option<&mut u64> {
-        let index = usize::from(code.number()).checked_sub(400)?;
-        self.refused.get_mut(index)
+/// Counts of refusals, by code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused([u64; Code::ALL.len()]);
+
+impl Refused {
+    /// One more with this code.
+    pub fn add(&mut self, code: Code) {
+        let counts = Code::ALL.iter().zip(&mut self.0);
+        for (_, count) in counts.filter(|(of, _)| **of == code) {
+            *count += 1;
+        }
+    }
+
+    /// Each code and how often it was given.
+    pub fn by_code(&self) -> impl Iterator<Item = (Code, u64)> {
+        Code::ALL.into_iter().zip(self.0)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Serialize for Refused {
+    /// `{"400":1,...}`
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.by_code().map(|(code, count)| (code.number(), count)))
+    }
+}
+
+impl AddAssign for Refused {
+    fn add_assign(&mut self, other: Self) {
+        for (count, other) in self.0.iter_mut().zip(other.0) {
+            *count += other;
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            received,
+            addresses,
+            tokens,
+            forwarded,
+            refused,
+            ignored,
+            denied,
+            over_rate,
+            over_error_rate,
+            send_failed,
+            answer_failed,
+            registered,
+            no_room,
+            taken,
+        } = other;
+        self.received += received;
+        self.addresses += addresses;
+        self.tokens += tokens;
+        self.forwarded += forwarded;
+        self.refused += refused;
+        self.ignored += ignored;
+        self.denied += denied;
+        self.over_rate += over_rate;
+        self.over_error_rate += over_error_rate;
+        self.send_failed += send_failed;
+        self.answer_failed += answer_failed;
+        self.registered += registered;
+        self.no_room += no_room;
+        self.taken += taken;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} received: {} passed on, {} greetings, {} tokens, {} refused",
+            self.received,
+            self.forwarded,
+            self.addresses,
+            self.tokens,
+            self.refused.total()
+        )?;
+        for (code, count) in self.refused.by_code().filter(|(_, count)| *count > 0) {
+            write!(f, ", {count} with {}", code.number())?;
+        }
+        for (count, what) in [
+            (self.ignored, "ignored"),
+            (self.denied, "from denied networks"),
+            (self.over_rate, "over a peer's rate"),
+            (
+                self.over_error_rate,
+                "over the rate for strangers and errors",
+            ),
+            (self.send_failed, "that the network refused"),
+            (self.answer_failed, "answers not sent (network)"),
+            (self.no_room, "greetings without room for a peer"),
+            (self.taken, "greetings for an address that was taken"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, "; {} peers registered", self.registered)
     }
 }
