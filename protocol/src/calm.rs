@@ -15,6 +15,10 @@ use crate::{ping, relay};
 /// ```
 #[must_use]
 pub fn is_answer(datagram: &[u8]) -> bool {
+    // No answer begins as a probe does, and a flood is all probes.
+    if datagram.starts_with(b"P ") {
+        return false;
+    }
     ping::Answer::decode(datagram).is_ok()
         || matches!(
             relay::Answer::decode(datagram),

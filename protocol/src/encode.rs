@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::digits::{Decimal, decimal_len, hex};
 use crate::{Limits, ParseError};
 
 /// The buffer does not hold the frame; nothing was written.
@@ -34,7 +35,17 @@ pub trait Frame: Sized {
 pub(crate) trait Sink: fmt::Write {
     fn put(&mut self, octets: &[u8]);
 
-    /// Writes a value's text. A sink does not fail, and neither do the formatters of numbers and addresses.
+    /// Writes a number in decimal.
+    fn decimal(&mut self, value: u64) {
+        self.put(Decimal::new(value).as_bytes());
+    }
+
+    /// Writes the last `N` hex digits of a number.
+    fn hex<const N: usize>(&mut self, value: u64) {
+        self.put(&hex::<N>(value));
+    }
+
+    /// Writes a value's text. A sink does not fail, and neither do the formatters of addresses.
     fn text(&mut self, value: impl fmt::Display) {
         let _ = write!(self, "{value}");
     }
@@ -84,6 +95,14 @@ struct Counter(usize);
 impl Sink for Counter {
     fn put(&mut self, octets: &[u8]) {
         self.0 += octets.len();
+    }
+
+    fn decimal(&mut self, value: u64) {
+        self.0 += decimal_len(value);
+    }
+
+    fn hex<const N: usize>(&mut self, _: u64) {
+        self.0 += N;
     }
 
     fn pad(&mut self, spaces: usize) {

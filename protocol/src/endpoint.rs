@@ -77,7 +77,7 @@ impl Endpoint {
         sink.put(b"('");
         sink.text(self.ip);
         sink.put(b"', ");
-        sink.text(self.port);
+        sink.decimal(u64::from(self.port.get()));
         sink.put(b")");
     }
 }
@@ -93,7 +93,7 @@ impl Emit for Endpoint {
             }
         }
         sink.put(b"/");
-        sink.text(self.port);
+        sink.decimal(u64::from(self.port.get()));
     }
 }
 

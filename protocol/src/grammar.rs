@@ -203,7 +203,12 @@ pub(crate) fn number(input: &[u8]) -> Parsed<'_, u64> {
     if matches!(digits, [b'0', _, ..]) || matches!(rest, [b'0'..=b'9', ..]) {
         return bad();
     }
-    let value = digits.iter().try_fold(0_u64, |value, digit| {
+    let (first, last) = digits.split_at_checked(19).unwrap_or((digits, &[]));
+    // Up to 19 digits fit; the twentieth may be too much.
+    let first = first
+        .iter()
+        .fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let value = last.iter().try_fold(first, |value, digit| {
         value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     });
     match value {
@@ -391,8 +396,23 @@ pub(crate) fn contains(octets: &[u8], wanted: u8) -> bool {
         .fold(false, |found, octet| found | (*octet == wanted))
 }
 
+/// Whether all octets are this one.
+#[inline]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch for each octet the loop becomes vector code"
+)]
+fn is_all(octets: &[u8], wanted: u8) -> bool {
+    octets
+        .iter()
+        .fold(true, |same, octet| same & (*octet == wanted))
+}
+
 /// `padding = *SP`, to the end of the frame
 pub(crate) fn padding(input: &[u8]) -> Parsed<'_, ()> {
+    if is_all(input, b' ') {
+        return Ok((&[], ()));
+    }
     let (rest, _) = take_while(|octet| octet == b' ')(input)?;
     end(Rule::Padding, rest)
 }

@@ -45,6 +45,7 @@ mod arbitrary;
 mod calm;
 #[cfg(feature = "codec")]
 pub mod codec;
+mod digits;
 mod encode;
 mod endpoint;
 mod error;

@@ -140,17 +140,32 @@ pub fn probability(text: &str) -> Result<f64, String> {
     Ok(value)
 }
 
-/// A rate of datagrams a second: `1000` or `1000/s`; `0` is no limit.
+/// A rate of datagrams a second: `1000`, `1000/s`, `50k/s` or `2M/s`; `0` is no limit.
+///
+/// ```
+/// use hii_server::args::rate;
+///
+/// assert_eq!(rate("50k/s"), rate("50000"));
+/// assert!(rate("0.5/s").is_err());
+/// ```
 ///
 /// # Errors
 /// A sentence that says what is wrong with the text.
 pub fn rate(text: &str) -> Result<Rate, String> {
-    text.strip_suffix("/s")
-        .unwrap_or(text)
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let (number, scale) = match number.split_at_checked(number.len().saturating_sub(1)) {
+        Some((number, "k")) => (number, 1_000),
+        Some((number, "M")) => (number, 1_000_000),
+        _ => (number, 1),
+    };
+    number
         .parse()
+        .ok()
+        .filter(|_| number.bytes().all(|octet| octet.is_ascii_digit()))
+        .and_then(|number: u32| number.checked_mul(scale))
         .map(|rate| Rate(NonZeroU32::new(rate)))
-        .map_err(|_| {
-            format!("{text:?} is not a rate: use a whole number a second, or 0 for no limit")
+        .ok_or_else(|| {
+            format!("{text:?} is not a rate: use a whole number a second, as 500 or 50k/s")
         })
 }
 
@@ -198,11 +213,28 @@ mod tests {
         for text in ["-0.1", "101%", "2", "x", "%"] {
             assert!(probability(text).is_err(), "{text}");
         }
-        for text in ["", "-1", "1.5", "4294967296", "1/m"] {
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "4294967296",
+            "5000M",
+            "1/m",
+            "k",
+            "k/s",
+            "1kk",
+            "1 k",
+            "1G",
+            "µ",
+        ] {
             assert!(rate(text).is_err(), "{text}");
         }
         assert_eq!(rate("0"), Ok(Rate(None)));
         assert_eq!(rate("20/s"), Ok(Rate(NonZeroU32::new(20))));
+        assert_eq!(rate("20k"), Ok(Rate(NonZeroU32::new(20_000))));
+        assert_eq!(rate("2M/s"), Ok(Rate(NonZeroU32::new(2_000_000))));
+        assert_eq!(rate("0k/s"), Ok(Rate(None)));
         assert!(delay_range("2h").is_err());
         assert!(delay_range("1ms..").is_err());
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-use crate::batch::{Arrivals, BatchSocket};
+use crate::arrivals::Arrivals;
+use crate::batch::BatchSocket;
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
 use crate::timer::Timer;
@@ -93,7 +94,7 @@ pub async fn serve<S: Service>(
                 for (index, socket) in sockets.iter().enumerate() {
                     socket.receive(&mut arrivals);
                     let now = clock.now();
-                    for (origin, datagram) in arrivals.datagrams() {
+                    for (origin, datagram) in arrivals.with_origins() {
                         taken += 1;
                         let peer = Peer {
                             address: origin.address,

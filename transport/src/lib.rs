@@ -5,10 +5,13 @@
 #![deny(unsafe_code)]
 
 pub mod addresses;
+pub mod arrivals;
 mod batch;
+pub mod burst;
 pub mod clock;
 pub mod datagrams;
 pub mod files;
+mod offload;
 mod outbox;
 pub mod shutdown;
 mod socket;

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use crate::batch::{BatchSocket, refuses_together};
+use crate::batch::BatchSocket;
 use crate::clock::Clock;
 use crate::datagrams::{Peer, Service};
+use crate::offload::refuses_together;
 use crate::udp::BUFFER_LEN;
 
 /// Answers that wait for the end of the round; one more ends it for all of them.

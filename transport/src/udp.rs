@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::socket::{self, Kind};
 
 /// What a socket asks to buffer; the kernel gives what it allows.
-const BUFFER: usize = 4 << 20;
+pub(crate) const BUFFER: usize = 4 << 20;
 
 /// Octets that hold any datagram.
 pub const BUFFER_LEN: usize = 65_536;

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
 use super::method::Heard;
 
 /// Something that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
+    /// Many things happened, in this order.
+    Batch(Batch),
     /// The next probe was sent, or could not be.
     Sent(Sent),
     /// An answer came.
@@ -87,6 +90,7 @@ impl Event {
         match self {
             Self::Sent(sent) => Some(sent.at),
             Self::Arrived(arrival) => Some(arrival.at),
+            Self::Batch(batch) => batch.at(),
             _ => None,
         }
     }

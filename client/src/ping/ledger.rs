@@ -17,8 +17,11 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are overdue.
+/// Probes remembered at most, once they are answered or overdue.
 const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
@@ -265,6 +268,19 @@ impl Ledger {
         outcomes.into_iter().next()
     }
 
+    /// Notes that no more probes of the schedule will be sent.
+    pub fn end(&mut self) {
+        let closing = self.last_closing - self.last;
+        self.last = self.next_seq() - 1;
+        self.last_closing = self.last + closing;
+    }
+
+    /// The number of the last probe that counts.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
         let seq = arrival.seq;
@@ -340,12 +356,12 @@ impl Ledger {
         let Some(testimony) = self.witness.hear(report) else {
             return;
         };
-        for seq in testimony.received {
+        for seq in testimony.received() {
             if let Some(record) = self.record(seq) {
                 record.received = true;
             }
         }
-        for seq in testimony.missing {
+        for seq in testimony.missing() {
             if let Some(record) = self.record(seq) {
                 record.missing = true;
             }
@@ -384,8 +400,13 @@ impl Ledger {
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
-        let remembered = self.records.len() <= MOST_REMEMBERED && age < MEMORY.max(self.patience);
-        if remembered || age < self.patience {
+        let is_waited_for = front.state == State::Waiting && age < self.patience;
+        let most = if is_waited_for {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.

@@ -336,3 +336,44 @@ proptest! {
         prop_assert_eq!(ledger.counts().duplicates, answers * copies);
     }
 }
+
+/// A million probes a second, of which these are never answered: what is remembered at the most, and the counts.
+fn fast_run(probes: u64, lost: impl Fn(u64) -> bool) -> (usize, Counts) {
+    let at = |seq: u64| Duration::from_micros(seq);
+    let mut ledger = Ledger::new(probes, 0, ms(100), false);
+    let mut most = 0;
+    let mut settled = 0;
+    for seq in 1..=probes {
+        ledger.sent(sent(at(seq)));
+        // Answers take a millisecond.
+        if let Some(earlier) = seq.checked_sub(1_000).filter(|earlier| *earlier > 0)
+            && !lost(earlier)
+        {
+            ledger.arrived(answer(earlier, at(seq)));
+        }
+        while ledger.settle(at(seq)).is_some() {
+            settled += 1;
+        }
+        most = most.max(usize::try_from(seq).unwrap() - settled);
+    }
+    for seq in probes - 999..=probes {
+        ledger.arrived(answer(seq, at(seq + 1_000)));
+    }
+    settle_all(&mut ledger);
+    (most, ledger.counts())
+}
+
+#[test]
+fn a_fast_run_takes_no_more_memory_than_a_slow_one() {
+    let (most, counts) = fast_run(200_000, |_| false);
+    assert_eq!(most, 1 << 16);
+    assert_eq!((counts.in_time, counts.forgotten), (200_000, 0));
+}
+
+#[test]
+fn a_lost_probe_of_a_fast_run_is_given_up_before_memory_is() {
+    let (most, counts) = fast_run(700_000, |seq| seq == 5);
+    assert_eq!(most, 1 << 19);
+    assert_eq!((counts.in_time, counts.lost_unknown), (699_999, 1));
+    assert_eq!((counts.forgotten, counts.foreign), (0, 0));
+}

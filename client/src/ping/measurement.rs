@@ -44,6 +44,8 @@ pub struct Measurement {
     closed: u64,
     closing: Uncounted,
     ended: Option<Ending>,
+    /// The octets of a probe, where its rates are told.
+    rates_of: Option<usize>,
 }
 
 impl Measurement {
@@ -63,7 +65,10 @@ impl Measurement {
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let statistics = Statistics::new(link.clock().epoch());
+        let mut statistics = Statistics::new(link.clock().epoch());
+        if !schedule.has_slots() {
+            statistics = statistics.without_slots();
+        }
         Self {
             link,
             schedule,
@@ -83,7 +88,15 @@ impl Measurement {
             closed: 0,
             closing: Uncounted::default(),
             ended: None,
+            rates_of: None,
         }
+    }
+
+    /// Tells as well how many probes of this size were sent and answered a second.
+    #[must_use]
+    pub fn with_rates(mut self, size: usize) -> Self {
+        self.rates_of = Some(size);
+        self
     }
 
     /// Gathers what a picture shows as well.
@@ -157,7 +170,7 @@ impl Measurement {
             if over || !self.ledger.direction_is_open() {
                 return;
             }
-            let seq = self.schedule.last() + number;
+            let seq = self.ledger.last() + number;
             self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.link.clock().elapsed() + CLOSING_WAIT;
@@ -191,6 +204,10 @@ impl Measurement {
 
     fn take(&mut self, event: Event) {
         let outcome = match event {
+            Event::Batch(mut batch) => {
+                batch.drain().for_each(|event| self.take(event));
+                None
+            }
             Event::Sent(sent) => {
                 self.last_sent = sent.at;
                 self.statistics.sent(&sent);
@@ -200,7 +217,7 @@ impl Measurement {
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => {
-                if arrival.seq > self.schedule.last() {
+                if arrival.seq > self.ledger.last() {
                     self.closed = self.closed.max(arrival.seq);
                 }
                 Some(self.ledger.arrived(arrival))
@@ -223,6 +240,7 @@ impl Measurement {
             }
             Event::AllSent => {
                 self.all_sent = true;
+                self.ledger.end();
                 None
             }
             Event::Ended(ending) => {
@@ -288,6 +306,9 @@ impl Measurement {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
+        summary.rates = self
+            .rates_of
+            .and_then(|size| self.statistics.rates(summary.answered, size));
         summary.knee = self.knee.knee();
         summary.refused = self.refused;
         summary.wrong_length = self.wrong_length;

@@ -11,6 +11,8 @@ use hii_server::exit::{Exit, FINE, Failure, note};
 use hii_transport::clock::Clock;
 
 mod args;
+pub mod batch;
+pub mod burst;
 pub mod detect;
 pub mod events;
 pub mod evidence;
@@ -26,6 +28,7 @@ pub mod loss_runs;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod pacing;
 pub mod plot;
 pub mod port_pool;
 pub mod schedule;
@@ -37,9 +40,11 @@ pub mod summary;
 pub mod target;
 pub mod tcp;
 pub mod threads;
+pub mod throughput;
 mod udp;
 pub mod variation;
 pub mod verdict;
+pub mod window;
 
 pub use args::Args;
 use events::Interrupt;
@@ -170,6 +175,9 @@ fn measure(
         target,
         interrupt.clone(),
     );
+    if args.has_bursts() {
+        measurement = measurement.with_rates(heading.size());
+    }
     if !args.plot.is_empty() {
         measurement = measurement.with_collector();
     }

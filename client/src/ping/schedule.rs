@@ -1,8 +1,11 @@
 //! When each probe is due: absolute slots from the start, so that nothing drifts and no slot is skipped.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::figures::serialize_nanos;
 
 /// After so many steps an interval of a year at a decay of 0.999 is below a nanosecond.
 const MOST_STEPS: u64 = 1 << 16;
@@ -10,7 +13,9 @@ const MOST_STEPS: u64 = 1 << 16;
 /// Several targets' first probes are spread over so long at most.
 const LONGEST_STAGGER: Duration = Duration::from_secs(1);
 
-/// An open-loop schedule: slots do not depend on answers.
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// An open-loop schedule: slots do not depend on answers, unless its pace is that of a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Schedule {
     /// How many probes; none is without end.
@@ -29,6 +34,34 @@ pub struct Schedule {
     /// When the first slot is, after the start.
     #[serde(skip)]
     pub offset: Duration,
+    /// What sets the pace.
+    #[serde(flatten)]
+    pub pace: Pace,
+}
+
+/// What sets the pace of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Pace {
+    /// The interval.
+    Interval {},
+    /// So many probes a second. The interval is rounded, the slots are exact.
+    Rate {
+        /// Probes a second.
+        rate: NonZeroU32,
+    },
+    /// The answers: a probe goes out as soon as there is a place for it. There are no slots.
+    Flood {
+        /// How many probes may be in flight.
+        window: usize,
+        /// How long probes are sent, where that is limited.
+        #[serde(
+            rename = "lasts_ns",
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "serialize_lasts"
+        )]
+        lasts: Option<Duration>,
+    },
 }
 
 impl Schedule {
@@ -40,6 +73,24 @@ impl Schedule {
             deadline: None,
             decay: 1.0,
             offset: Duration::ZERO,
+            pace: Pace::Interval {},
+        }
+    }
+
+    /// So many probes at a rate a second.
+    pub const fn at_rate(count: Option<u64>, rate: NonZeroU32) -> Self {
+        let interval = Duration::from_nanos(1_000_000_000 / rate.get() as u64);
+        Self {
+            pace: Pace::Rate { rate },
+            ..Self::fixed(count, interval)
+        }
+    }
+
+    /// So many probes, or for so long, as fast as they are answered, with a window of probes in flight.
+    pub const fn flood(count: Option<u64>, lasts: Option<Duration>, window: usize) -> Self {
+        Self {
+            pace: Pace::Flood { window, lasts },
+            ..Self::fixed(count, Duration::ZERO)
         }
     }
 
@@ -69,7 +120,11 @@ impl Schedule {
     fn since_first(&self, seq: u64) -> Duration {
         let steps = seq.saturating_sub(1);
         if self.is_fixed() {
-            let nanos = self.interval.as_nanos().saturating_mul(u128::from(steps));
+            let steps = u128::from(steps);
+            let nanos = match self.pace {
+                Pace::Rate { rate } => steps * NANOS_PER_SECOND / u128::from(rate.get()),
+                _ => self.interval.as_nanos().saturating_mul(steps),
+            };
             // Centuries away there is no more difference.
             return Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         }
@@ -94,11 +149,30 @@ impl Schedule {
     /// How many slots there are before `end`; none when they have no end.
     pub fn slots_before(&self, end: Duration) -> Option<u64> {
         if self.is_fixed() {
-            let slots = end.as_nanos().div_ceil(self.interval.as_nanos().max(1));
+            let end = end.as_nanos();
+            let slots = match self.pace {
+                Pace::Rate { rate } => (end * u128::from(rate.get())).div_ceil(NANOS_PER_SECOND),
+                _ => end.div_ceil(self.interval.as_nanos().max(1)),
+            };
             return u64::try_from(slots).ok().map(|slots| slots.max(1));
         }
         // Solved for the number of steps; a ramp has few, so looking is exact and quick.
         (1..=MOST_STEPS).find(|seq| self.since_first(seq + 1) >= end)
+    }
+
+    /// How many slots have come when so long has passed since the start.
+    pub fn slots_until(&self, passed: Duration) -> u64 {
+        match passed.checked_sub(self.offset) {
+            None => 0,
+            Some(passed) => self
+                .slots_before(passed.saturating_add(Duration::from_nanos(1)))
+                .unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether probes have slots, rather than being sent as fast as they are answered.
+    pub fn has_slots(&self) -> bool {
+        !matches!(self.pace, Pace::Flood { .. })
     }
 
     /// Whether the interval stays the same.
@@ -111,9 +185,18 @@ impl Schedule {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde asks for it so")]
+fn serialize_lasts<S: Serializer>(
+    lasts: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serialize_nanos(&lasts.unwrap_or_default(), serializer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn slots_do_not_drift() {
@@ -127,6 +210,38 @@ mod tests {
         );
         assert_eq!(schedule.slots_before(Duration::from_secs(1)), Some(4));
         assert_eq!(schedule.slots_before(Duration::ZERO), Some(1));
+    }
+
+    fn at_rate(rate: u32) -> Schedule {
+        Schedule::at_rate(None, NonZeroU32::new(rate).unwrap())
+    }
+
+    #[test]
+    fn a_rate_that_no_interval_has_keeps_it_all_the_same() {
+        let thirds = at_rate(3);
+        assert_eq!(thirds.slot(2), Duration::from_nanos(333_333_333));
+        assert_eq!(thirds.slot(4), Duration::from_secs(1));
+        assert_eq!(thirds.slot(3_000_001), Duration::from_secs(1_000_000));
+        assert_eq!(thirds.slots_before(Duration::from_secs(2)), Some(6));
+        // Several in a nanosecond.
+        assert_eq!(at_rate(u32::MAX).slot(5), Duration::ZERO);
+        assert_eq!(
+            at_rate(u32::MAX).slot(u64::MAX),
+            Duration::from_nanos(4_294_967_296_999_999_999)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn slots_are_counted_as_they_lie(rate in 1_u32.., seq in 1..1_u64 << 40) {
+            let schedule = at_rate(rate);
+            let slot = schedule.slot(seq);
+            // The nanosecond before has none of it, and the one after has all of it.
+            if slot > Duration::ZERO {
+                prop_assert!(schedule.slots_before(slot).unwrap() < seq);
+            }
+            prop_assert!(schedule.slots_before(slot + Duration::from_nanos(1)).unwrap() >= seq);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::figures::{Distribution, Figures};
 use super::ledger::{Answered, Sent, Settled};
 use super::loss_runs::{LossRunFigures, LossRuns};
 use super::server_clock::{OneWayFigures, ServerClock};
+use super::throughput::{Rates, Throughput};
 use super::variation::{Variation, VariationFigures};
 
 /// Takes the events of a run, in constant memory.
@@ -23,6 +24,9 @@ pub struct Statistics {
     variation: Variation,
     loss_runs: LossRuns,
     server_clock: ServerClock,
+    throughput: Throughput,
+    /// Whether probes had slots to be sent in.
+    has_slots: bool,
 }
 
 /// The figures of a run; times in nanoseconds.
@@ -56,12 +60,22 @@ impl Statistics {
             variation: Variation::new(),
             loss_runs: LossRuns::default(),
             server_clock: ServerClock::default(),
+            throughput: Throughput::default(),
+            has_slots: true,
         }
+    }
+
+    /// The same for probes that have no slots.
+    #[must_use]
+    pub fn without_slots(mut self) -> Self {
+        self.has_slots = false;
+        self
     }
 
     /// A probe was sent.
     pub fn sent(&mut self, sent: &Sent) {
-        if sent.went_out {
+        self.throughput.sent(sent);
+        if sent.went_out && self.has_slots {
             self.schedule_error.record(sent.at.saturating_sub(sent.due));
         }
     }
@@ -69,7 +83,9 @@ impl Statistics {
     /// A probe was answered.
     pub fn answered(&mut self, answered: &Answered) {
         self.rtt.record(answered.rtt);
-        self.from_due.record(answered.from_due);
+        if self.has_slots {
+            self.from_due.record(answered.from_due);
+        }
         self.variation.take(answered.seq, answered.rtt);
         let Some(held) = answered.report.and_then(ProbeAnswer::held) else {
             return;
@@ -89,6 +105,11 @@ impl Statistics {
     /// A probe's verdict is final.
     pub fn settled(&mut self, settled: &Settled) {
         self.loss_runs.take(settled);
+    }
+
+    /// Rates, when so many probes of this size were answered.
+    pub fn rates(&self, answered: u64, size: usize) -> Option<Rates> {
+        self.throughput.rates(answered, size)
     }
 
     /// The figures so far.

@@ -11,7 +11,14 @@ use super::knee::{Knee, Sign};
 use super::loss_runs::LossRunFigures;
 use super::server_clock::OneWayFigures;
 use super::statistics::RunFigures;
+use super::throughput::Rates;
 use super::verdict::Counts;
+
+/// Probes a second that a server answers one source unless told otherwise.
+const SERVERS_RATE: f64 = 20_000.0;
+
+/// So much loss is more than a path's.
+const MUCH_LOSS: f64 = 0.1;
 
 /// What a run found.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +59,9 @@ pub struct Summary {
     pub refused: u64,
     /// How often the server forgot the run.
     pub server_forgot: u64,
+    /// Probes a second, with `--rate` and `--flood`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
@@ -133,6 +143,7 @@ impl Summary {
             wrong_length: 0,
             refused: 0,
             server_forgot: 0,
+            rates: None,
             figures,
             knee: None,
             interrupted: false,
@@ -140,6 +151,31 @@ impl Summary {
             farewell: None,
             server: None,
         }
+    }
+}
+
+impl Summary {
+    /// Whether so many answers are missing at such a rate that the server's limit for one source may be the reason. It
+    /// has received those probes, and says so with its other answers, as far as they reach.
+    fn may_be_limited(&self, rates: &Rates) -> bool {
+        let (Some(back), Some(unknown)) = (self.lost.back, self.lost.unknown) else {
+            return false;
+        };
+        rates.offered > SERVERS_RATE && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
+    }
+
+    fn fmt_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rates) = &self.rates else {
+            return Ok(());
+        };
+        writeln!(f, "{rates}")?;
+        if self.may_be_limited(rates) {
+            writeln!(
+                f,
+                "the server may limit a source, to {SERVERS_RATE} probes/s unless told otherwise: start it with --rate 0"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -214,6 +250,7 @@ impl fmt::Display for Summary {
                 "sent beside these, before and after the run: {sent}, of them unanswered {unanswered}"
             )?;
         }
+        self.fmt_rates(f)?;
         self.figures.fmt(f)?;
         if let Some(Knee {
             probes_per_second,

@@ -1,5 +1,6 @@
 //! Measuring over UDP: what answers, how it is measured, and the sockets for it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 
@@ -7,12 +8,15 @@ use hii_protocol::Escaped;
 use hii_protocol::ping::{Probe, ProbeSize, Seq};
 use hii_server::exit::{Exit, Failure, note};
 use hii_server::ping::{Embedded, Impairments};
+use hii_transport::burst::BurstSocket;
 use hii_transport::clock::Clock;
 use hii_transport::udp;
 use mio::net::UdpSocket;
 
+use super::burst::{BurstLine, BurstLink};
 use super::detect::{self, Found};
 use super::events::Interrupt;
+use super::link::Link;
 use super::measurement::CLOSING_PROBES;
 use super::method::{self, Known, Method, ServerKind};
 use super::output::Heading;
@@ -109,12 +113,20 @@ fn ready(
     schedule: Schedule,
     interrupt: &Interrupt,
 ) -> Result<Subject, Failure> {
-    let method = method(args, &schedule, known, interrupt);
-    let (line, watch) = connect(args, &schedule, known.address, method)?;
     let heading = Heading::new(name, known, silent, schedule, args.size.get());
+    let (link, clock): (Box<dyn Link>, _) = if args.has_bursts() {
+        let line = burst_line(args, &schedule, known)?;
+        let clock = line.clock;
+        (Box::new(BurstLink::new(line)), clock)
+    } else {
+        let method = method(args, &schedule, known, interrupt);
+        let (line, watch) = connect(args, &schedule, known.address, method)?;
+        let clock = line.clock;
+        (Box::new(UdpLink::new(line, watch)), clock)
+    };
     Ok(Subject {
-        heading: heading.timed_by(line.clock),
-        link: Box::new(UdpLink::new(line, watch)),
+        heading: heading.timed_by(clock),
+        link,
         schedule,
         questions: Uncounted::default(),
         farewell: args.stop.then_some(known.address),
@@ -122,10 +134,48 @@ fn ready(
     })
 }
 
+/// The socket for a run in bursts: one, so the answers have to carry the probes' numbers.
+fn burst_line(args: &Args, schedule: &Schedule, known: &Known) -> Result<BurstLine, Failure> {
+    let method = match known.kind {
+        ServerKind::Hii => Method::Numbered(random_run()),
+        ServerKind::Echo => Method::Echoed(random_run()),
+        ServerKind::Original => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "an original server's answers carry no number, so --rate and --flood cannot tell them apart",
+                "measure it with -i, as in -i 10ms; or put a Hii server there",
+            ));
+        }
+    };
+    let needed = needed(schedule);
+    if args.size.get() < needed {
+        return Err(Failure::new(
+            Exit::Usage,
+            format_args!("{} octets do not hold a probe's number", args.size),
+            format_args!("give -s {needed} or more"),
+        ));
+    }
+    let address = known.address;
+    let unreachable = |error: &io::Error| detect::unreachable(address, error);
+    let socket = udp::connect(address).map_err(|error| unreachable(&error))?;
+    let socket = BurstSocket::new(socket, !args.no_gso).map_err(cannot_start)?;
+    Ok(BurstLine {
+        socket,
+        method,
+        size: args.size,
+        clock: Clock::start(),
+    })
+}
+
+/// The octets that the numbers of all probes need.
+fn needed(schedule: &Schedule) -> usize {
+    let last = schedule.last().saturating_add(CLOSING_PROBES);
+    Probe::smallest(Seq::new(last).unwrap_or(Seq::MAX))
+}
+
 /// How this server is measured. An original is told the size first, as its own clients do.
 fn method(args: &Args, schedule: &Schedule, known: &Known, interrupt: &Interrupt) -> Method {
-    let last = Seq::new(schedule.last() + CLOSING_PROBES).unwrap_or(Seq::MAX);
-    let needed = Probe::smallest(last);
+    let needed = needed(schedule);
     let fits = args.size.get() >= needed;
     if !fits && known.kind != ServerKind::Original {
         note(format_args!(

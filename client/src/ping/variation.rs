@@ -1,7 +1,6 @@
 //! How delay varies, and how the order of probes changes: RFC 3550 jitter, RFC 3393 delay variation, RFC 4737
 //! reordering. All of round trips, since that is what a probe and its answer make together.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,13 +8,19 @@ use serde::Serialize;
 use super::figures::{Distribution, Figures};
 
 /// How many answers may come between those to two probes in a row for the two to be compared.
-const RECENT: usize = 128;
+const RECENT: u64 = 128;
+
+/// Places for answers, by the number of the probe: more than there are recent ones, so that of two that want the same
+/// place the older one is almost never recent.
+const PLACES: usize = 1024;
 
 /// Follows the answers in the order of their arrival.
 #[derive(Debug)]
 pub struct Variation {
-    /// The last answers: number and round trip.
-    recent: VecDeque<(u64, u64)>,
+    /// The last answers, each in the place of its number. Looked up, not searched: there may be a million a second.
+    recent: Box<[Recent]>,
+    /// The round trip of the last answer.
+    last: Option<u64>,
     jitter: f64,
     /// The size of the difference between each two probes in a row.
     differences: Distribution,
@@ -23,6 +28,15 @@ pub struct Variation {
     next_expected: u64,
     arrived: u64,
     reordered: u64,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recent {
+    seq: u64,
+    rtt: u64,
+    /// How many had come with it; none came there yet when 0.
+    arrived: u64,
 }
 
 /// The figures of a run's variation.
@@ -44,7 +58,8 @@ impl Variation {
     /// Nothing arrived yet.
     pub fn new() -> Self {
         Self {
-            recent: VecDeque::new(),
+            recent: vec![Recent::default(); PLACES].into(),
+            last: None,
             jitter: 0.0,
             differences: Distribution::new(),
             next_expected: 1,
@@ -62,19 +77,26 @@ impl Variation {
         } else {
             self.next_expected = seq + 1;
         }
-        if let Some((_, last)) = self.recent.back() {
-            self.jitter += (rtt.abs_diff(*last) as f64 - self.jitter) / 16.0;
+        if let Some(last) = self.last.replace(rtt) {
+            self.jitter += (rtt.abs_diff(last) as f64 - self.jitter) / 16.0;
         }
-        for (neighbour, of_neighbour) in &self.recent {
-            if neighbour.abs_diff(seq) == 1 {
-                let difference = rtt.abs_diff(*of_neighbour);
+        for neighbour in [seq.wrapping_sub(1), seq.wrapping_add(1)] {
+            if let Some(of_neighbour) = self.recent(neighbour) {
+                let difference = rtt.abs_diff(of_neighbour);
                 self.differences.record(Duration::from_nanos(difference));
             }
         }
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+        let arrived = self.arrived;
+        if let Some(place) = self.recent.get_mut(place(seq)) {
+            *place = Recent { seq, rtt, arrived };
         }
-        self.recent.push_back((seq, rtt));
+    }
+
+    /// The round trip of this probe, when it was answered lately.
+    fn recent(&self, seq: u64) -> Option<u64> {
+        let recent = self.recent.get(place(seq))?;
+        let is_there = recent.seq == seq && recent.arrived > 0;
+        (is_there && self.arrived - recent.arrived <= RECENT).then_some(recent.rtt)
     }
 
     /// The figures; none before the second answer.
@@ -86,6 +108,10 @@ impl Variation {
             reordered_percent: self.reordered as f64 * 100.0 / self.arrived as f64,
         })
     }
+}
+
+fn place(seq: u64) -> usize {
+    usize::try_from(seq % PLACES as u64).unwrap_or_default()
 }
 
 impl Default for Variation {
@@ -124,6 +150,27 @@ mod tests {
             (differences.count, differences.min, differences.max),
             (3, 20_000, 70_000)
         );
+    }
+
+    #[test]
+    fn neighbours_answered_long_after_one_another_are_not_compared() {
+        let apart = |others: u64| {
+            let others = (0..others).map(|other| (1_000 + 2 * other, 1));
+            let answers: Vec<_> = [(1, 100)]
+                .into_iter()
+                .chain(others)
+                .chain([(2, 150)])
+                .collect();
+            figures(&answers)
+                .unwrap()
+                .difference_ns
+                .map(|differences| differences.max)
+        };
+        assert_eq!(apart(127), Some(50_000));
+        assert_eq!(apart(128), None);
+        // One that has taken the other's place is not taken for it.
+        let taken = figures(&[(1, 100), (1 + PLACES as u64, 7), (2, 150)]).unwrap();
+        assert_eq!(taken.difference_ns, None);
     }
 
     #[test]

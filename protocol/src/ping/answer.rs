@@ -69,6 +69,13 @@ impl Answer {
 }
 
 impl Emit for Answer {
+    fn emitted_len(&self) -> usize {
+        match self {
+            Self::Probe(answer) => answer.emitted_len(),
+            fixed => fixed.text().len(),
+        }
+    }
+
     fn emit(&self, sink: &mut impl Sink) {
         match self {
             Self::Probe(answer) => answer.emit(sink),

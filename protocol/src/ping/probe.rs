@@ -6,6 +6,7 @@ use core::num::NonZeroU64;
 use nom::bytes::complete::take_while;
 
 use crate::Rule;
+use crate::digits::decimal_len;
 use crate::encode::{Emit, Sink, impl_encode};
 use crate::grammar::{Parsed, fault, hex, number, octet, padding, positive, rule};
 use crate::limits::MAX_DATAGRAM;
@@ -214,6 +215,10 @@ fn field<'a, T>(
 }
 
 impl Emit for Probe {
+    fn emitted_len(&self) -> usize {
+        self.size.get()
+    }
+
     fn emit(&self, sink: &mut impl Sink) {
         emit_numbered(*self, b"P ", sink);
         sink.pad(self.size.get() - Self::smallest(self.seq));
@@ -222,9 +227,9 @@ impl Emit for Probe {
 
 fn emit_numbered(probe: Probe, letter: &[u8], sink: &mut impl Sink) {
     sink.put(letter);
-    sink.text(probe.run);
+    sink.hex::<8>(u64::from(probe.run.0));
     sink.put(b" ");
-    sink.text(probe.seq);
+    sink.decimal(probe.seq.get());
 }
 
 /// What a server knows of a run when it answers a probe of it (`WIRE.md` section 2.2).
@@ -332,39 +337,33 @@ fn next_field<'a, T>(
 }
 
 impl Emit for ProbeAnswer {
+    fn emitted_len(&self) -> usize {
+        self.probe.size.get()
+    }
+
     fn emit(&self, sink: &mut impl Sink) {
         emit_numbered(self.probe, b"A ", sink);
         let mut spare = self.probe.size.get() - Probe::smallest(self.probe.seq);
-        let mut field = |value: &dyn fmt::Display, len: usize| {
-            spare -= 1 + len;
-            sink.put(b" ");
-            sink.text(value);
-        };
         if let Some(count) = self.count {
-            field(&count, decimal_len(count.get()));
+            sink.put(b" ");
+            sink.decimal(count.get());
+            spare -= 1 + decimal_len(count.get());
         }
         if let Some(window) = self.window {
-            field(&format_args!("{window:016x}"), 16);
+            sink.put(b" ");
+            sink.hex::<16>(window);
+            spare -= 1 + 16;
         }
-        if let Some(held) = self.held {
-            field(&held, decimal_len(held));
-        }
-        if let Some(received) = self.received {
-            field(&received, decimal_len(received));
+        for number in [self.held, self.received].into_iter().flatten() {
+            sink.put(b" ");
+            sink.decimal(number);
+            spare -= 1 + decimal_len(number);
         }
         sink.pad(spare);
     }
 }
 
 impl_encode!(Probe, ProbeAnswer);
-
-/// Digits of a number in decimal.
-const fn decimal_len(value: u64) -> usize {
-    match value.checked_ilog10() {
-        Some(log) => log as usize + 1,
-        None => 1,
-    }
-}
 
 #[cfg(test)]
 mod tests {

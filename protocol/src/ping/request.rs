@@ -84,7 +84,7 @@ impl Emit for Request<'_> {
         match self {
             Self::Calibrate(size) => {
                 sink.put(b"C ");
-                sink.text(size);
+                sink.decimal(size.get() as u64);
             }
             Self::Exit => sink.put(b"exit"),
             Self::Probe(probe) => probe.emit(sink),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ping::figures::Time;
 use crate::ping::method::{Known, ServerKind};
-use crate::ping::schedule::Schedule;
+use crate::ping::schedule::{Pace, Schedule};
 
 /// What is measured and how.
 #[derive(Debug, Clone, Serialize)]
@@ -116,16 +116,31 @@ impl Heading {
             count,
             interval,
             decay,
+            pace,
             ..
         } = self.schedule;
-        let probes = count.map_or("probes without end".to_owned(), |count| {
-            format!("{count} probes")
-        });
+        let probes = match (count, pace) {
+            (Some(count), _) => format!("{count} probes"),
+            (
+                None,
+                Pace::Flood {
+                    lasts: Some(lasts), ..
+                },
+            ) => format!("probes for {}", Time::from(lasts)),
+            (None, _) => "probes without end".to_owned(),
+        };
         let interval = Time::from(interval);
-        let every = if self.schedule.is_fixed() {
-            format!("one every {interval}")
-        } else {
-            format!("at first one every {interval}, then each interval {decay} of the one before")
+        let every = match pace {
+            Pace::Rate { rate } => format!("{rate} a second"),
+            Pace::Flood { window, .. } => {
+                format!("as fast as they are answered, at most {window} in flight")
+            }
+            Pace::Interval {} if self.schedule.is_fixed() => format!("one every {interval}"),
+            Pace::Interval {} => {
+                format!(
+                    "at first one every {interval}, then each interval {decay} of the one before"
+                )
+            }
         };
         format!("{probes} of {} octets, {every}", self.size)
     }

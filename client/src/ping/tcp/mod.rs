@@ -86,6 +86,13 @@ fn check(args: &Args, schedule: &Schedule) -> Result<(), Failure> {
             "leave out tcp://, or --stop",
         ));
     }
+    if args.has_bursts() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--rate and --flood are for UDP: over TCP the connection sets the pace",
+            "leave out tcp://, or give an interval with -i",
+        ));
+    }
     let last = Seq::new(schedule.last().saturating_add(CLOSING_PROBES)).unwrap_or(Seq::MAX);
     let needed = Probe::smallest(last);
     if args.size.get() < needed {

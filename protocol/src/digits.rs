@@ -1,0 +1,110 @@
+//! Numbers as digits, without `core::fmt`, which takes many times as long.
+
+/// Digits of the longest number in decimal.
+const MOST: usize = 20;
+
+/// Every pair of decimal digits.
+const PAIRS: [[u8; 2]; 100] = pairs();
+
+/// A number in decimal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decimal {
+    digits: [u8; MOST],
+    first: usize,
+}
+
+impl Decimal {
+    pub(crate) fn new(value: u64) -> Self {
+        let mut digits = [0; MOST];
+        let (places, _) = digits.as_chunks_mut::<2>();
+        let mut left = value;
+        // Two at a time from the right: half the divisions.
+        for place in places.iter_mut().rev() {
+            let pair = usize::try_from(left % 100).unwrap_or_default();
+            *place = PAIRS.get(pair).copied().unwrap_or_default();
+            left /= 100;
+            if left == 0 {
+                break;
+            }
+        }
+        Self {
+            digits,
+            // The first pair may begin with a zero that is not the number's.
+            first: MOST - decimal_len(value),
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.first..).unwrap_or_default()
+    }
+}
+
+/// Digits of a number in decimal.
+pub(crate) const fn decimal_len(value: u64) -> usize {
+    match value.checked_ilog10() {
+        Some(log) => log as usize + 1,
+        None => 1,
+    }
+}
+
+/// The last `N` hex digits of a number, in lower case.
+pub(crate) fn hex<const N: usize>(value: u64) -> [u8; N] {
+    let mut digits = [0; N];
+    let mut left = value;
+    for digit in digits.iter_mut().rev() {
+        let nibble = (left & 0xf) as u8;
+        *digit = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        left >>= 4;
+    }
+    digits
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "digits are below 10")]
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::String;
+
+    fn decimal(value: u64) -> String {
+        String::from_utf8(Decimal::new(value).as_bytes().to_vec()).unwrap()
+    }
+
+    /// Numbers of every length.
+    fn numbers() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0..64_u32).prop_map(|(value, shift)| value >> shift)
+    }
+
+    proptest! {
+        #[test]
+        fn are_what_the_standard_library_writes(value in numbers()) {
+            prop_assert_eq!(decimal(value), std::format!("{value}"));
+            prop_assert_eq!(decimal_len(value), std::format!("{value}").len());
+            let sixteen = std::format!("{value:016x}");
+            prop_assert_eq!(&hex::<16>(value)[..], sixteen.as_bytes());
+            prop_assert_eq!(&hex::<8>(value)[..], &sixteen.as_bytes()[8..]);
+        }
+    }
+
+    #[test]
+    fn every_length_has_its_first_and_last_number() {
+        for power in 0..20 {
+            let value = 10_u64.pow(power);
+            for value in [value - 1, value, value + 1] {
+                assert_eq!(decimal(value), std::format!("{value}"));
+                assert_eq!(decimal_len(value), decimal(value).len());
+            }
+        }
+        assert_eq!(decimal(u64::MAX), std::format!("{}", u64::MAX));
+    }
+}

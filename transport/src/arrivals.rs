@@ -1,0 +1,120 @@
+//! Datagrams that came in one system call, several of which may share a buffer (GRO).
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+
+use quinn_udp::RecvMeta;
+
+use crate::udp::{BUFFER_LEN, canonical};
+
+/// Buffers that one system call fills, each with one datagram or with several of one sender.
+const BUFFERS: usize = 8;
+
+/// Datagrams that came in one call.
+#[derive(Debug)]
+pub struct Arrivals {
+    octets: Vec<u8>,
+    metas: [RecvMeta; BUFFERS],
+    filled: usize,
+    /// Whether the socket has several addresses.
+    asked_counts: bool,
+}
+
+/// Where a datagram came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    /// The address of this host that it came to, where the socket has several and the platform tells it.
+    pub(crate) asked: Option<IpAddr>,
+}
+
+impl Arrivals {
+    /// Room, and nothing in it yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            octets: vec![0; BUFFERS * BUFFER_LEN],
+            metas: std::array::from_fn(|_| RecvMeta::default()),
+            filled: 0,
+            asked_counts: false,
+        }
+    }
+
+    /// Replaces what is there by what `receive` puts into the buffers, so many of them. `asked_counts`: the socket has
+    /// several addresses.
+    pub(crate) fn fill(
+        &mut self,
+        asked_counts: bool,
+        receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        self.filled = 0;
+        self.asked_counts = asked_counts;
+        let mut rooms = self.octets.chunks_mut(BUFFER_LEN);
+        let mut rooms: [_; BUFFERS] =
+            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
+        self.filled = receive(&mut rooms, &mut self.metas)?;
+        Ok(())
+    }
+
+    /// Each datagram, in the order they came.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.buffers()
+            .flat_map(|(meta, octets)| split(octets, meta.stride))
+    }
+
+    /// Each datagram and where it came from, in the order they came.
+    pub(crate) fn with_origins(&self) -> impl Iterator<Item = (Origin, &[u8])> {
+        self.buffers().flat_map(|(meta, octets)| {
+            let origin = Origin {
+                address: canonical(meta.addr),
+                asked: meta
+                    .dst_ip
+                    .filter(|ip| self.asked_counts && can_answer(*ip)),
+            };
+            split(octets, meta.stride).map(move |datagram| (origin, datagram))
+        })
+    }
+
+    fn buffers(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        let rooms = self.octets.chunks(BUFFER_LEN);
+        let filled = self.metas.iter().take(self.filled);
+        filled
+            .zip(rooms)
+            .map(|(meta, room)| (meta, room.get(..meta.len).unwrap_or_default()))
+    }
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether an answer can go out from the address that was asked: not from one that is many hosts'. The kernel would
+/// refuse it, and quinn-udp would take that for a network card that cannot send several together.
+fn can_answer(asked: IpAddr) -> bool {
+    match asked.to_canonical() {
+        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_multicast(),
+    }
+}
+
+/// Datagrams of this length, the last of which may be shorter; no octets are one empty datagram.
+fn split(octets: &[u8], stride: usize) -> impl Iterator<Item = &[u8]> {
+    let empty: Option<&[u8]> = octets.is_empty().then_some(&[]);
+    empty.into_iter().chain(octets.chunks(stride.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_split_into_its_datagrams_and_nothing_is_an_empty_one() {
+        let split = |octets: &'static [u8], stride| split(octets, stride).collect::<Vec<_>>();
+        assert_eq!(split(b"aabbc", 2), [&b"aa"[..], b"bb", b"c"]);
+        assert_eq!(split(b"aab", 3), [b"aab"]);
+        assert_eq!(split(b"", 0), [b""]);
+        assert_eq!(split(b"a", 0), [b"a"]);
+    }
+}

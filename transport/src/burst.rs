@@ -1,0 +1,254 @@
+//! A client's socket for high rates: many datagrams to one target in one system call where the kernel can (GSO), and
+//! many from there in one (GRO).
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use quinn_udp::{Transmit, UdpSocketState};
+use socket2::SockRef;
+
+use crate::arrivals::Arrivals;
+use crate::offload::{self, most_together, refuses_together};
+use crate::udp::BUFFER;
+
+/// A socket that is connected to one target.
+#[derive(Debug)]
+pub struct BurstSocket {
+    socket: UdpSocket,
+    target: SocketAddr,
+    state: UdpSocketState,
+    /// Whether several datagrams may go in one call; no longer once the kernel has refused it.
+    together: AtomicBool,
+}
+
+impl BurstSocket {
+    /// Takes a socket that is connected. `together`: whether the kernel may be asked to send and to hand over several
+    /// datagrams at once.
+    ///
+    /// # Errors
+    /// It is not connected, or its options cannot be set.
+    pub fn new(socket: UdpSocket, together: bool) -> io::Result<Self> {
+        let target = socket.peer_addr()?;
+        let like = SockRef::from(&socket);
+        // A smaller buffer than asked for lets fewer datagrams wait for the network card, and nothing else.
+        let _ = like.set_send_buffer_size(BUFFER);
+        let state = offload::prepare(&like)?;
+        if !together {
+            offload::take_one_by_one(&like);
+        }
+        Ok(Self {
+            socket,
+            target,
+            state,
+            together: together.into(),
+        })
+    }
+
+    /// Sends datagrams of this length, one behind the other in `octets`: as many as go in one call. Tells how many those
+    /// were.
+    ///
+    /// # Errors
+    /// None went out.
+    pub fn send(&self, octets: &[u8], len: usize) -> io::Result<usize> {
+        let len = len.max(1);
+        let most = if self.together.load(Ordering::Relaxed) {
+            most_together(&self.state, len)
+        } else {
+            1
+        };
+        let one = |datagram: &[u8]| self.socket.send(datagram).map(drop);
+        let (gone, refused) = send_some(
+            octets,
+            len,
+            most,
+            |group| self.send_together(group, len),
+            one,
+        )?;
+        if refused {
+            self.together.store(false, Ordering::Relaxed);
+        }
+        Ok(gone)
+    }
+
+    fn send_together(&self, octets: &[u8], len: usize) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: self.target,
+            ecn: None,
+            contents: octets,
+            segment_size: Some(len),
+            src_ip: None,
+        };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    /// Takes what is there; the datagrams are then in `arrivals`.
+    ///
+    /// # Errors
+    /// Nothing is there ([`WouldBlock`](io::ErrorKind::WouldBlock)), or an ICMP error came.
+    pub fn receive(&self, arrivals: &mut Arrivals) -> io::Result<()> {
+        arrivals.fill(false, |rooms, metas| {
+            self.state.recv((&self.socket).into(), rooms, metas)
+        })
+    }
+
+    /// Waits until there is something to take, or so long.
+    pub fn wait(&self, wait: Duration) {
+        imp::wait(&self.socket, wait);
+    }
+}
+
+/// Sends up to so many datagrams together, or the first alone where the kernel refuses that. Tells how many went, and
+/// whether it was refused.
+fn send_some(
+    octets: &[u8],
+    len: usize,
+    most: usize,
+    together: impl FnOnce(&[u8]) -> io::Result<()>,
+    one: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> io::Result<(usize, bool)> {
+    let group = octets.get(..most * len).unwrap_or(octets);
+    let mut refused = false;
+    if group.len() > len {
+        match together(group) {
+            Err(error) if refuses_together(&error) => refused = true,
+            result => return result.map(|()| (group.len().div_ceil(len), false)),
+        }
+    }
+    one(group.get(..len).unwrap_or(group))?;
+    Ok((1, refused))
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    pub(super) fn wait(socket: &UdpSocket, wait: Duration) {
+        let mut sockets = [PollFd::new(socket, PollFlags::IN)];
+        // A wait of centuries may as well have no end. An interrupted one is for the caller to begin again.
+        let wait = Timespec::try_from(wait).ok();
+        let _ = poll(&mut sockets, wait.as_ref());
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    /// Without a portable way to wait for a socket and a fine time at once, the socket is looked at so often.
+    const GLANCE: Duration = Duration::from_micros(200);
+
+    pub(super) fn wait(_: &UdpSocket, wait: Duration) {
+        std::thread::sleep(wait.min(GLANCE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udp;
+    use std::cell::RefCell;
+    use std::net::Ipv4Addr;
+
+    /// What is transmitted of "aa", "bb" and "cc", two of which may go together, and what comes of it.
+    fn sent(kernel: impl Fn(&[u8]) -> io::Result<()>) -> (Vec<String>, io::Result<(usize, bool)>) {
+        let calls = RefCell::new(Vec::new());
+        let transmit = |octets: &[u8]| {
+            let text = String::from_utf8_lossy(octets);
+            calls.borrow_mut().push(text.into_owned());
+            kernel(octets)
+        };
+        let result = send_some(b"aabbcc", 2, 2, transmit, transmit);
+        (calls.into_inner(), result)
+    }
+
+    #[test]
+    fn what_is_refused_together_goes_one_by_one() {
+        let (calls, result) = sent(|_| Ok(()));
+        assert_eq!(
+            (calls, result.unwrap()),
+            (vec!["aabb".to_owned()], (2, false))
+        );
+        for errno in [5, 22, 90] {
+            let refused = || io::Error::from_raw_os_error(errno);
+            let (calls, result) = sent(|octets| match octets {
+                b"aabb" => Err(refused()),
+                _ => Ok(()),
+            });
+            assert_eq!(calls, ["aabb", "aa"]);
+            assert_eq!(result.unwrap(), (1, true));
+            // The first cannot go alone either.
+            let (calls, result) = sent(|_| Err(refused()));
+            assert_eq!((calls.len(), result.is_err()), (2, true));
+        }
+        let (calls, result) = sent(|_| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(calls, ["aabb"]);
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    fn burst(len: usize, count: usize) -> Vec<u8> {
+        (0..count)
+            .flat_map(|index| vec![u8::try_from(index % 251).unwrap(); len])
+            .collect()
+    }
+
+    #[test]
+    fn a_burst_arrives_as_its_datagrams_in_order_together_or_not() {
+        for (together, len, count) in [
+            (true, 64, 200),
+            (false, 64, 200),
+            (true, 1, 3),
+            // Too long to go together.
+            (true, 5_000, 9),
+            (true, 65_507, 2),
+        ] {
+            let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let socket = udp::connect(peer.local_addr().unwrap()).unwrap();
+            peer.connect(socket.local_addr().unwrap()).unwrap();
+            let socket = BurstSocket::new(socket, together).unwrap();
+            let peer = BurstSocket::new(peer, together).unwrap();
+            let octets = burst(len, count);
+            let mut arrivals = Arrivals::new();
+            let mut found = Vec::new();
+            // No more at once than any buffer holds.
+            for some in octets.chunks(50 * len) {
+                let mut rest = some;
+                while !rest.is_empty() {
+                    let gone = socket.send(rest, len).unwrap();
+                    rest = &rest[gone * len..];
+                }
+                let end = found.len() + some.len();
+                while found.len() < end {
+                    match peer.receive(&mut arrivals) {
+                        Ok(()) => {
+                            for datagram in arrivals.datagrams() {
+                                assert_eq!(datagram.len(), len);
+                                found.extend_from_slice(datagram);
+                            }
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            peer.wait(Duration::from_secs(10));
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            assert!(found == octets, "{together} {len} {count}");
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_without_a_datagram() {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = udp::connect(peer.local_addr().unwrap()).unwrap();
+        let socket = BurstSocket::new(socket, true).unwrap();
+        socket.wait(Duration::from_micros(50));
+        let nothing = socket.receive(&mut Arrivals::new()).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+}
