@@ -35,8 +35,12 @@ pub enum Effect<A> {
     Nothing,
     /// Answer the sender.
     Answer(A),
+    /// Send this to somebody else, before any answer.
+    Forward(Peer, A),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
+    /// Stop.
+    Stop,
 }
 
 /// A service's decisions, without sockets: octets, sender and time in; answers out.
@@ -56,8 +60,12 @@ pub trait Service {
     /// Writes an answer at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
-    /// Learns whether an answer went out.
-    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<()>);
+    /// Learns whether an answer or a forward went out. What is to be answered to that goes with the other answers.
+    fn sent(
+        &mut self,
+        answer: &Self::Answer,
+        result: &io::Result<()>,
+    ) -> Option<(Peer, Self::Answer)>;
 
     /// Is told that a round of datagrams is done, before the loop waits for more.
     fn round_done(&mut self) {}
@@ -104,8 +112,13 @@ pub async fn serve<S: Service>(
                         match service.handle(datagram, peer, now) {
                             Effect::Nothing => {}
                             Effect::Answer(answer) => outbox.push(service, peer, answer),
+                            Effect::Forward(to, answer) => outbox.push_forward(service, to, answer),
                             Effect::AnswerAndStop(answer) => {
                                 outbox.push(service, peer, answer);
+                                outbox.flush(service);
+                                return Ok(());
+                            }
+                            Effect::Stop => {
                                 outbox.flush(service);
                                 return Ok(());
                             }
@@ -182,7 +195,9 @@ mod tests {
             0
         }
 
-        fn sent(&mut self, (): &(), _: &io::Result<()>) {}
+        fn sent(&mut self, (): &(), _: &io::Result<()>) -> Option<(Peer, ())> {
+            None
+        }
     }
 
     #[test]

@@ -318,7 +318,7 @@ impl Service for PingService {
         answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
         match (answer.copy, result) {
             (false, Ok(())) => self.tally.answered += 1,
             (false, Err(_)) => self.tally.send_failed += 1,
@@ -326,6 +326,7 @@ impl Service for PingService {
             // Its datagram is counted by the first copy.
             (true, Err(_)) => {}
         }
+        None
     }
 
     fn round_done(&mut self) {

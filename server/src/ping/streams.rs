@@ -78,8 +78,8 @@ impl Service for Shared {
         self.with(|service| service.write(answer, now, buffer))
     }
 
-    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
-        self.with(|service| service.sent(answer, result));
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+        self.with(|service| service.sent(answer, result))
     }
 
     fn round_done(&mut self) {

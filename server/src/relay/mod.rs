@@ -6,5 +6,6 @@ pub mod reach;
 pub mod rules;
 #[cfg(test)]
 mod rules_tests;
+pub mod service;
 pub mod tally;
 pub mod tokens;
