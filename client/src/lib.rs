@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Round-trip times and loss to a ping server
+    /// Round-trip times and loss to a ping server, over UDP or TCP (not ICMP)
     Ping(ping::Args),
 }
 

@@ -11,6 +11,9 @@ use tokio_util::codec::Decoder;
 
 use crate::decision::{Decision, decide};
 
+pub use connection::ping_connection;
+
+mod connection;
 #[path = "../../tests/src/classic/decision.rs"]
 mod decision;
 
@@ -237,13 +240,20 @@ fn items<'a, F: Frame>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result
         }));
         assert!(buffer.len() < HELD, "{} octets held", buffer.len());
     }
-    items.extend(std::iter::from_fn(|| {
-        codec.decode_eof(&mut buffer).expect("a codec never fails")
-    }));
-    assert!(buffer.is_empty(), "something is left at the end");
     assert!(
         items.len() <= fed / stream::HEADER_LEN,
         "more frames than headers"
+    );
+    let held = buffer.len();
+    let last = codec.decode_eof(&mut buffer).expect("a codec never fails");
+    let cut_off = last.as_ref().and_then(|item| item.as_ref().err());
+    assert_eq!(cut_off.copied(), stream::cut_off(held));
+    assert_eq!(last.is_some(), held > 0);
+    items.extend(last);
+    let more = codec.decode_eof(&mut buffer).expect("a codec never fails");
+    assert!(
+        more.is_none() && buffer.is_empty(),
+        "something is left at the end"
     );
     items
 }

@@ -1,7 +1,8 @@
 //! tokio-util codecs: [`DatagramCodec`] for `UdpFramed`, [`StreamCodec`] for `Framed` over TCP.
 //!
 //! A malformed frame is an *item*, `Err(ParseError)`, and never a codec error: a codec error has no sender to answer,
-//! and ends or wedges the stream. Whatever comes, the buffer is consumed, so the next frame is read.
+//! and ends or wedges the stream. Whatever comes, the buffer is consumed, so the next frame is read. A frame that the end
+//! of the stream cuts off is such an item too, the last one.
 //!
 //! `UdpFramed` itself drops empty datagrams in silence; a service that has to see them (an empty datagram is a message
 //! to the ping service) receives on its own and calls `decode`.
@@ -173,14 +174,16 @@ impl<D: Frame, E> Decoder for StreamCodec<D, E> {
         }
     }
 
-    /// What is left at the end of the stream is a frame cut off: nothing to decode, and no error either, since every
-    /// whole frame has been handed out.
+    /// A frame that the end of the stream cuts off is an item as other malformed ones are: whoever reads can tell a sender
+    /// that was through from one that broke off. After it there is nothing more.
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
         let item = self.decode(buffer)?;
-        if item.is_none() {
-            buffer.clear();
+        if item.is_some() {
+            return Ok(item);
         }
-        Ok(item)
+        let cut_off = stream::cut_off(buffer.len());
+        buffer.clear();
+        Ok(cut_off.map(Err))
     }
 }
 

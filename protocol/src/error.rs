@@ -145,6 +145,7 @@ rules! {
     Forward,       "forward",        NotARequest,   "`<ip>/<port> ; content : ` or `<ip>/<port> ; raw : `";
     Content,       "content",        NotARequest,   "content without `:` and without blanks at its ends";
     FrameLength,   "frame-length",   NotARequest,   "a frame length from 1 to the receiver's limit";
+    TcpFrame,      "tcp-frame",      NotARequest,   "the rest of the frame, as long as it announced";
 }
 
 impl fmt::Display for Rule {

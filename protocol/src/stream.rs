@@ -68,6 +68,27 @@ pub const fn malformed() -> ParseError {
     ParseError::new(Rule::FrameLength, 0)
 }
 
+/// The error that a stream stands for which ends when so many octets of a frame have come, its length included; none when
+/// it ends between two frames.
+///
+/// ```
+/// use hii_protocol::{Rule, stream::cut_off};
+///
+/// let ends_in_the_length = cut_off(3).map(|error| (error.rule(), error.offset()));
+/// assert_eq!(ends_in_the_length, Some((Rule::FrameLength, 3)));
+/// let ends_after_it = cut_off(7).map(|error| (error.rule(), error.offset()));
+/// assert_eq!(ends_after_it, Some((Rule::TcpFrame, 7)));
+/// assert_eq!(cut_off(0), None);
+/// ```
+#[must_use]
+pub const fn cut_off(held: usize) -> Option<ParseError> {
+    match held {
+        0 => None,
+        1..HEADER_LEN => Some(ParseError::new(Rule::FrameLength, held)),
+        _ => Some(ParseError::new(Rule::TcpFrame, held)),
+    }
+}
+
 /// Whether a connection that begins with this octet carries frames; any other begins a classic one.
 #[must_use]
 pub const fn is_framed(first_octet: u8) -> bool {

@@ -308,7 +308,7 @@ async fn an_overlong_frame_is_told_before_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_frame_cut_off_at_the_end_of_the_stream_is_no_error() {
+async fn a_frame_cut_off_at_the_end_of_the_stream_is_the_last_item() {
     let whole = [framed(b"exit"), framed(b"one")].concat();
     let next = framed(b"two");
     for cut in 0..next.len() {
@@ -318,13 +318,33 @@ async fn a_frame_cut_off_at_the_end_of_the_stream_is_no_error() {
             .unwrap();
         drop(near);
         let mut far = Framed::new(far, StreamCodec::<ping::RequestBuf>::default());
-        assert_eq!(
-            all(&mut far).await,
-            [good("exit"), good("one")],
-            "{cut} octets"
-        );
+        let mut expected = vec![good("exit"), good("one")];
+        match cut {
+            0 => {}
+            1..4 => expected.push(Err((400, cut, "frame-length"))),
+            _ => expected.push(Err((400, cut, "tcp-frame"))),
+        }
+        assert_eq!(all(&mut far).await, expected, "{cut} octets");
         // The end stays the end.
         assert!(soon(far.next()).await.is_none());
+    }
+}
+
+/// What is malformed has been told already when its length was there.
+#[tokio::test]
+async fn a_malformed_frame_that_is_cut_off_is_one_item() {
+    for (frame, error) in [
+        (framed(&[b'x'; 33]), (400, 32, "datagram")),
+        (framed(&[b'x'; 65]), (400, 0, "frame-length")),
+    ] {
+        for cut in 4..frame.len() {
+            let (mut near, far) = connection().await;
+            near.write_all(&frame[..cut]).await.unwrap();
+            drop(near);
+            let codec = StreamCodec::<ping::RequestBuf>::new(SMALL);
+            let items = all(FramedRead::new(far, codec)).await;
+            assert_eq!(items, [Err(error)], "{cut} octets");
+        }
     }
 }
 

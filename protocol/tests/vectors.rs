@@ -10,7 +10,7 @@ use hii_protocol::{BufferTooSmall, Limits, ParseError, Rule, ping, relay};
 use serde_json::{Value, json};
 
 /// Rules that no frame of a service breaks, only a stream: those are in `framing.json`.
-const STREAM_RULES: [Rule; 1] = [Rule::FrameLength];
+const STREAM_RULES: [Rule; 2] = [Rule::FrameLength, Rule::TcpFrame];
 
 /// A frame's meaning and its canonical form.
 type Decoded = Result<(Value, Vec<u8>), ParseError>;
@@ -58,7 +58,9 @@ fn vectors_are_many_and_break_every_rule() {
             .iter()
             .flat_map(|case| case["frames"].as_array().into_iter().flatten())
             .map(|frame| &frame["error"]["rule"]);
-        let rules = own.chain(of_frames).filter_map(Value::as_str);
+        let of_ends = cases.iter().map(|case| &case["end_error"]["rule"]);
+        let rules = own.chain(of_frames).chain(of_ends);
+        let rules = rules.filter_map(Value::as_str);
         rules.map(str::to_owned).collect()
     };
     let all = |wanted: fn(&Rule) -> bool| -> BTreeSet<String> {
@@ -322,7 +324,7 @@ fn framing_of(case: &Value) -> Result<Value, String> {
         None => Ok(json!({"ok": hex(&octets(frame, "ok")?)})),
     });
     let frames = frames.collect::<Result<Vec<_>, String>>()?;
-    Ok(json!({"frames": frames, "rest": case["rest"]}))
+    Ok(json!({"frames": frames, "rest": case["rest"], "end_error": case["end_error"]}))
 }
 
 /// Reads a stream with `step` alone, as a receiver that holds all of it would.
@@ -333,7 +335,8 @@ fn by_hand(stream: &[u8]) -> Value {
         match stream::step(held, &Limits::DEFAULT) {
             Step::Wait(needed) => {
                 assert!(needed > held.len(), "waits for what is there");
-                return json!({"frames": frames, "rest": held.len()});
+                let end_error = stream::cut_off(held.len()).map(error_value);
+                return json!({"frames": frames, "rest": held.len(), "end_error": end_error});
             }
             Step::Frame(len) => {
                 let (frame, rest) = held[stream::HEADER_LEN..].split_at(len);
@@ -396,7 +399,13 @@ mod codec {
                 });
             }
         }
-        json!({"frames": frames, "rest": buffer.len()})
+        let rest = buffer.len();
+        let end_error = codec.decode_eof(&mut buffer).unwrap().map(|item| {
+            let error = item.map(|Anything(octets)| octets).unwrap_err();
+            super::error_value(error)
+        });
+        assert_eq!(codec.decode_eof(&mut buffer).unwrap().map(|_| ()), None);
+        json!({"frames": frames, "rest": rest, "end_error": end_error})
     }
 }
 

@@ -1,12 +1,14 @@
 //! How Hii's programs end: exit codes that a script can tell apart, and errors that say what to do.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use crate::stderr::Stderr;
 
 /// Says something on stderr. Nobody to hear it is no reason to end.
 pub fn note(text: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
 /// All is well.

@@ -16,6 +16,8 @@ pub mod ping;
 pub mod quiet;
 pub mod rate;
 pub mod relay;
+pub mod source;
+pub mod stderr;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]

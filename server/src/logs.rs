@@ -9,10 +9,13 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use hii_protocol::Escaped;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt as lines, registry};
 
 use crate::exit::Failure;
+use crate::stderr::Stderr;
 
 /// The form of the logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -32,19 +35,25 @@ impl LogFormat {
             Self::Text => LevelFilter::WARN,
             Self::Json => LevelFilter::INFO,
         };
-        let filter = EnvFilter::builder()
-            .with_env_var("HII_LOG")
-            .with_default_directive(default.into())
-            .from_env_lossy();
-        let logs = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let asked = std::env::var("HII_LOG").ok();
+        let asked = asked.filter(|asked| !asked.trim().is_empty());
+        let usual = Targets::new().with_default(default);
+        let (filter, mistake) = match asked.map(|asked| asked.parse::<Targets>()) {
+            None => (usual, None),
+            Some(Ok(targets)) => (targets, None),
+            Some(Err(mistake)) => (usual, Some(mistake)),
+        };
+        let logs = lines::layer()
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr);
+            .with_writer(|| Stderr);
         // A second call, in a program that embeds a service, keeps the first.
         let _ = match self {
-            Self::Text => logs.try_init(),
-            Self::Json => logs.json().try_init(),
+            Self::Text => registry().with(logs).with(filter).try_init(),
+            Self::Json => registry().with(logs.json()).with(filter).try_init(),
         };
+        if let Some(mistake) = mistake {
+            tracing::warn!("HII_LOG: {mistake}; set it to info, debug or trace");
+        }
     }
 
     /// Tells the error that ends a program, and gives its exit code.

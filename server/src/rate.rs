@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::args::Rate;
+use crate::source::Source;
 
 /// How many buckets there are. Sources that share one share its rate; the keyed hash keeps that from being arranged.
 const BUCKETS: usize = 1 << 16;
@@ -35,7 +36,7 @@ impl RateLimiter {
     pub fn allows(&mut self, source: IpAddr, now: Duration) -> bool {
         let Some(gap) = self.gap else { return true };
         let index =
-            usize::try_from(self.key.hash_one(network(source))).unwrap_or_default() % BUCKETS;
+            usize::try_from(self.key.hash_one(Source::of(source))).unwrap_or_default() % BUCKETS;
         let bucket = self.buckets.get_mut(index);
         bucket.is_none_or(|bucket| take(bucket, gap, now))
     }
@@ -52,15 +53,6 @@ pub fn take(bucket: &mut u64, gap: u64, now: Duration) -> bool {
     }
     *bucket = all_due.saturating_add(gap);
     true
-}
-
-/// Who is one source: an IPv4 address, or an IPv6 /64, which is what one host may have to itself.
-fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        // The highest bit tells the families apart: no IPv4 number reaches it.
-        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 | 1 << 63,
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, and a browser.
+//! delays and repeats, servers that answer as they are told, namespaces, a browser, a terminal, and the system benchmark.
 
+pub mod benchmark;
 pub mod browser;
 pub mod classic;
+pub mod namespace;
+pub mod network;
 pub mod path;
 pub mod programs;
 pub mod schema;
 pub mod scratch;
+pub mod script;
+pub mod terminal;

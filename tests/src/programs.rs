@@ -1,6 +1,6 @@
 //! Starting the built programs and reading what they say.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -90,6 +90,19 @@ pub fn finish(child: Child) -> Ended {
         stdout: text(stdout),
         stderr: text(stderr),
     }
+}
+
+/// Reads lines until what was read is enough, and returns it.
+///
+/// # Panics
+/// The output ends before that.
+pub fn read_until(lines: &mut impl BufRead, is_enough: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    while !is_enough(&text) {
+        let len = lines.read_line(&mut text).expect("programs print UTF-8");
+        assert!(len > 0, "the output ends: {text}");
+    }
+    text
 }
 
 /// Sends a signal to a program.

@@ -159,12 +159,11 @@ fn a_flood_ends_and_its_figures_are_the_server_s() {
         let summary = &document["summary"];
         assert_agree(summary, &server.stop().json());
         let sent = count(&summary["sent"]);
-        match args {
-            ["-n", n, ..] => assert_eq!(sent.to_string(), n),
-            _ => {
-                assert!(document["count"].is_null() && sent > 0, "{document}");
-                assert_eq!(document["lasts_ns"], 300_000_000);
-            }
+        if let ["-n", n, ..] = args {
+            assert_eq!(sent.to_string(), n);
+        } else {
+            assert!(document["count"].is_null() && sent > 0, "{document}");
+            assert_eq!(document["lasts_ns"], 300_000_000);
         }
         // A flood has no slots.
         assert!(summary["schedule_error_ns"].is_null() && summary["rtt_from_due_ns"].is_null());
@@ -197,7 +196,11 @@ fn no_more_are_in_flight_than_the_window_has_places() {
 #[test]
 fn one_by_one_is_as_good_as_together() {
     let server = server(&[]);
-    for args in [["--rate", "5000"], ["--flood", "-q"]] {
+    for args in [
+        ["--rate", "5000"],
+        ["--rate=9k", "--precise"],
+        ["--flood", "-q"],
+    ] {
         let ended = ping(
             server.address(),
             &[&["--no-gso", "--json", "-n", "3000"][..], &args].concat(),
@@ -298,6 +301,7 @@ fn what_cannot_be_measured_so_is_refused_with_advice() {
             "cannot be used with",
             "",
         ),
+        (&["--flood", "--precise", &ours], "cannot be used with", ""),
         (&["--rate", "0", &ours], "above 0", ""),
         (&["--rate", "5x", &ours], "50k/s", ""),
         (&["--flood", "--window", "0", &ours], "from 1 to", ""),

@@ -111,6 +111,8 @@ fn what_comes_over_tcp_is_told_apart() {
         r#"hii_ping_received_total{transport="udp"} 0"#,
         r#"hii_ping_waiting{transport="tcp"} 0"#,
         r#"hii_ping_runs{transport="tcp"} 1"#,
+        "hii_ping_connections_total 1",
+        r#"hii_ping_connections_closed_total{reason="source_limit"} 0"#,
     ] {
         assert!(text.lines().any(|told| told == line), "{line}: {text}");
     }

@@ -1,6 +1,7 @@
 //! This host's own name and addresses.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, UdpSocket};
 
 /// The host's name, where the platform tells it.
 #[must_use]
@@ -30,4 +31,38 @@ pub fn interface_addresses() -> Vec<IpAddr> {
     }
     #[cfg(not(unix))]
     Vec::new()
+}
+
+/// Whether this host can send from an address.
+///
+/// # Errors
+/// It is none of its own.
+pub fn can_send_from(ip: IpAddr) -> io::Result<()> {
+    match ip {
+        // It stands for any address of its family.
+        _ if ip.is_unspecified() => Ok(()),
+        // Which one it is depends on the interface.
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Ok(()),
+        _ if ip.is_multicast() => Err(io::ErrorKind::AddrNotAvailable.into()),
+        _ => UdpSocket::bind((ip, 0)).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_own_addresses_from_others() {
+        for (ip, is_own) in [
+            ("127.0.0.1", true),
+            ("0.0.0.0", true),
+            ("192.0.2.1", false),
+            ("224.0.0.1", false),
+            ("2001:db8::1", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(can_send_from(ip.parse().unwrap()).is_ok(), is_own, "{ip}");
+        }
+    }
 }

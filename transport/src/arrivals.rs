@@ -56,6 +56,11 @@ impl Arrivals {
         Ok(())
     }
 
+    /// Whether there was no more to take: one call takes as many as fit, where the platform takes several in one.
+    pub(crate) fn are_all(&self) -> bool {
+        cfg!(target_os = "linux") && self.filled < BUFFERS
+    }
+
     /// Each datagram, in the order they came.
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         self.buffers()

@@ -1,22 +1,21 @@
 //! A service's socket, that takes and sends many datagrams in one system call where the kernel can (GRO and GSO).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
 use quinn_udp::{Transmit, UdpSocketState};
 use socket2::SockRef;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 use crate::arrivals::Arrivals;
 use crate::datagrams::Peer;
 use crate::offload;
+use crate::watched::{Socket, Watched};
 
 /// A socket of a service.
 #[derive(Debug)]
-pub(crate) struct BatchSocket<'a> {
-    socket: &'a UdpSocket,
+pub(crate) struct BatchSocket {
+    socket: Watched<Socket>,
     state: UdpSocketState,
     is_ipv6: bool,
     /// Whether it has several addresses, so that an answer has to say from which of them it goes: the routing table
@@ -24,12 +23,13 @@ pub(crate) struct BatchSocket<'a> {
     is_everywhere: bool,
 }
 
-impl<'a> BatchSocket<'a> {
-    pub(crate) fn new(socket: &'a UdpSocket) -> io::Result<Self> {
-        let state = offload::prepare(&SockRef::from(socket))?;
+impl BatchSocket {
+    /// Of a socket that is bound and does not block.
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = offload::prepare(&SockRef::from(&socket))?;
         let local = socket.local_addr()?;
         Ok(Self {
-            socket,
+            socket: Watched::socket(socket)?,
             state,
             is_ipv6: local.is_ipv6(),
             is_everywhere: local.ip().is_unspecified(),
@@ -37,17 +37,18 @@ impl<'a> BatchSocket<'a> {
     }
 
     pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        // An error shows again when the datagrams are taken.
-        self.socket.poll_recv_ready(context).map(drop)
+        self.socket.poll_readable(context)
     }
 
     /// Takes what is there; the datagrams are then in `arrivals`.
     pub(crate) fn receive(&self, arrivals: &mut Arrivals) {
         let received = arrivals.fill(self.is_everywhere, |rooms, metas| {
-            self.socket.try_io(Interest::READABLE, || {
-                self.state.recv(self.socket.into(), rooms, metas)
-            })
+            self.socket
+                .try_read(|socket| self.state.recv(socket.into(), rooms, metas))
         });
+        if received.is_ok() && arrivals.are_all() {
+            self.socket.drained();
+        }
         match received {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 // An error of an earlier send.
@@ -77,9 +78,7 @@ impl<'a> BatchSocket<'a> {
             src_ip: to.asked,
         };
         // Waiting for room would delay everybody else: a full send buffer costs these answers.
-        self.socket.try_io(Interest::WRITABLE, || {
-            self.state.try_send(self.socket.into(), &transmit)
-        })
+        self.state.try_send(self.socket.get_ref().into(), &transmit)
     }
 }
 

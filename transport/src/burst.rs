@@ -25,7 +25,7 @@ pub struct BurstSocket {
 
 impl BurstSocket {
     /// Takes a socket that is connected. `together`: whether the kernel may be asked to send and to hand over several
-    /// datagrams at once.
+    /// datagrams at once. What a socket marks (DSCP) goes one by one, to keep its mark.
     ///
     /// # Errors
     /// It is not connected, or its options cannot be set.
@@ -34,6 +34,7 @@ impl BurstSocket {
         let like = SockRef::from(&socket);
         // A smaller buffer than asked for lets fewer datagrams wait for the network card, and nothing else.
         let _ = like.set_send_buffer_size(BUFFER);
+        let is_marked = offload::is_marked(&like);
         let state = offload::prepare(&like)?;
         if !together {
             offload::take_one_by_one(&like);
@@ -42,7 +43,7 @@ impl BurstSocket {
             socket,
             target,
             state,
-            together: together.into(),
+            together: (together && !is_marked).into(),
         })
     }
 
@@ -239,6 +240,19 @@ mod tests {
                 }
             }
             assert!(found == octets, "{together} {len} {count}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn marked_datagrams_keep_their_mark() {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for (mark, together) in [(0, true), (0xb8, false)] {
+            let socket = udp::connect(peer.local_addr().unwrap()).unwrap();
+            SockRef::from(&socket).set_tos_v4(mark).unwrap();
+            let socket = BurstSocket::new(socket, true).unwrap();
+            let gone = socket.send(&burst(64, 3), 64).unwrap();
+            assert_eq!(gone > 1, together, "{mark}");
         }
     }
 

@@ -2,11 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::net::UdpSocket;
 
 use crate::arrivals::Arrivals;
 use crate::batch::BatchSocket;
@@ -71,19 +69,19 @@ pub trait Service {
     fn round_done(&mut self) {}
 }
 
-/// Runs a service on its sockets until it stops itself or `stop` completes.
+/// Runs a service on its sockets, which are bound and do not block, until it stops itself or `stop` completes.
 ///
 /// # Errors
 /// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
 pub async fn serve<S: Service>(
-    sockets: &[UdpSocket],
+    sockets: Vec<UdpSocket>,
     service: &mut S,
     clock: &Clock,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let timer = Timer::new()?;
     let sockets: Vec<_> = sockets
-        .iter()
+        .into_iter()
         .map(BatchSocket::new)
         .collect::<io::Result<_>>()?;
     let mut outbox = Outbox::new(&sockets, clock);
@@ -151,7 +149,7 @@ fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clo
 }
 
 /// Completes when there is something to take on any socket.
-async fn ready(sockets: &[BatchSocket<'_>]) {
+async fn ready(sockets: &[BatchSocket]) {
     poll_fn(|context| {
         let mut any = Poll::Pending;
         for socket in sockets {
@@ -217,9 +215,8 @@ mod tests {
         let mut counts = Counts(0);
         runtime
             .block_on(async {
-                let sockets = [UdpSocket::from_std(socket).unwrap()];
                 let never = std::future::pending();
-                serve(&sockets, &mut counts, &Clock::start(), never).await
+                serve(vec![socket], &mut counts, &Clock::start(), never).await
             })
             .unwrap();
         assert_eq!(counts.0, others + 1);

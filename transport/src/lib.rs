@@ -12,9 +12,14 @@ pub mod clock;
 pub mod datagrams;
 pub mod files;
 mod offload;
+pub mod options;
 mod outbox;
+pub mod probe;
 pub mod shutdown;
 mod socket;
+#[cfg(unix)]
+pub mod suspend;
 pub mod tcp;
 pub mod timer;
 pub mod udp;
+mod watched;

@@ -95,6 +95,12 @@ mod imp {
         }
     }
 
+    /// Whether the socket marks its datagrams. quinn-udp marks each call's, with nothing but ECN.
+    pub(crate) fn is_marked(socket: &Socket) -> bool {
+        let is_set = |mark: std::io::Result<u32>| mark.is_ok_and(|mark| mark != 0);
+        is_set(socket.tos_v4()) || is_set(socket.tclass_v6())
+    }
+
     /// Lets datagrams come one by one again.
     pub(crate) fn take_one_by_one(socket: &Socket) {
         // Where the kernel cannot hand over several together, there is nothing to switch off.
@@ -116,11 +122,15 @@ mod imp {
         pub(crate) fn restore(self, _: &Socket) {}
     }
 
+    pub(crate) fn is_marked(_: &Socket) -> bool {
+        false
+    }
+
     pub(crate) fn take_one_by_one(_: &Socket) {}
 }
 
 use imp::Fragments;
-pub(crate) use imp::take_one_by_one;
+pub(crate) use imp::{is_marked, take_one_by_one};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

@@ -14,7 +14,7 @@ const CAPACITY: usize = 512;
 
 /// What one round sends.
 pub(crate) struct Outbox<'a, S: Service> {
-    sockets: &'a [BatchSocket<'a>],
+    sockets: &'a [BatchSocket],
     clock: &'a Clock,
     forwards: Vec<Waiting<S::Answer>>,
     answers: Vec<Waiting<S::Answer>>,
@@ -41,7 +41,7 @@ struct Group {
 }
 
 impl<'a, S: Service> Outbox<'a, S> {
-    pub(crate) fn new(sockets: &'a [BatchSocket<'a>], clock: &'a Clock) -> Self {
+    pub(crate) fn new(sockets: &'a [BatchSocket], clock: &'a Clock) -> Self {
         Self {
             sockets,
             clock,
@@ -135,12 +135,7 @@ impl<'a, S: Service> Outbox<'a, S> {
     }
 }
 
-fn transmit(
-    sockets: &[BatchSocket<'_>],
-    to: Peer,
-    octets: &[u8],
-    segment: usize,
-) -> io::Result<()> {
+fn transmit(sockets: &[BatchSocket], to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
     let result = match sockets.get(to.socket) {
         Some(socket) => socket.send(to, octets, segment),
         None => Err(io::ErrorKind::NotConnected.into()),
@@ -191,7 +186,7 @@ impl Group {
     }
 
     /// Whether the datagram just written is one more of this group.
-    fn takes(&self, socket: &BatchSocket<'_>, len: usize) -> bool {
+    fn takes(&self, socket: &BatchSocket, len: usize) -> bool {
         let whole = self.lengths.last().is_none_or(|last| *last == self.segment);
         self.lengths.is_empty()
             || whole && socket.joins(len, self.used, self.lengths.len(), self.segment)

@@ -4,9 +4,10 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
+use crate::options::SocketOptions;
 use crate::socket::{self, Kind};
 use crate::udp::canonical;
 
@@ -47,6 +48,25 @@ pub fn listen_everywhere(port: u16) -> io::Result<TcpListener> {
 
 fn start(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A blocking connection to `target` with these options.
+///
+/// # Errors
+/// It is refused, not made in time, or the platform cannot do what is asked for.
+pub fn connect(
+    target: SocketAddr,
+    time_out: Duration,
+    options: &SocketOptions,
+) -> io::Result<std::net::TcpStream> {
+    let domain = Domain::for_address(target);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    options.apply(&socket, target.is_ipv6())?;
+    if options.source.is_some() {
+        socket.bind(&options.local(target)?.into())?;
+    }
+    socket.connect_timeout(&target.into(), time_out)?;
     Ok(socket.into())
 }
 

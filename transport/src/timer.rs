@@ -29,65 +29,34 @@ impl Timer {
 #[cfg(target_os = "linux")]
 mod imp {
     use std::io;
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
     use std::time::Duration;
 
     use nix::sys::time::TimeSpec;
     use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-    use tokio::io::unix::AsyncFd;
+
+    use crate::watched::Watched;
 
     #[derive(Debug)]
-    pub(super) struct Timer(AsyncFd<Descriptor>);
-
-    /// nix's timer with the raw descriptor that tokio asks for.
-    #[derive(Debug)]
-    struct Descriptor(TimerFd);
-
-    impl AsFd for Descriptor {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-    }
-
-    impl AsRawFd for Descriptor {
-        fn as_raw_fd(&self) -> RawFd {
-            self.0.as_fd().as_raw_fd()
-        }
-    }
+    pub(super) struct Timer(Watched<TimerFd>);
 
     impl Timer {
         pub(super) fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            // SAFETY: `Descriptor` owns the timer's descriptor, always tells that one, and closes it only when dropped.
-            #[expect(
-                unsafe_code,
-                reason = "tokio offers no safe call for a descriptor that is not its own"
-            )]
-            let timer = unsafe { AsyncFd::register(Descriptor(timer)) }?;
-            Ok(Self(timer))
+            Watched::timer(timer).map(Self)
         }
 
         pub(super) async fn wait(&self, wait: Duration) {
             let once = Expiration::OneShot(TimeSpec::from_duration(wait));
-            if self
-                .0
-                .get_ref()
-                .0
-                .set(once, TimerSetTimeFlags::empty())
-                .is_err()
-            {
+            let timer = self.0.get_ref();
+            if timer.set(once, TimerSetTimeFlags::empty()).is_err() {
                 return tokio::time::sleep(wait).await;
             }
-            // Setting the timer again has taken back an expiry that was not read; the readiness may still be stale.
-            while let Ok(mut ready) = self.0.readable().await {
-                if ready
-                    .try_io(|timer| timer.get_ref().0.wait().map_err(io::Error::from))
-                    .is_ok()
-                {
-                    return;
-                }
-            }
+            // Setting the timer again has taken back an expiry that was not read. Reading it fails on no account.
+            let _ = self
+                .0
+                .read(|timer| timer.wait().map_err(io::Error::from))
+                .await;
         }
     }
 }

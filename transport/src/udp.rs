@@ -1,10 +1,11 @@
 //! UDP sockets: one that serves both families, one that is connected to a target.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::options::SocketOptions;
 use crate::socket::{self, Kind};
 
 /// What a socket asks to buffer; the kernel gives what it allows.
@@ -103,18 +104,29 @@ fn share(_: &Socket) -> io::Result<()> {
 /// # Errors
 /// There is no free port, or no route to the target.
 pub fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
-    let local: IpAddr = match target {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let local = SocketAddr::new(local, 0);
-    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
-    // A burst of answers is not to be lost here and be taken for the path's loss.
-    let _ = socket.set_recv_buffer_size(BUFFER);
-    socket.set_nonblocking(true)?;
-    socket.bind(&local.into())?;
+    connect_with(target, &SocketOptions::default())
+}
+
+/// The same with these options.
+///
+/// # Errors
+/// There is no free port, no route to the target, or the platform cannot do what is asked for.
+pub fn connect_with(target: SocketAddr, options: &SocketOptions) -> io::Result<UdpSocket> {
+    let socket = for_client(target, options)?;
+    socket.bind(&options.local(target)?.into())?;
     socket.connect(&target.into())?;
     Ok(socket.into())
+}
+
+/// A non-blocking socket with these options that is not bound yet.
+pub(crate) fn for_client(target: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
+    let domain = Domain::for_address(target);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    // A burst of answers is not to be lost here and be taken for the path's loss.
+    let _ = socket.set_recv_buffer_size(options.receive_buffer.unwrap_or(BUFFER));
+    options.apply(&socket, target.is_ipv6())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// The address with an IPv4-mapped IPv6 address as the IPv4 address that it is.
@@ -131,6 +143,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     #[test]
     fn peers_spread_over_shared_sockets_and_each_stays_on_its_own() {

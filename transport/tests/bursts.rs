@@ -66,9 +66,8 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
             .unwrap();
         let mut echo = Echo::default();
         runtime.block_on(async {
-            let sockets = [tokio::net::UdpSocket::from_std(socket).unwrap()];
             let never = std::future::pending();
-            serve(&sockets, &mut echo, &Clock::start(), never)
+            serve(vec![socket], &mut echo, &Clock::start(), never)
                 .await
                 .unwrap();
         });

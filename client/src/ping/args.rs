@@ -1,22 +1,33 @@
 //! The command line of `hii ping`.
 
-use std::io;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::Arg;
+use clap::builder::{PathBufValueParser, TypedValueParser, UnknownArgumentValueParser};
 use hii_protocol::ping::ProbeSize;
 use hii_server::args::{duration, rate};
 use hii_server::exit::{Exit, Failure};
+use hii_transport::addresses;
+use hii_transport::options::SocketOptions;
 
-use super::output::{CsvOutput, Items, JsonOutput, Output, TextOutput};
+use super::dscp::dscp;
+use super::events::Interrupt;
+use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
 use super::plot::file::PlotFile;
 use super::schedule::Schedule;
 use super::target::{Family, Target};
-use super::window::Window;
 
 /// More probes than anybody sends: their numbers leave room for the closing ones.
 const MOST_PROBES: u64 = u64::MAX / 2;
+
+/// Octets of lines for people that may wait for their reader: some thousand lines.
+const MOST_LINES: usize = 256 * 1024;
+
+/// The same of rows for machines: half a million probes.
+const MOST_ROWS: usize = 64 * 1024 * 1024;
 
 /// Probes of a run that does not say how many, and how long one in bursts lasts.
 const DEFAULT_COUNT: u64 = 10;
@@ -38,24 +49,33 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     clippy::struct_excessive_bools,
     reason = "a command line's switches are independent"
 )]
+#[command(arg = mistaken(
+    'p',
+    "PORT",
+    "the port goes with the target: host:port"
+))]
+#[command(arg = mistaken('c', "N", "the number of probes is -n"))]
 #[command(after_help = "Examples:\n  \
-    hii ping                              a server inside this program, losing 10 %, delaying up to 500 ms\n  \
-    hii ping example.net                  port 8080 of that host, 10 probes, one a second\n  \
+    hii ping                                  a server inside this program, lossy and slow\n  \
+    hii ping example.net                      port 8080 of that host, 10 probes, one a second\n  \
     hii ping 192.0.2.7:9000 -n 1000 -i 10ms -s 1400\n  \
-    hii ping 192.0.2.7 -n 0 --report 60    until Ctrl-C, a line a minute\n  \
-    hii ping 192.0.2.7 -n 200 --decay 0.95 ramp up until something gives way\n  \
-    hii ping 192.0.2.7 --rate 50k/s -d 30 50,000 probes a second, each in its own slot\n  \
-    hii ping 192.0.2.7 --flood -s 1200    for 10 s as fast as they are answered\n  \
-    hii ping [2001:db8::7]:8080 --json    one JSON document\n  \
-    hii ping tcp://192.0.2.7              over TCP: name resolution, connect time and RTT apart\n  \
-    hii ping 192.0.2.7 --stop             ask the server to stop afterwards, as the original clients do\n  \
-    hii ping 192.0.2.7 --plot run.html    a page that shows every probe\n  \
-    hii ping a.example b.example --csv    two at the same time, a row for each probe\n\n\
-    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach or the connection ended early,\n\
-    5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C ends at once);\n\
-    of several targets, that of the first that is not 0.\n\
-    A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (5 s over TCP; or the deadline,\n\
-    up to 10 s).")]
+    hii ping 192.0.2.7 -n 0 --report 60       until Ctrl-C, a line a minute\n  \
+    hii ping 192.0.2.7 -n 200 --decay 0.95    ramp up until something gives way\n  \
+    hii ping 192.0.2.7 --rate 50k/s -d 30     50,000 probes a second, each in its own slot\n  \
+    hii ping 192.0.2.7 --flood -s 1200        for 10 s as fast as they are answered\n  \
+    hii ping '[2001:db8::7]:8080' --json      one JSON document\n  \
+    hii ping tcp://192.0.2.7                  over TCP: name, handshake and RTT apart\n  \
+    hii ping 192.0.2.7 --stop                 ask the server to stop afterwards\n  \
+    hii ping 192.0.2.7 --plot run.html        a page that shows every probe\n  \
+    hii ping 192.0.2.7 -n 0 --live            a chart on the terminal, until q or Ctrl-C\n  \
+    hii ping 192.0.2.7 -s 1472 --df           whether packets of 1500 octets get through uncut\n  \
+    hii ping a.example b.example --csv        two at the same time, a row for each probe\n\n\
+    A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (over TCP 5 s,\n\
+    or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
+    host has no room for is dropped here: neither is lost.\n\n\
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, refused, or the connection\n\
+    ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C\n\
+    ends at once); of several targets, that of the first that is not 0.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]
@@ -84,7 +104,8 @@ pub struct Args {
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(super) flood: bool,
 
-    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 237 of 64 octets]
+    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 208 of 128 octets; on a long path
+    /// twice what is under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(super) window: Option<usize>,
 
@@ -116,6 +137,31 @@ pub struct Args {
     #[arg(short = '6', long)]
     pub(super) ipv6: bool,
 
+    /// Send from this address, one of this host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) source: Option<IpAddr>,
+
+    /// Mark packets with this differentiated services code point, 0 to 63 or a name as ef, af41, cs1
+    #[arg(long, value_name = "CODE", value_parser = dscp)]
+    pub(super) dscp: Option<u8>,
+
+    /// Let packets pass so many routers, 1 to 255; the last one sends them back
+    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) ttl: Option<u8>,
+
+    /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
+    /// (not with --rate and --flood)
+    #[arg(long)]
+    pub(super) df: bool,
+
+    /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
+    #[arg(long, conflicts_with = "flood")]
+    pub(super) precise: bool,
+
+    /// Octets of answers that the kernel keeps until they are taken; for tests
+    #[arg(long, value_name = "OCTETS", hide = true)]
+    pub(super) receive_buffer: Option<usize>,
+
     /// Ask the server to stop at the end, and show its last word
     #[arg(long)]
     pub(super) stop: bool,
@@ -129,14 +175,26 @@ pub struct Args {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere)
+    /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere). With --rate and --flood a slow
+    /// reader slows the run
     #[arg(long, conflicts_with_all = ["json", "report"])]
     pub(super) csv: bool,
+
+    /// Show a moving chart and the figures on the terminal (rates: over 1 s, ten intervals, or --report); q, Esc or
+    /// Ctrl-C stops and prints the summary
+    #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
+    pub(super) live: bool,
 
     /// Draw the run into a file that ends in .svg, .png or .html; may be given several times. Of several targets, each
     /// has its own: run-1.svg, run-2.svg
     #[arg(long, value_name = "FILE", value_parser = plot_file())]
     pub(super) plot: Vec<PlotFile>,
+}
+
+/// An option that other programs have, so that it is answered with what it is called here.
+fn mistaken(short: char, value: &'static str, advice: &'static str) -> Arg {
+    let arg = Arg::new(value).short(short).value_name(value).hide(true);
+    arg.value_parser(UnknownArgumentValueParser::suggest(advice))
 }
 
 fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
@@ -232,8 +290,7 @@ impl Args {
                 ..schedule
             }
         } else {
-            let places = Window::places_for(self.size.get());
-            Schedule::flood(count, lasts, self.window.unwrap_or(places))
+            Schedule::flood(count, lasts, self.window)
         };
         Schedule {
             // The next probe follows within microseconds, and says nothing of what is late.
@@ -257,9 +314,25 @@ impl Args {
         self.report.or(default)
     }
 
-    /// What the run prints, to stdout.
-    pub(super) fn output(&self, schedule: &Schedule) -> Box<dyn Output> {
-        let out = io::stdout();
+    /// How much of what the run prints may wait for its reader.
+    pub(super) fn backlog(&self) -> Limit {
+        match self.json || self.csv {
+            false => Limit::Lines(MOST_LINES),
+            true if self.has_bursts() => Limit::Bursts(MOST_LINES),
+            true => Limit::Rows(MOST_ROWS),
+        }
+    }
+
+    /// What the run prints.
+    pub(super) fn output(
+        &self,
+        schedule: &Schedule,
+        out: impl Write + Send + 'static,
+        interrupt: &Interrupt,
+    ) -> Box<dyn Output> {
+        if self.live {
+            return Box::new(LiveOutput::new(interrupt.clone(), self.report));
+        }
         let has_intervals = self.report(schedule).is_some();
         if self.json {
             let items = match (self.quiet, has_intervals) {
@@ -267,7 +340,7 @@ impl Args {
                 (false, true) => Items::Intervals,
                 (false, false) => Items::Probes,
             };
-            return Box::new(JsonOutput::new(out, items));
+            return Box::new(JsonOutput::new(out, items, self.targets.len() > 1));
         }
         if self.csv {
             return Box::new(CsvOutput::new(out, !self.quiet));
@@ -289,11 +362,85 @@ impl Args {
         numbered.collect()
     }
 
+    /// The family that the user asked for.
     pub(super) fn family(&self) -> Family {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
+        match (self.ipv4, self.ipv6, self.source()) {
+            (true, ..) | (_, false, Some(IpAddr::V4(_))) => Family::V4,
+            (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
             _ => Family::Any,
         }
     }
+
+    /// A target's addresses, as far as they can be measured as asked for; at least one.
+    pub(super) fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Failure> {
+        let Some(source) = self.source() else {
+            return target.resolve(self.family());
+        };
+        let mut addresses = target.resolve(Family::Any)?;
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+        if addresses.is_empty() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "{target} has no {} address to be reached from {source}",
+                    family_of(source)
+                ),
+                "give a --source of the other family, or none",
+            ));
+        }
+        Ok(addresses)
+    }
+
+    /// What is asked of all sockets towards the targets.
+    pub(super) fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            source: self.source(),
+            dscp: self.dscp,
+            ttl: self.ttl,
+            dont_fragment: self.df,
+            receive_buffer: self.receive_buffer,
+        }
+    }
+
+    /// Refuses a source that nothing can be sent from.
+    pub(super) fn check_source(&self) -> Result<(), Failure> {
+        let Some(source) = self.source() else {
+            return Ok(());
+        };
+        let excluded = if source.is_ipv4() {
+            self.ipv6
+        } else {
+            self.ipv4
+        };
+        if excluded {
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "{source} is an {} address, and that family is excluded",
+                    family_of(source)
+                ),
+                "leave out -4 or -6, or give another --source",
+            ));
+        }
+        let Err(error) = addresses::can_send_from(source) else {
+            return Ok(());
+        };
+        let own = addresses::interface_addresses();
+        let own = own.iter().filter(|own| own.is_ipv4() == source.is_ipv4());
+        let own: Vec<_> = own.map(ToString::to_string).collect();
+        Err(Failure::new(
+            Exit::Usage,
+            format_args!("cannot send from {source}: {error}"),
+            format_args!("give one that this host has: {}", own.join(", ")),
+        ))
+    }
+
+    /// An address that is IPv4 in disguise is IPv4.
+    fn source(&self) -> Option<IpAddr> {
+        self.source.map(|source| source.to_canonical())
+    }
+}
+
+fn family_of(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "IPv4" } else { "IPv6" }
 }

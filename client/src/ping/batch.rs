@@ -124,6 +124,7 @@ mod tests {
             seq,
             at: Duration::from_nanos(seq),
             report: None,
+            stamp: None,
         })
     }
 
@@ -163,6 +164,22 @@ mod tests {
         assert_eq!(teller.made, 2);
         // There is nothing to tell twice.
         assert!(teller.tell(|| false) && inbox.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_nobody_took_is_not_told_again() {
+        let (out, inbox) = channel();
+        let mut teller = Teller::new(out);
+        for seq in 1..=3 {
+            teller.gather(arrival(seq));
+            teller.tell(|| false);
+            let batch = inbox.recv().unwrap();
+            if seq < 3 {
+                drop(batch);
+            } else {
+                assert_eq!(numbers(batch), [3]);
+            }
+        }
     }
 
     #[test]

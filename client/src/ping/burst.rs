@@ -11,7 +11,7 @@ use std::time::Duration;
 use hii_protocol::ping::ProbeSize;
 use hii_transport::arrivals::Arrivals;
 use hii_transport::burst::BurstSocket;
-use hii_transport::clock::Clock;
+use hii_transport::clock::{Clock, SPIN, sleep_exactly};
 
 use super::batch::Teller;
 use super::events::Event;
@@ -19,6 +19,7 @@ use super::ledger::{LEAST_PATIENCE, Sent};
 use super::link::Link;
 use super::method::Method;
 use super::pacing::Pacing;
+use super::refusal::Refusal;
 use super::schedule::Schedule;
 
 /// How often a wait looks whether it is to end.
@@ -26,6 +27,12 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
+
+/// This socket does not tell which probe was refused.
+const REFUSED: Event = Event::Refused {
+    seq: None,
+    why: Refusal::PortUnreachable,
+};
 
 /// A socket for high rates, and what goes over it.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub struct BurstLine {
     pub size: ProbeSize,
     /// The clock of all times.
     pub clock: Clock,
+    /// Whether to stay awake for slots.
+    pub precise: bool,
 }
 
 /// A line and the thread on it.
@@ -96,6 +105,10 @@ impl Link for BurstLink {
 
     fn patience(&self) -> Duration {
         LEAST_PATIENCE
+    }
+
+    fn lacks_stamps(&self) -> Option<&str> {
+        Some("not of probes in bursts")
     }
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
@@ -169,6 +182,7 @@ impl<'a> Bursts<'a> {
 
     /// Sends and receives, by turns, so that neither keeps the other waiting for long.
     fn run(mut self, all_sent: &Sender<()>) {
+        sleep_exactly();
         let mut sending = true;
         while !self.stage.is(Stage::OVER) {
             let received = self.receive();
@@ -204,6 +218,7 @@ impl<'a> Bursts<'a> {
             method,
             size,
             clock,
+            ..
         } = self.line;
         let received = socket.receive(&mut self.arrivals);
         let at = clock.elapsed();
@@ -211,13 +226,13 @@ impl<'a> Bursts<'a> {
             Ok(()) => {}
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return false,
-                io::ErrorKind::ConnectionRefused => self.teller.gather(Event::Refused),
+                io::ErrorKind::ConnectionRefused => self.teller.gather(REFUSED),
                 // Another ICMP error, such as an unreachable host: the probe's fate says the rest.
                 _ => tracing::debug!(%error, "receive"),
             },
         }
         for datagram in self.arrivals.datagrams() {
-            let event = Event::heard(method.hear(0, *size, datagram), at);
+            let event = Event::heard(method.hear(0, *size, datagram), at, None);
             if let Event::Arrived(arrival) = &event {
                 self.pacing.answered(arrival.seq, at);
             }
@@ -226,14 +241,15 @@ impl<'a> Bursts<'a> {
         true
     }
 
-    /// Sends the probes that are to go now, together where the kernel takes them so. False when there were none, or no
-    /// room for them.
+    /// Sends the probes that are to go now, together where the kernel takes them so. False when there were none, no room
+    /// for them, or one that this host would not take in a flood, which tries the next a moment later.
     fn send(&mut self) -> bool {
         let BurstLine {
             socket,
             method,
             size,
             clock,
+            ..
         } = self.line;
         let len = size.get();
         let ready = self.pacing.ready(clock.elapsed());
@@ -249,7 +265,7 @@ impl<'a> Bursts<'a> {
                 Ok(gone) => (gone, true),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !was_refused => {
                     // About an earlier probe; it has kept these from being sent.
-                    self.teller.gather(Event::Refused);
+                    self.teller.gather(REFUSED);
                     was_refused = true;
                     continue;
                 }
@@ -277,6 +293,10 @@ impl<'a> Bursts<'a> {
                 }));
                 self.pacing.sent(at, went_out);
             }
+            // One that was not sent takes no place in the window: a flood of such would never pause.
+            if !went_out && !self.schedule.has_slots() {
+                return false;
+            }
         }
         sent_any
     }
@@ -285,13 +305,22 @@ impl<'a> Bursts<'a> {
     fn wait(&self, sending: bool) {
         let now = self.line.clock.elapsed();
         let mut until = now + GLANCE;
-        if sending {
-            until = until.min(self.pacing.next_look(now));
+        if sending && let Some(look) = self.pacing.next_look(now) {
+            let awake = if self.line.precise {
+                SPIN
+            } else {
+                Duration::ZERO
+            };
+            until = until.min(look.saturating_sub(awake));
         }
         if let Some(since) = self.teller.since() {
             until = until.min(since + TELL_WITHIN);
         }
-        self.line.socket.wait(until.saturating_sub(now));
+        // Without a wait the slot is looked for between answers, again and again.
+        let wait = until.saturating_sub(now);
+        if !wait.is_zero() {
+            self.line.socket.wait(wait);
+        }
     }
 
     /// Tells what has waited to be told. False when nobody listens any more.

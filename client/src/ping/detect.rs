@@ -8,6 +8,7 @@ use hii_protocol::Escaped;
 use hii_protocol::ping::{Answer, Probe, ProbeSize, Request, Run, Seq};
 use hii_server::exit::{Exit, Failure, note};
 use hii_transport::clock::Clock;
+use hii_transport::options::SocketOptions;
 use hii_transport::udp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(600);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the wait looks whether the user wants to stop.
 const GLANCE: Duration = Duration::from_millis(100);
+/// Answers to others that are passed over at once; a flood of them is not to keep the user from stopping.
+const MOST_STRAYS: usize = 64;
 
 /// What the questions found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +40,16 @@ pub enum Found {
 ///
 /// # Errors
 /// All refuse or cannot be reached, or what answers is no ping server.
-pub fn detect(addresses: &[SocketAddr], run: Run, interrupt: &Interrupt) -> Result<Found, Failure> {
+pub fn detect(
+    addresses: &[SocketAddr],
+    options: &SocketOptions,
+    run: Run,
+    interrupt: &Interrupt,
+) -> Result<Found, Failure> {
     let mut silent = None;
     let mut failure = None;
     for address in addresses {
-        match ask(*address, run, interrupt) {
+        match ask(*address, options, run, interrupt) {
             Ok(Asked {
                 answer: Some((question, answer)),
                 unanswered,
@@ -104,14 +112,19 @@ struct Asked {
     unanswered: u64,
 }
 
-fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked> {
+fn ask(
+    address: SocketAddr,
+    options: &SocketOptions,
+    run: Run,
+    interrupt: &Interrupt,
+) -> io::Result<Asked> {
     let clock = Clock::start();
     let mut poll = Poll::new()?;
     let mut ready = Events::with_capacity(16);
     let mut asked: Vec<(UdpSocket, Vec<u8>)> = Vec::new();
     for number in 1..=QUESTIONS {
         let question = question(run, number);
-        let mut socket = UdpSocket::from_std(udp::connect(address)?);
+        let mut socket = UdpSocket::from_std(udp::connect_with(address, options)?);
         poll.registry()
             .register(&mut socket, Token(asked.len()), Interest::READABLE)?;
         socket.send(&question)?;
@@ -145,18 +158,11 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
                 let Some((socket, question)) = asked.get(event.token().0) else {
                     continue;
                 };
-                let mut buffer = vec![0; udp::BUFFER_LEN];
-                match socket.recv(&mut buffer) {
-                    Ok(len) => {
-                        buffer.truncate(len);
-                        let answer = Some((question.clone(), buffer));
-                        return Ok(Asked {
-                            answer,
-                            unanswered: number - 1,
-                        });
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
+                if let Some(answer) = receive(socket, question)? {
+                    return Ok(Asked {
+                        answer: Some((question.clone(), answer)),
+                        unanswered: number - 1,
+                    });
                 }
             }
         }
@@ -165,6 +171,29 @@ fn ask(address: SocketAddr, run: Run, interrupt: &Interrupt) -> io::Result<Asked
         answer: None,
         unanswered: QUESTIONS,
     })
+}
+
+/// What the socket has that may answer the question, if anything.
+fn receive(socket: &UdpSocket, question: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut buffer = vec![0; udp::BUFFER_LEN];
+    for _ in 0..MOST_STRAYS {
+        match socket.recv(&mut buffer) {
+            Ok(len) => {
+                let answer = buffer.get(..len).unwrap_or_default();
+                if !is_another_s(question, answer) {
+                    return Ok(Some(answer.to_vec()));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it answers another probe, as one of whoever had the socket's port before.
+fn is_another_s(question: &[u8], answer: &[u8]) -> bool {
+    matches!(Answer::decode(answer), Ok(Answer::Probe(probe)) if !is_answer_to(question, probe.run(), probe.seq()))
 }
 
 /// An uncounted probe that asks what the target is; short enough to be a first frame on TCP.
@@ -231,7 +260,16 @@ mod tests {
         assert_eq!(kind(&question(Run(1), 3)), Ok(ServerKind::Echo));
         assert_eq!(kind(b"Packet Acknowledged"), Ok(ServerKind::Original));
         assert_eq!(kind(b"400"), Err(Exit::Protocol));
-        // The answer to another question is a text like any other.
-        assert_eq!(kind(b"A 00000001 4"), Ok(ServerKind::Original));
+        // Not even a probe's answer, if only just.
+        assert_eq!(kind(b"A 00000001 03"), Ok(ServerKind::Original));
+    }
+
+    #[test]
+    fn the_answer_to_another_question_is_none_to_this_one() {
+        let is_another_s = |answer: &[u8]| is_another_s(&question(Run(1), 3), answer);
+        assert!(is_another_s(b"A 00000001 4"));
+        assert!(is_another_s(b"A 00000002 3 1 0000000000000001"));
+        assert!(!is_another_s(b"A 00000001 3"));
+        assert!(!is_another_s(b"Packet Acknowledged"));
     }
 }

@@ -3,14 +3,21 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hii_transport::clock::Clock;
+use hii_transport::probe::Stamp;
 use serde::Serialize;
 
 use super::batch::Batch;
 use super::ledger::{Arrival, Sent};
+use super::local_drops::Dropped;
 use super::method::Heard;
+use super::refusal::Refusal;
+
+/// For so long, a further wish to stop is the same keystroke.
+const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
 
 /// Something that happened.
 #[derive(Debug)]
@@ -27,8 +34,27 @@ pub enum Event {
     Ambiguous,
     /// A datagram came that answers nothing.
     Foreign,
-    /// The target's host refuses: nothing listens there (ICMP).
-    Refused,
+    /// The kernel tells when it sent a probe.
+    Transmitted {
+        /// The probe's number.
+        seq: u64,
+        /// When.
+        stamp: Stamp,
+    },
+    /// A probe was sent back (ICMP).
+    Refused {
+        /// The probe's number, where the message tells.
+        seq: Option<u64>,
+        /// Why.
+        why: Refusal,
+    },
+    /// A probe was not sent, since it must not be cut and the path takes no longer packets than this.
+    TooLong {
+        /// Octets, headers included.
+        path_mtu: u32,
+    },
+    /// This host threw answers away.
+    Dropped(Dropped),
     /// The schedule is through.
     AllSent,
     /// The connection is over: nothing more can be sent or answered.
@@ -69,16 +95,23 @@ pub struct Interrupt(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     raised: AtomicBool,
+    /// Since the user asked for it.
+    asked: OnceLock<Clock>,
     /// Who waits for events, and is to look up.
     waiting: Mutex<Vec<Sender<Event>>>,
 }
 
 impl Event {
-    /// What came at this time.
+    /// What came at this time, and what the kernel noted of it.
     #[must_use]
-    pub fn heard(heard: Heard, at: Duration) -> Self {
+    pub fn heard(heard: Heard, at: Duration, stamp: Option<Stamp>) -> Self {
         match heard {
-            Heard::Answer { seq, report } => Self::Arrived(Arrival { seq, at, report }),
+            Heard::Answer { seq, report } => Self::Arrived(Arrival {
+                seq,
+                at,
+                report,
+                stamp,
+            }),
             Heard::WrongLength => Self::WrongLength,
             Heard::Ambiguous => Self::Ambiguous,
             Heard::Foreign => Self::Foreign,
@@ -110,6 +143,13 @@ impl Interrupt {
             let _ = events.send(Event::Interrupted);
         }
         before
+    }
+
+    /// The user asks for it; returns whether that is not for the first time. What comes at once after the first is the
+    /// same keystroke: `timeout` signals the program and its group, and a key may be held.
+    pub fn ask(&self) -> bool {
+        let since = self.0.asked.get_or_init(Clock::start).elapsed();
+        self.raise() && since > SAME_KEYSTROKE
     }
 
     /// Whether the user wants to stop.

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
+
+use super::marks::{Marks, bits_from};
 
 /// Answers that are remembered to catch a server that forgot: two windows' worth.
 const RECENT: usize = 128;
@@ -27,8 +30,8 @@ pub struct Testimony {
 pub struct Witness {
     /// The answer that the server made last, of those that came.
     last: Option<Answered>,
-    /// Probes answered lately, and when the server received them by its own clock.
-    recent: VecDeque<(u64, u64)>,
+    /// Answers that came lately.
+    recent: VecDeque<Answered>,
     /// The server knows nothing of probes below this: it forgot the run, or was started anew.
     remembers_from: u64,
     /// How often it forgot.
@@ -40,11 +43,13 @@ pub struct Witness {
     told_missing: Marks,
 }
 
-/// Which of the last 64 numbers up to the highest are marked. Bit k is that of `top - k`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Marks {
-    top: u64,
-    bits: u64,
+/// When a probe was sent, and when its answer came, by the client's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trip {
+    /// When the probe was sent.
+    pub sent: Duration,
+    /// When the answer came.
+    pub arrived: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +57,24 @@ struct Answered {
     seq: u64,
     count: u64,
     received: Option<u64>,
+    trip: Trip,
+}
+
+impl Answered {
+    /// Whether the server received this probe after that one, as far as that is known. Where the client's clock can tell,
+    /// no other is asked: the server's may be set during the run.
+    fn is_after(&self, that: &Self) -> bool {
+        if self.trip.sent >= that.trip.arrived {
+            return true;
+        }
+        matches!((self.received, that.received), (Some(this), Some(that)) if this > that)
+    }
+
+    /// Whether this window says that the server remembered that probe.
+    fn remembers(&self, window: u64, that: &Self) -> Option<bool> {
+        let behind = self.seq.checked_sub(that.seq)?;
+        (behind < 64).then(|| window >> behind & 1 == 1)
+    }
 }
 
 impl Testimony {
@@ -76,43 +99,6 @@ fn numbers(seq: u64, bits: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-impl Marks {
-    /// The marks as bits of the numbers up to this one.
-    fn up_to(self, seq: u64) -> u64 {
-        match seq.checked_sub(self.top) {
-            Some(ahead) => shifted_left(self.bits, ahead),
-            None => shifted_right(self.bits, self.top - seq),
-        }
-    }
-
-    /// Marks those of the numbers up to this one.
-    fn add(&mut self, seq: u64, bits: u64) {
-        if seq > self.top {
-            self.bits = self.up_to(seq);
-            self.top = seq;
-        }
-        self.bits |= shifted_left(bits, self.top - seq);
-    }
-}
-
-fn shifted_left(bits: u64, by: u64) -> u64 {
-    let by = u32::try_from(by).unwrap_or(u32::MAX);
-    bits.checked_shl(by).unwrap_or(0)
-}
-
-fn shifted_right(bits: u64, by: u64) -> u64 {
-    let by = u32::try_from(by).unwrap_or(u32::MAX);
-    bits.checked_shr(by).unwrap_or(0)
-}
-
-/// The bits of the numbers from `first` to `seq`.
-fn bits_from(first: u64, seq: u64) -> u64 {
-    match seq.checked_sub(first) {
-        Some(behind) => !shifted_left(u64::MAX - 1, behind),
-        None => 0,
-    }
-}
-
 impl Witness {
     /// How often the server forgot the run.
     #[must_use]
@@ -120,43 +106,40 @@ impl Witness {
         self.forgot
     }
 
-    /// Takes an answer and tells what it says about other probes.
-    pub fn hear(&mut self, answer: &ProbeAnswer) -> Option<Testimony> {
+    /// Takes an answer that could be true, and tells what it says about other probes.
+    pub fn hear(&mut self, answer: &ProbeAnswer, trip: Trip) -> Option<Testimony> {
         let this = Answered {
             seq: answer.seq().get(),
             count: answer.count()?.get(),
             received: answer.received(),
+            trip,
         };
         let window = answer.window()?;
         let before = if self.forgot_since(this, window) {
             self.forget(this);
             None
         } else {
-            self.note(this)
+            self.note(this, window)
         };
-        if let Some(received) = this.received {
-            if self.recent.len() == RECENT {
-                self.recent.pop_front();
-            }
-            self.recent.push_back((this.seq, received));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
         }
+        self.recent.push_back(this);
         self.heard.add(this.seq, 1);
         let gap = before.and_then(|before| self.gap(before, this, window));
         Some(self.in_window(this.seq, window, gap.unwrap_or(0..0)))
     }
 
-    /// Whether the window lacks a probe that the server had answered before, by its own clock.
+    /// Whether the window lacks a probe that the server had answered before.
     fn forgot_since(&self, this: Answered, window: u64) -> bool {
         // Most often none is lacking, and there is nothing to look for.
         if self.heard.up_to(this.seq) & !window == 0 {
             return false;
         }
-        self.recent.iter().any(|(seq, received)| {
-            let earlier = this.received.is_some_and(|this| *received < this);
-            let behind = this.seq.checked_sub(*seq).filter(|behind| *behind < 64);
-            earlier
-                && *seq >= self.remembers_from
-                && behind.is_some_and(|behind| window >> behind & 1 == 0)
+        self.recent.iter().any(|earlier| {
+            earlier.seq >= self.remembers_from
+                && this.remembers(window, earlier) == Some(false)
+                && this.is_after(earlier)
         })
     }
 
@@ -167,25 +150,25 @@ impl Witness {
     }
 
     /// Notes an answer; returns the one that the server made before it, when `count` can be compared.
-    fn note(&mut self, this: Answered) -> Option<Answered> {
+    fn note(&mut self, this: Answered, window: u64) -> Option<Answered> {
         let Some(last) = self.last else {
             self.last = Some(this);
             return None;
         };
-        // The server's clock orders its answers; without it the numbers have to do.
-        let is_later = match (last.received, this.received) {
-            (Some(last), Some(this)) => this > last,
-            _ => this.seq > last.seq,
-        };
-        if !is_later {
+        if !this.is_after(&last) {
             return None;
         }
-        if this.count <= last.count {
+        if this.count > last.count {
+            self.last = Some(this);
+            return Some(last);
+        }
+        if this.remembers(window, &last) == Some(true) {
+            // It has forgotten nothing, so one of the two counts is false: neither says anything.
+            self.last = Some(this);
+        } else {
             self.forget(this);
-            return None;
         }
-        self.last = Some(this);
-        Some(last)
+        None
     }
 
     /// What the window tells, and was not told before.
@@ -234,9 +217,27 @@ mod tests {
         })
     }
 
+    /// As if all were under way at once: the client's clock tells no order.
+    const AT_ONCE: Trip = Trip {
+        sent: Duration::ZERO,
+        arrived: Duration::from_secs(1),
+    };
+
+    /// A round trip that is over when the next second's begins.
+    fn in_second(second: u64) -> Trip {
+        Trip {
+            sent: Duration::from_secs(second),
+            arrived: Duration::from_secs(second) + Duration::from_millis(500),
+        }
+    }
+
     /// Which probes were received, and which were missing.
     fn hear(witness: &mut Witness, answer: &ProbeAnswer) -> (Vec<u64>, Vec<u64>) {
-        let testimony = witness.hear(answer).unwrap();
+        hear_in(witness, AT_ONCE, answer)
+    }
+
+    fn hear_in(witness: &mut Witness, trip: Trip, answer: &ProbeAnswer) -> (Vec<u64>, Vec<u64>) {
+        let testimony = witness.hear(answer, trip).unwrap();
         (
             testimony.received().collect(),
             testimony.missing().collect(),
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn a_server_that_forgot_is_no_witness_for_what_was_before() {
         let mut witness = Witness::default();
-        witness.hear(&answer(10, 10, 0x3ff, 10)).unwrap();
+        hear(&mut witness, &answer(10, 10, 0x3ff, 10));
         let (_, missing) = hear(&mut witness, &answer(15, 1, 1, 20));
         assert!(missing.is_empty());
         assert_eq!(witness.forgot(), 1);
@@ -266,21 +267,21 @@ mod tests {
     fn probes_that_overtook_each_other_are_no_loss_of_memory() {
         let mut witness = Witness::default();
         // 3 was received before 2, and the answers came in the order of the numbers.
-        witness.hear(&answer(1, 1, 0b1, 10)).unwrap();
-        witness.hear(&answer(2, 3, 0b11, 30)).unwrap();
-        witness.hear(&answer(3, 2, 0b101, 20)).unwrap();
+        hear(&mut witness, &answer(1, 1, 0b1, 10));
+        hear(&mut witness, &answer(2, 3, 0b11, 30));
+        hear(&mut witness, &answer(3, 2, 0b101, 20));
         assert_eq!(witness.forgot(), 0);
     }
 
     #[test]
     fn over_a_long_gap_count_tells_only_that_none_arrived() {
         let mut none = Witness::default();
-        none.hear(&answer(1, 1, 1, 10)).unwrap();
+        hear(&mut none, &answer(1, 1, 1, 10));
         let (_, missing) = hear(&mut none, &answer(101, 2, 1, 20));
         assert!((2..101).all(|seq| missing.contains(&seq)));
         // As many as there are probes may be all of them, or fewer and duplicates.
         let mut as_many = Witness::default();
-        as_many.hear(&answer(1, 1, 1, 10)).unwrap();
+        hear(&mut as_many, &answer(1, 1, 1, 10));
         let (received, missing) = hear(&mut as_many, &answer(101, 101, u64::MAX, 20));
         assert!(!received.contains(&20) && !missing.contains(&20));
     }
@@ -288,8 +289,8 @@ mod tests {
     #[test]
     fn a_window_without_a_probe_that_was_answered_shows_a_server_that_forgot() {
         let mut witness = Witness::default();
-        witness.hear(&answer(1, 1, 0b1, 10)).unwrap();
-        witness.hear(&answer(2, 2, 0b11, 20)).unwrap();
+        hear(&mut witness, &answer(1, 1, 0b1, 10));
+        hear(&mut witness, &answer(2, 2, 0b11, 20));
         // It received up to 20, was started anew, and received 21 to 24: more than before, so count does not show it.
         let told = hear(&mut witness, &answer(24, 4, 0b1111, 240));
         assert_eq!(witness.forgot(), 1);
@@ -297,6 +298,53 @@ mod tests {
         // It is noticed once, and what is missed from then on is known.
         let (_, missing) = hear(&mut witness, &answer(26, 5, 0b11_1101, 260));
         assert_eq!((witness.forgot(), missing), (1, vec![25]));
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_set_back_is_still_compared() {
+        let mut witness = Witness::default();
+        hear_in(&mut witness, in_second(1), &answer(1, 1, 1, 1_000));
+        let (_, missing) = hear_in(&mut witness, in_second(101), &answer(101, 2, 1, 20));
+        assert!((2..101).all(|seq| missing.contains(&seq)));
+        let (_, missing) = hear_in(&mut witness, in_second(201), &answer(201, 1, 1, 10));
+        assert_eq!((witness.forgot(), missing), (1, vec![]));
+    }
+
+    #[test]
+    fn without_the_server_s_clock_overtaking_is_no_loss_of_memory() {
+        // What an answer of 40 octets has room for.
+        let small = |seq, count, window| {
+            let size = ProbeSize::new(40).unwrap();
+            let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
+            let count = Seq::new(count).unwrap();
+            probe.answer(&Report {
+                count,
+                window,
+                held: 10_000,
+                received: u64::MAX,
+            })
+        };
+        let mut witness = Witness::default();
+        for (seq, count, window) in [(1, 1, 0b1), (2, 3, 0b11), (3, 2, 0b101)] {
+            let answer = small(seq, count, window);
+            assert_eq!(answer.received(), None);
+            hear(&mut witness, &answer);
+        }
+        assert_eq!(witness.forgot(), 0);
+        hear_in(&mut witness, in_second(2), &small(4, 1, 0b1));
+        assert_eq!(witness.forgot(), 1);
+    }
+
+    #[test]
+    fn a_count_that_contradicts_the_window_is_no_loss_of_memory() {
+        let mut witness = Witness::default();
+        hear(&mut witness, &answer(1, 1, 0b1, 10));
+        // Somebody says that 500 came.
+        hear(&mut witness, &answer(2, 500, 0b11, 20));
+        hear(&mut witness, &answer(3, 3, 0b111, 30));
+        assert_eq!(witness.forgot(), 0);
+        let (_, missing) = hear(&mut witness, &answer(5, 4, 0b1_1101, 50));
+        assert_eq!((witness.forgot(), missing), (0, vec![4]));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::ping::{ProbeSize, Request};
+use hii_transport::options::SocketOptions;
 use hii_transport::udp::{self, BUFFER_LEN};
 
 use super::events::Interrupt;
@@ -14,23 +15,42 @@ const TRIES: u32 = 3;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Tells the server the size of the probes; returns its answer, none when it stays silent.
-pub fn calibrate(server: SocketAddr, size: ProbeSize, interrupt: &Interrupt) -> Option<Vec<u8>> {
-    exchange(server, &Request::Calibrate(size).to_vec(), interrupt)
+pub fn calibrate(
+    server: SocketAddr,
+    options: &SocketOptions,
+    size: ProbeSize,
+    interrupt: &Interrupt,
+) -> Option<Vec<u8>> {
+    exchange(
+        server,
+        options,
+        &Request::Calibrate(size).to_vec(),
+        interrupt,
+    )
 }
 
 /// Asks the server to stop; returns its last word, none when it stays silent.
-pub fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<Vec<u8>> {
-    exchange(server, &Request::Exit.to_vec(), interrupt)
+pub fn farewell(
+    server: SocketAddr,
+    options: &SocketOptions,
+    interrupt: &Interrupt,
+) -> Option<Vec<u8>> {
+    exchange(server, options, &Request::Exit.to_vec(), interrupt)
 }
 
-fn exchange(server: SocketAddr, request: &[u8], interrupt: &Interrupt) -> Option<Vec<u8>> {
+fn exchange(
+    server: SocketAddr,
+    options: &SocketOptions,
+    request: &[u8],
+    interrupt: &Interrupt,
+) -> Option<Vec<u8>> {
     (0..TRIES)
         .take_while(|_| !interrupt.is_raised())
-        .find_map(|_| once(server, request).ok())
+        .find_map(|_| once(server, options, request).ok())
 }
 
-fn once(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = udp::connect(server)?;
+fn once(server: SocketAddr, options: &SocketOptions, request: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = udp::connect_with(server, options)?;
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(WAIT))?;
     socket.send(request)?;

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What the histogram tells apart at most; longer times still count in minimum, mean and maximum.
-const LONGEST: u64 = 60_000_000_000;
+use super::buckets::Buckets;
 
 /// Up to so many times, quantiles are exact.
 const FEW: usize = 4096;
@@ -16,9 +14,10 @@ const FEW: usize = 4096;
 /// and have three digits of many.
 #[derive(Debug)]
 pub struct Distribution {
-    histogram: Option<Histogram<u64>>,
-    /// The times themselves, as long as they are few; then the histogram has to do.
+    /// The times themselves, as long as they are few.
     few: Vec<u64>,
+    /// What has to do from then on: most runs never come to need the room.
+    many: Option<Buckets>,
     count: u64,
     min: u64,
     max: u64,
@@ -55,9 +54,8 @@ impl Distribution {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            // 216 KiB; the bounds are valid, so there is always one.
-            histogram: Histogram::new_with_bounds(1, LONGEST, 3).ok(),
             few: Vec::new(),
+            many: None,
             count: 0,
             min: u64::MAX,
             max: 0,
@@ -69,11 +67,12 @@ impl Distribution {
     /// Adds a time.
     pub fn record(&mut self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(histogram) = &mut self.histogram {
-            histogram.saturating_record(nanos);
+        if self.few.len() == FEW {
+            self.many = Buckets::of(&std::mem::take(&mut self.few));
         }
-        if self.few.len() < FEW {
-            self.few.push(nanos);
+        match &mut self.many {
+            Some(many) => many.record(nanos),
+            None => self.few.push(nanos),
         }
         self.count += 1;
         self.min = self.min.min(nanos);
@@ -91,25 +90,18 @@ impl Distribution {
         }
         let mut sorted = self.few.clone();
         sorted.sort_unstable();
-        let quantile = |q: f64| {
-            if self.count <= FEW as u64 {
-                return nearest_rank(&sorted, q);
-            }
-            let value = self
-                .histogram
-                .as_ref()
-                .map_or(0, |histogram| histogram.value_at_quantile(q));
-            // A histogram answers with the end of a bucket, which may lie beyond what was seen.
-            value.clamp(self.min, self.max)
+        let quantile = |q: f64| match &self.many {
+            None => nearest_rank(&sorted, q),
+            // The end of a bucket may lie beyond what was seen.
+            Some(many) => many.at_quantile(q).clamp(self.min, self.max),
         };
         Some(Figures {
             count: self.count,
             min: self.min,
             mean: self.mean,
-            median: if self.count <= FEW as u64 {
-                middle(&sorted)
-            } else {
-                quantile(0.5)
+            median: match &self.many {
+                None => middle(&sorted),
+                Some(_) => quantile(0.5),
             },
             p90: quantile(0.9),
             p99: quantile(0.99),
@@ -216,6 +208,7 @@ impl fmt::Display for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::buckets::LONGEST;
     use proptest::prelude::*;
 
     proptest! {

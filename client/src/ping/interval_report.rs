@@ -17,6 +17,7 @@ pub struct IntervalReport {
     sent: u64,
     late: u64,
     lost: u64,
+    refused: u64,
     rtt: Distribution,
 }
 
@@ -25,9 +26,13 @@ pub struct IntervalReport {
 pub struct IntervalLine {
     #[serde(rename = "until_ns", serialize_with = "serialize_nanos")]
     until: Duration,
+    /// Decimals of the seconds for people, so that no two lines have the same.
+    #[serde(skip)]
+    decimals: usize,
     sent: u64,
     late: u64,
     lost: u64,
+    refused: u64,
     #[serde(rename = "rtt_ns")]
     rtt: Option<Figures>,
 }
@@ -41,6 +46,7 @@ impl IntervalReport {
             sent: 0,
             late: 0,
             lost: 0,
+            refused: 0,
             rtt: Distribution::new(),
         }
     }
@@ -54,6 +60,11 @@ impl IntervalReport {
     pub fn answered(&mut self, answered: &Answered) {
         self.rtt.record(answered.rtt);
         self.late += u64::from(matches!(answered.verdict, Verdict::Late { .. }));
+    }
+
+    /// A probe was refused.
+    pub fn refused(&mut self) {
+        self.refused += 1;
     }
 
     /// A probe's verdict is final; a lost one is counted when it was given up.
@@ -72,14 +83,18 @@ impl IntervalReport {
         if now < self.next {
             return None;
         }
-        while self.next <= now {
-            self.next += self.every;
-        }
+        // Reckoned, not counted up: in a short interval there would be no end to it.
+        let every = self.every.as_nanos().max(1);
+        let passed = (now.saturating_sub(self.next).as_nanos() / every + 1) * every;
+        let passed = Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
+        self.next = self.next.saturating_add(passed);
         let line = IntervalLine {
             until: now,
+            decimals: decimals(self.every),
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
+            refused: std::mem::take(&mut self.refused),
             rtt: self.rtt.figures(),
         };
         self.rtt = Distribution::new();
@@ -87,16 +102,27 @@ impl IntervalReport {
     }
 }
 
+/// How many decimals of a second tell multiples of this apart.
+fn decimals(every: Duration) -> usize {
+    match every.subsec_millis() {
+        0 if every.subsec_nanos() == 0 => 0,
+        millis if millis > 0 && millis.is_multiple_of(100) => 1,
+        _ => 3,
+    }
+}
+
 impl fmt::Display for IntervalLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             until,
+            decimals,
             sent,
             late,
             lost,
+            refused,
             rtt,
         } = self;
-        write!(f, "{:.0} s: {sent} sent, ", until.as_secs_f64())?;
+        write!(f, "{:.decimals$} s: {sent} sent, ", until.as_secs_f64())?;
         match rtt {
             None => write!(f, "0 answered")?,
             Some(Figures {
@@ -115,7 +141,11 @@ impl fmt::Display for IntervalLine {
                 )?;
             }
         }
-        write!(f, ", {lost} lost")
+        write!(f, ", {lost} lost")?;
+        if *refused > 0 {
+            write!(f, ", {refused} refused")?;
+        }
+        Ok(())
     }
 }
 
@@ -147,14 +177,33 @@ mod tests {
             "{line}"
         );
         assert!(line.ends_with("1 lost"), "{line}");
+        report.refused();
         // After a stall there is one line, and the next is due in step.
         assert!(
             report
                 .due(Duration::from_secs(35))
                 .unwrap()
                 .to_string()
-                .starts_with("35 s: 0 sent, 0 answered")
+                .contains("35 s: 0 sent, 0 answered, 0 lost, 1 refused")
         );
         assert_eq!(report.next(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn the_shortest_interval_is_soon_in_step_again() {
+        let mut report = IntervalReport::new(Duration::from_nanos(1));
+        let year = Duration::from_secs(366 * 24 * 3600);
+        assert!(report.due(year).is_some());
+        assert_eq!(report.next(), year + Duration::from_nanos(1));
+        assert!(report.due(year).is_none());
+    }
+
+    #[test]
+    fn lines_closer_than_a_second_are_told_apart() {
+        for (every, start) in [(500, "0.5 s: "), (250, "0.250 s: "), (2000, "2 s: ")] {
+            let every = Duration::from_millis(every);
+            let line = IntervalReport::new(every).due(every).unwrap().to_string();
+            assert!(line.starts_with(start), "{line}");
+        }
     }
 }

@@ -57,7 +57,12 @@ impl KneeFinder {
         let rtt = match settled.verdict {
             Verdict::InTime { rtt } | Verdict::Late { rtt } => Some(rtt),
             Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => None,
-            Verdict::Unknown | Verdict::NotSent | Verdict::InFlight => return,
+            // What the path's load has no part in.
+            Verdict::DroppedLocally
+            | Verdict::Refused(_)
+            | Verdict::Unknown
+            | Verdict::NotSent
+            | Verdict::InFlight => return,
         };
         let rate = 1.0 / interval.as_secs_f64().max(1e-9);
         self.current.push((rate, rtt));

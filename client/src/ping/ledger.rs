@@ -8,7 +8,15 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
 
-use super::evidence::Witness;
+use hii_transport::probe::Stamp;
+
+use super::early::Early;
+use super::evidence::{Trip, Witness};
+use super::kernel_times::{KernelTimes, KernelTrip};
+use super::local_drops::{Dropped, Gaps};
+use super::marks::Marks;
+use super::plausibility::Known;
+use super::refusal::{Refusal, Refusals};
 use super::verdict::{Counts, Verdict};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
@@ -17,7 +25,7 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Probes remembered at most, once they are answered or overdue.
+/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
 const MOST_REMEMBERED: usize = 1 << 16;
 
 /// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
@@ -26,7 +34,10 @@ const MOST_WAITING: usize = 1 << 19;
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
-/// Answers that may arrive before the ledger learns that their probe was sent.
+/// How long the kernel may take to tell when it sent a probe; a network card's queue is shorter.
+const STAMP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Refusals that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
 
 /// An answer that arrived.
@@ -38,6 +49,8 @@ pub struct Arrival {
     pub at: Duration,
     /// What a Hii server told with it.
     pub report: Option<ProbeAnswer>,
+    /// What the kernel noted of its arrival.
+    pub stamp: Option<Stamp>,
 }
 
 /// A probe whose verdict is final.
@@ -53,7 +66,9 @@ pub struct Settled {
     pub verdict: Verdict,
     /// What a Hii server told with its answer.
     pub reported: Reported,
-    /// Whether [`Ledger::overdue`] has told of it before.
+    /// The round trip between the kernel's notes, where there are some that can be true.
+    pub kernel: Option<KernelTrip>,
+    /// Whether [`Ledger::overdue`] or [`Ledger::refused`] has told of it before.
     pub told: bool,
 }
 
@@ -67,6 +82,7 @@ impl Settled {
             sent,
             verdict,
             reported: Reported::default(),
+            kernel: None,
             told: false,
         }
     }
@@ -81,11 +97,13 @@ pub struct Reported {
     pub received: Option<u64>,
 }
 
-/// What an arrival meant.
+/// What an arrival or a refusal meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The first answer to a probe.
     Answered(Answered),
+    /// A probe was refused.
+    Refused(u64, Refusal),
     /// Counted, and nothing to show.
     Counted,
 }
@@ -127,18 +145,31 @@ pub struct Sent {
 pub struct Ledger {
     patience: Duration,
     tells_direction: bool,
+    /// Whether the kernel is to tell when it sent each probe.
+    is_stamped: bool,
     /// Probe `first` and those after it, without a gap.
     records: VecDeque<Record>,
     first: u64,
+    /// What a further answer to a probe before `first` would be, the last one's at the end.
+    settled: VecDeque<Further>,
     /// The first probe that [`overdue`](Self::overdue) has not looked at.
     next_overdue: u64,
     /// Numbers above this are no probes that count.
     last: u64,
-    /// Numbers above this are no probes at all: in between are those that only settle the end.
-    last_closing: u64,
-    early: Vec<Arrival>,
+    /// When the probes after it were sent, which only settle the end.
+    closing: Vec<Duration>,
+    /// The highest number of those that was answered.
+    closed: u64,
+    early: Early,
+    /// When the first probe was sent.
+    start: Option<Duration>,
+    /// Probes that could not be sent.
+    not_sent: Marks,
+    early_refusals: Vec<(u64, Refusal)>,
     witness: Witness,
+    gaps: Gaps,
     counts: Counts,
+    refusals: Refusals,
 }
 
 impl From<ProbeAnswer> for Reported {
@@ -157,6 +188,7 @@ struct Record {
     sent: Duration,
     state: State,
     reported: Reported,
+    kernel: KernelTimes,
     told: bool,
     /// The server had received it.
     received: bool,
@@ -168,26 +200,54 @@ struct Record {
 enum State {
     Waiting,
     Answered(Verdict),
+    Refused(Refusal),
     Unknown,
     NotSent,
 }
 
+/// When a probe was sent.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    At(Duration),
+    /// Not before this; its verdict is final.
+    Since(Duration),
+    /// Not at all, as far as is known.
+    Never,
+}
+
+/// What an answer is that comes to a probe whose verdict is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    Duplicate,
+    Foreign,
+    /// It came too late to count.
+    Forgotten,
+}
+
 impl Ledger {
-    /// A ledger for probes 1 to `last`, and `closing` further ones that do not count. Probes are overdue after the longer
-    /// of `deadline`, the longest of any probe, and [`LEAST_PATIENCE`].
+    /// A ledger for probes 1 to `last`. Probes are overdue after the longer of `deadline`, the longest of any probe, and
+    /// [`LEAST_PATIENCE`].
     #[must_use]
-    pub fn new(last: u64, closing: u64, deadline: Duration, tells_direction: bool) -> Self {
+    pub fn new(last: u64, deadline: Duration, tells_direction: bool) -> Self {
         Self {
             patience: deadline.max(LEAST_PATIENCE),
             tells_direction,
+            is_stamped: false,
             records: VecDeque::new(),
             first: 1,
+            settled: VecDeque::new(),
             next_overdue: 1,
             last,
-            last_closing: last.saturating_add(closing),
-            early: Vec::new(),
+            closing: Vec::new(),
+            closed: 0,
+            early: Early::default(),
+            start: None,
+            not_sent: Marks::default(),
+            early_refusals: Vec::new(),
             witness: Witness::default(),
+            gaps: Gaps::default(),
             counts: Counts::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -195,6 +255,13 @@ impl Ledger {
     #[must_use]
     pub fn with_patience(mut self, least: Duration) -> Self {
         self.patience = self.patience.max(least);
+        self
+    }
+
+    /// The kernel is to tell when it sent each probe, and that may take a while.
+    #[must_use]
+    pub fn with_stamps(mut self) -> Self {
+        self.is_stamped = true;
         self
     }
 
@@ -216,6 +283,12 @@ impl Ledger {
         self.counts
     }
 
+    /// Why probes were refused.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
     /// How often the server forgot this run.
     #[must_use]
     pub fn forgot(&self) -> u64 {
@@ -234,7 +307,10 @@ impl Ledger {
         let seq = self.next_seq();
         if went_out {
             self.counts.sent += 1;
+        } else {
+            self.not_sent.add(seq, 1);
         }
+        self.start = self.start.or(Some(at));
         let state = match (went_out, clash) {
             (false, _) => State::NotSent,
             (true, Some(_)) => State::Unknown,
@@ -246,6 +322,7 @@ impl Ledger {
             sent: at,
             state,
             reported: Reported::default(),
+            kernel: KernelTimes::default(),
             told: false,
             received: false,
             missing: false,
@@ -257,22 +334,34 @@ impl Ledger {
             earlier.state = State::Unknown;
         }
         // The first of them answers the probe; any others are its duplicates.
-        let early: Vec<_> = self
-            .early
-            .extract_if(.., |arrival| arrival.seq == seq)
-            .collect();
+        let early = self.early.take(seq);
         let outcomes: Vec<_> = early
             .into_iter()
             .map(|arrival| self.arrived(arrival))
             .collect();
-        outcomes.into_iter().next()
+        let refused = self
+            .early_refusals
+            .extract_if(.., |(refused, _)| *refused == seq)
+            .last();
+        let refused = refused.and_then(|(seq, why)| self.refused(Some(seq), why));
+        outcomes.into_iter().next().or(refused)
     }
 
-    /// Notes that no more probes of the schedule will be sent.
+    /// Notes that no more probes of the schedule will be sent: all that were are known.
     pub fn end(&mut self) {
-        let closing = self.last_closing - self.last;
         self.last = self.next_seq() - 1;
-        self.last_closing = self.last + closing;
+        self.counts.foreign += self.early.clear();
+    }
+
+    /// Notes that the next probe after the last is being sent: it does not count, and its answer tells of those before.
+    pub fn sent_closing(&mut self, at: Duration) {
+        self.closing.push(at);
+    }
+
+    /// The highest number of a closing probe that was answered.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.closed
     }
 
     /// The number of the last probe that counts.
@@ -283,63 +372,158 @@ impl Ledger {
 
     /// Notes an answer.
     pub fn arrived(&mut self, arrival: Arrival) -> Outcome {
-        let seq = arrival.seq;
+        let Arrival {
+            seq,
+            at,
+            report,
+            stamp,
+        } = arrival;
         if seq >= self.next_seq() && seq <= self.last {
-            // The thread that sends has not said so yet.
-            if self.early.len() < MOST_EARLY {
-                self.early.push(arrival);
-            } else {
-                self.counts.foreign += 1;
+            self.counts.foreign += u64::from(self.early.keep(arrival).is_some());
+            return Outcome::Counted;
+        }
+        let sending = self.sending(seq);
+        let took = match sending {
+            Sending::At(sent) | Sending::Since(sent) => at.checked_sub(sent),
+            Sending::Never => None,
+        };
+        let Some(took) = took else {
+            // Nobody answers what was not sent, or not yet.
+            return self.further(Further::Foreign);
+        };
+        if let Some(report) = &report {
+            if let Err(falsehood) = self.known(seq, took).check(report) {
+                tracing::debug!(seq, ?falsehood, "implausible answer");
+                self.counts.implausible += 1;
+                return Outcome::Counted;
             }
-            return Outcome::Counted;
+            // Where a probe's verdict is final, so are those of all before it, which its answer tells of.
+            if let Sending::At(sent) = sending {
+                self.consider(report, Trip { sent, arrived: at });
+            }
         }
-        if seq > self.last_closing {
-            self.counts.foreign += 1;
-            return Outcome::Counted;
-        }
-        if let Some(report) = &arrival.report {
-            self.consider(report);
-        }
+        self.gaps.arrived(seq);
         if seq > self.last {
+            self.closed = self.closed.max(seq);
             return Outcome::Counted;
         }
         let Some(record) = self.record(seq) else {
-            self.counts.forgotten += 1;
-            return Outcome::Counted;
+            return self.further(self.of_settled(seq));
         };
         match record.state {
-            State::Waiting if arrival.at < record.sent => {
-                // Nobody answers what was not sent yet.
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
-            State::Waiting => {
-                let rtt = arrival.at.saturating_sub(record.sent);
+            // Whoever refused it, it was answered.
+            State::Waiting | State::Refused(_) => {
+                let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
                 } else {
                     Verdict::Late { rtt }
                 };
                 record.state = State::Answered(verdict);
-                record.reported = arrival.report.map(Reported::from).unwrap_or_default();
+                record.reported = report.map(Reported::from).unwrap_or_default();
+                record.kernel.received(stamp, record.sent, at);
                 Outcome::Answered(Answered {
                     seq,
                     verdict,
                     sent: record.sent,
                     rtt,
-                    from_due: arrival.at.saturating_sub(record.due),
-                    report: arrival.report,
+                    from_due: at.saturating_sub(record.due),
+                    report,
                 })
             }
-            State::Answered(_) => {
-                self.counts.duplicates += 1;
-                Outcome::Counted
-            }
-            State::Unknown | State::NotSent => {
-                self.counts.foreign += 1;
-                Outcome::Counted
-            }
+            state => self.further(Further::after(state)),
         }
+    }
+
+    /// When a probe was sent.
+    fn sending(&self, seq: u64) -> Sending {
+        if let Some(after) = seq.checked_sub(self.last.saturating_add(1)) {
+            let index = usize::try_from(after).ok();
+            let at = index.and_then(|index| self.closing.get(index));
+            return at.map_or(Sending::Never, |at| Sending::At(*at));
+        }
+        match (self.seen(seq), self.start) {
+            (Some(record), _) if record.state == State::NotSent => Sending::Never,
+            (Some(record), _) => Sending::At(record.sent),
+            (None, Some(start)) => Sending::Since(start),
+            (None, None) => Sending::Never,
+        }
+    }
+
+    /// What an answer to this probe has to agree with, when it took so long at most.
+    fn known(&self, seq: u64, took: Duration) -> Known {
+        let highest = if self.closing.is_empty() {
+            self.next_seq() - 1
+        } else {
+            self.last_of_all()
+        };
+        Known {
+            highest,
+            not_sent: self.not_sent.up_to(seq),
+            took,
+        }
+    }
+
+    /// The number of the last probe that there may be, those that do not count among them.
+    fn last_of_all(&self) -> u64 {
+        self.last.saturating_add(self.closing.len() as u64)
+    }
+
+    /// Notes when the kernel sent a probe; it may tell so after the answer.
+    pub fn transmitted(&mut self, seq: u64, stamp: Stamp) {
+        self.counts.stamped += 1;
+        if let Some(record) = self.record(seq) {
+            record.kernel.transmitted(stamp, record.sent);
+        }
+    }
+
+    /// Notes that somebody refused a probe, or one that is not known.
+    pub fn refused(&mut self, seq: Option<u64>, why: Refusal) -> Option<Outcome> {
+        let seq = seq.filter(|seq| (1..=self.last_of_all()).contains(seq));
+        let Some(seq) = seq else {
+            self.counts.refused_unknown += 1;
+            return None;
+        };
+        if seq >= self.next_seq() && seq <= self.last {
+            // The thread that sends has not said so yet.
+            if self.early_refusals.len() < MOST_EARLY {
+                self.early_refusals.push((seq, why));
+            } else {
+                self.counts.refused_unknown += 1;
+            }
+            return None;
+        }
+        let record = self.record(seq)?;
+        if record.state != State::Waiting {
+            return None;
+        }
+        record.state = State::Refused(why);
+        record.told = true;
+        Some(Outcome::Refused(seq, why))
+    }
+
+    /// Notes that this host threw answers away.
+    pub fn dropped(&mut self, dropped: &Dropped) {
+        self.counts.dropped_here += u64::from(dropped.count);
+        self.gaps.add(dropped);
+    }
+
+    /// What an answer to a probe is whose record is gone.
+    fn of_settled(&self, seq: u64) -> Further {
+        let ago = self.first.checked_sub(seq + 1);
+        let index = ago.and_then(|ago| usize::try_from(ago).ok());
+        let further = index.and_then(|index| self.settled.iter().rev().nth(index));
+        further.copied().unwrap_or(Further::Forgotten)
+    }
+
+    fn further(&mut self, further: Further) -> Outcome {
+        let count = match further {
+            Further::Duplicate => &mut self.counts.duplicates,
+            Further::Foreign => &mut self.counts.foreign,
+            Further::Forgotten => &mut self.counts.forgotten,
+        };
+        *count += 1;
+        Outcome::Counted
     }
 
     /// Notes an answer that could be to either of two probes.
@@ -352,8 +536,8 @@ impl Ledger {
         self.counts.foreign += 1;
     }
 
-    fn consider(&mut self, report: &ProbeAnswer) {
-        let Some(testimony) = self.witness.hear(report) else {
+    fn consider(&mut self, report: &ProbeAnswer, trip: Trip) {
+        let Some(testimony) = self.witness.hear(report, trip) else {
             return;
         };
         for seq in testimony.received() {
@@ -388,6 +572,14 @@ impl Ledger {
         }
     }
 
+    /// When a probe was sent that is still remembered.
+    #[must_use]
+    pub fn sent_at(&self, seq: u64) -> Option<Duration> {
+        let index = seq.checked_sub(self.first)?;
+        let record = self.records.get(usize::try_from(index).ok()?)?;
+        Some(record.sent)
+    }
+
     /// When the next probe becomes overdue.
     #[must_use]
     pub fn next_overdue(&self) -> Option<Duration> {
@@ -400,8 +592,20 @@ impl Ledger {
     pub fn settle(&mut self, now: Duration) -> Option<Settled> {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
-        let is_waited_for = front.state == State::Waiting && age < self.patience;
-        let most = if is_waited_for {
+        let may_change = match front.state {
+            State::Waiting => None,
+            // Whoever refused it, it may be answered after all.
+            State::Refused(_) => Some(age < self.patience),
+            State::Answered(_) => {
+                Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
+            }
+            State::Unknown | State::NotSent => Some(false),
+        };
+        if let Some(may_change) = may_change {
+            let stays = may_change && self.records.len() <= MOST_REMEMBERED;
+            return if stays { None } else { self.pop(Record::lost) };
+        }
+        let most = if age < self.patience {
             MOST_WAITING
         } else {
             MOST_REMEMBERED
@@ -410,7 +614,7 @@ impl Ledger {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.state == State::Waiting && front.lost() == Verdict::LostUnknown;
+        let undecided = front.lost() == Verdict::LostUnknown;
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }
@@ -420,7 +624,8 @@ impl Ledger {
     /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
     pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
         let patience = self.patience;
-        self.counts.foreign += std::mem::take(&mut self.early).len() as u64;
+        self.counts.foreign += self.early.clear();
+        self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
         self.pop(|record| {
             if interrupted && record.sent + patience > now {
                 Verdict::InFlight
@@ -431,14 +636,31 @@ impl Ledger {
     }
 
     fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
-        let record = self.records.pop_front()?;
+        let record = *self.records.front()?;
         let verdict = match record.state {
-            State::Waiting => unanswered(&record),
+            State::Waiting => match unanswered(&record) {
+                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
+                    Verdict::DroppedLocally
+                }
+                verdict => verdict,
+            },
             State::Answered(verdict) => verdict,
+            State::Refused(why) => Verdict::Refused(why),
             State::Unknown => Verdict::Unknown,
             State::NotSent => Verdict::NotSent,
         };
+        self.records.pop_front();
         self.counts.add(verdict);
+        if self.settled.len() == MOST_REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Further::after(record.state));
+        if let Verdict::Refused(why) = verdict {
+            self.refusals.add(why);
+        }
+        let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
+        let kernel = record.kernel.judge(answered);
+        self.counts.unusable_stamps += kernel.unusable;
         let seq = self.first;
         self.first += 1;
         Some(Settled {
@@ -447,7 +669,29 @@ impl Ledger {
             sent: record.sent,
             verdict,
             reported: record.reported,
+            kernel: kernel.trip,
             told: record.told,
+        })
+    }
+
+    /// Whether this host threw the answer to the first probe away.
+    fn is_explained(&mut self) -> bool {
+        let Self {
+            records,
+            first,
+            gaps,
+            ..
+        } = self;
+        // A probe that the server has not received had no answer to lose.
+        let may_be_answered =
+            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
+        gaps.explain(*first, |probes| {
+            let among = |seq: &u64| probes.contains(seq);
+            let numbered = (*first..).zip(records.iter());
+            let in_gap = numbered
+                .skip_while(|(seq, _)| !among(seq))
+                .take_while(|(seq, _)| among(seq));
+            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
         })
     }
 
@@ -474,9 +718,24 @@ impl Ledger {
         self.first + self.records.len() as u64
     }
 
+    fn seen(&self, seq: u64) -> Option<&Record> {
+        let index = seq.checked_sub(self.first)?;
+        self.records.get(usize::try_from(index).ok()?)
+    }
+
     fn record(&mut self, seq: u64) -> Option<&mut Record> {
         let index = seq.checked_sub(self.first)?;
         self.records.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Further {
+    fn after(state: State) -> Self {
+        match state {
+            State::Answered(_) => Self::Duplicate,
+            State::Unknown | State::NotSent => Self::Foreign,
+            State::Waiting | State::Refused(_) => Self::Forgotten,
+        }
     }
 }
 

@@ -20,6 +20,11 @@ pub trait Link: Send {
     /// How long an answer is waited for at least.
     fn patience(&self) -> Duration;
 
+    /// Why the kernel does not tell when probes were sent and their answers received; none where it does.
+    fn lacks_stamps(&self) -> Option<&str> {
+        Some("only of probes over UDP")
+    }
+
     /// Starts to send on the schedule, and to receive.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use super::verdict::Verdict;
 pub struct LossRuns {
     /// Lost so far in the current run.
     current: u64,
-    /// When the last answered probe before the current run was sent; the run's first, when there was none.
+    /// Whether the last probe was lost or refused.
+    is_out: bool,
+    /// When the last answered probe before the current outage was sent; the outage's first, when there was none.
     since: Option<Duration>,
     figures: LossRunFigures,
 }
@@ -25,37 +27,45 @@ pub struct LossRunFigures {
     /// The most probes lost in a row.
     pub longest: u64,
     /// The longest time, in nanoseconds, between the sending of two probes that were answered, or of an answered one and
-    /// an end of the measurement, with nothing but lost ones between.
+    /// an end of the measurement, with nothing but lost or refused ones between.
     pub longest_outage_ns: u64,
 }
 
 impl LossRuns {
-    /// Takes the next probe's verdict. Probes that were not sent or cannot be judged neither lengthen a run nor end it.
+    /// Takes the next probe's verdict. Probes that were not sent, cannot be judged, or were answered in vain neither
+    /// lengthen a run nor end it. Refused ones are no loss, but what is refused is out.
     pub fn take(&mut self, settled: &Settled) {
         match settled.verdict {
             Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => {
                 if self.current == 0 {
                     self.figures.runs += 1;
-                    self.since = self.since.or(Some(settled.sent));
                 }
                 self.current += 1;
                 self.figures.longest = self.figures.longest.max(self.current);
-                self.outage_until(settled.sent);
+                self.out_at(settled.sent);
             }
+            Verdict::Refused(_) => self.out_at(settled.sent),
             Verdict::InTime { .. } | Verdict::Late { .. } => {
-                if self.current > 0 {
+                if self.is_out {
                     self.outage_until(settled.sent);
-                    self.current = 0;
+                    self.is_out = false;
                 }
+                self.current = 0;
                 self.since = Some(settled.sent);
             }
-            Verdict::Unknown | Verdict::NotSent | Verdict::InFlight => {}
+            Verdict::DroppedLocally | Verdict::Unknown | Verdict::NotSent | Verdict::InFlight => {}
         }
     }
 
     /// The figures so far.
     pub fn figures(&self) -> LossRunFigures {
         self.figures
+    }
+
+    fn out_at(&mut self, sent: Duration) {
+        self.is_out = true;
+        self.since = self.since.or(Some(sent));
+        self.outage_until(sent);
     }
 
     fn outage_until(&mut self, now: Duration) {
@@ -68,21 +78,35 @@ impl LossRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::refusal::Refusal;
     use proptest::prelude::*;
 
+    const ANSWERED: Verdict = Verdict::InTime {
+        rtt: Duration::from_millis(1),
+    };
+
     fn figures(lost: &[bool]) -> LossRunFigures {
+        let verdict = |lost: &bool| if *lost { Verdict::LostBack } else { ANSWERED };
+        figures_of(lost.iter().map(verdict))
+    }
+
+    fn figures_of(verdicts: impl IntoIterator<Item = Verdict>) -> LossRunFigures {
         let mut runs = LossRuns::default();
-        for (seq, lost) in (1..).zip(lost) {
-            let rtt = Duration::from_millis(1);
-            let verdict = if *lost {
-                Verdict::LostBack
-            } else {
-                Verdict::InTime { rtt }
-            };
-            let sent = Duration::from_secs(seq);
-            runs.take(&Settled::of(seq, sent, verdict));
+        for (seq, verdict) in (1..).zip(verdicts) {
+            runs.take(&Settled::of(seq, Duration::from_secs(seq), verdict));
         }
         runs.figures()
+    }
+
+    #[test]
+    fn refused_probes_are_an_outage_and_no_loss() {
+        const REFUSED: Verdict = Verdict::Refused(Refusal::PortUnreachable);
+        let found = figures_of([ANSWERED, REFUSED, REFUSED, ANSWERED]);
+        assert_eq!((found.runs, found.longest_outage_ns), (0, 3_000_000_000));
+        let lost = Verdict::LostThere;
+        let found = figures_of([ANSWERED, lost, REFUSED, lost, REFUSED, ANSWERED]);
+        assert_eq!((found.runs, found.longest), (1, 2));
+        assert_eq!(found.longest_outage_ns, 5_000_000_000);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use super::events::{Ending, Event, Interrupt};
@@ -10,6 +11,7 @@ use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::link::Link;
 use super::output::{Output, Overdue, Printer};
+use super::own_clock::OwnClock;
 use super::plot::data::Collector;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
@@ -20,6 +22,10 @@ pub const CLOSING_PROBES: u64 = 3;
 
 /// How long a closing probe is waited for.
 const CLOSING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long events gather once a single one has come. To be woken for each would take the processor from the threads that
+/// measure, just when an answer is on its way.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// A run under way.
 pub struct Measurement {
@@ -35,13 +41,12 @@ pub struct Measurement {
     interrupt: Interrupt,
     ledger: Ledger,
     statistics: Statistics,
-    refused: u64,
+    own_clock: OwnClock,
+    path_mtu: Option<u32>,
     wrong_length: u64,
     last_sent: Duration,
     all_sent: bool,
     user_stopped: bool,
-    /// The highest number of a closing probe that was answered.
-    closed: u64,
     closing: Uncounted,
     ended: Option<Ending>,
     /// The octets of a probe, where its rates are told.
@@ -58,14 +63,17 @@ impl Measurement {
         target: usize,
         interrupt: Interrupt,
     ) -> Self {
-        let ledger = Ledger::new(
+        let mut ledger = Ledger::new(
             schedule.last(),
-            CLOSING_PROBES,
             schedule.deadline_of(1),
             link.tells_direction(),
         )
         .with_patience(link.patience());
-        let mut statistics = Statistics::new(link.clock().epoch());
+        if link.lacks_stamps().is_none() {
+            ledger = ledger.with_stamps();
+        }
+        let epoch = link.clock().epoch_range();
+        let mut statistics = Statistics::new(*epoch.end());
         if !schedule.has_slots() {
             statistics = statistics.without_slots();
         }
@@ -80,12 +88,12 @@ impl Measurement {
             interrupt,
             ledger,
             statistics,
-            refused: 0,
+            own_clock: OwnClock::new(epoch),
+            path_mtu: None,
             wrong_length: 0,
             last_sent: Duration::ZERO,
             all_sent: false,
             user_stopped: false,
-            closed: 0,
             closing: Uncounted::default(),
             ended: None,
             rates_of: None,
@@ -171,23 +179,29 @@ impl Measurement {
                 return;
             }
             let seq = self.ledger.last() + number;
+            self.ledger.sent_closing(self.link.clock().elapsed());
             self.link.send_uncounted(seq, events);
             self.closing.sent += 1;
             let end = self.link.clock().elapsed() + CLOSING_WAIT;
-            while self.closed < seq && self.ended.is_none() && !self.interrupt.is_raised() {
+            while self.ledger.closed() < seq && self.ended.is_none() && !self.interrupt.is_raised()
+            {
                 let left = end.saturating_sub(self.link.clock().elapsed());
                 if left.is_zero() {
                     break;
                 }
                 self.wait_for_event(inbox, left);
             }
-            self.closing.unanswered += u64::from(self.closed < seq);
+            self.closing.unanswered += u64::from(self.ledger.closed() < seq);
         }
     }
 
     fn wait_for_event(&mut self, inbox: &Inbox<Event>, wait: Duration) {
         if let Ok(event) = inbox.recv_timeout(wait) {
+            let is_batch = matches!(event, Event::Batch(_));
             self.take(event);
+            if !is_batch {
+                thread::sleep(GATHERING.min(wait));
+            }
         }
     }
 
@@ -214,14 +228,10 @@ impl Measurement {
                 if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
                     report.sent();
                 }
+                self.print(|output, target| output.sent(target, &sent));
                 self.ledger.sent(sent)
             }
-            Event::Arrived(arrival) => {
-                if arrival.seq > self.ledger.last() {
-                    self.closed = self.closed.max(arrival.seq);
-                }
-                Some(self.ledger.arrived(arrival))
-            }
+            Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
             Event::WrongLength => {
                 self.wrong_length += 1;
                 None
@@ -234,8 +244,20 @@ impl Measurement {
                 self.ledger.foreign();
                 None
             }
-            Event::Refused => {
-                self.refused += 1;
+            Event::Transmitted { seq, stamp } => {
+                self.ledger.transmitted(seq, stamp);
+                None
+            }
+            Event::Refused { seq, why } => {
+                self.limit_path(why.path_mtu());
+                self.ledger.refused(seq, why)
+            }
+            Event::TooLong { path_mtu } => {
+                self.limit_path(Some(path_mtu));
+                None
+            }
+            Event::Dropped(dropped) => {
+                self.ledger.dropped(&dropped);
                 None
             }
             Event::AllSent => {
@@ -249,13 +271,28 @@ impl Measurement {
             }
             Event::Interrupted => None,
         };
-        if let Some(Outcome::Answered(answered)) = outcome {
-            self.statistics.answered(&answered);
-            if let Some(report) = &mut self.report {
-                report.answered(&answered);
+        match outcome {
+            Some(Outcome::Answered(answered)) => {
+                self.statistics.answered(&answered);
+                if let Some(report) = &mut self.report {
+                    report.answered(&answered);
+                }
+                self.print(|output, target| output.answered(target, &answered));
             }
-            self.print(|output, target| output.answered(target, answered.seq, answered.verdict));
+            Some(Outcome::Refused(seq, why)) => {
+                if let Some(report) = &mut self.report {
+                    report.refused();
+                }
+                self.print(|output, target| output.refused(target, seq, why));
+            }
+            Some(Outcome::Counted) | None => {}
         }
+    }
+
+    /// The path takes no longer packets than this.
+    fn limit_path(&mut self, mtu: Option<u32>) {
+        let known = self.path_mtu.into_iter().chain(mtu);
+        self.path_mtu = known.min();
     }
 
     /// Tells what time alone has decided.
@@ -263,6 +300,7 @@ impl Measurement {
         while let Some((seq, so_far)) = self.ledger.overdue(now) {
             let overdue = Overdue {
                 seq,
+                sent: self.ledger.sent_at(seq).unwrap_or(now),
                 so_far,
                 waited: self.ledger.patience(),
             };
@@ -292,7 +330,7 @@ impl Measurement {
     }
 
     fn print(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {
-        self.printer.print(|output| print(output, self.target));
+        self.printer.print_line(|output| print(output, self.target));
     }
 
     /// The figures so far; `questions` were asked before.
@@ -301,7 +339,8 @@ impl Measurement {
             &self.ledger.counts(),
             self.statistics.figures(),
             self.link.tells_direction(),
-        );
+        )
+        .without_stamps(self.link.lacks_stamps());
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
@@ -310,9 +349,11 @@ impl Measurement {
             .rates_of
             .and_then(|size| self.statistics.rates(summary.answered, size));
         summary.knee = self.knee.knee();
-        summary.refused = self.refused;
+        summary.refused_by = self.ledger.refusals().by_reason().clone();
+        summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;
         summary.server_forgot = self.ledger.forgot();
+        summary.clock_set_ns = self.own_clock.set_by(&self.link.clock().epoch_range());
         summary.interrupted = self.user_stopped;
         summary.connection_ended = self.ended;
         summary

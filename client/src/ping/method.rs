@@ -8,6 +8,7 @@ use hii_protocol::ping::{Answer, Message, Probe, ProbeAnswer, ProbeSize, Request
 use serde::Serialize;
 
 use super::port_pool::{PortAnswer, PortPool};
+use super::quoted;
 
 /// What kind of server a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -120,7 +121,24 @@ impl Method {
         }
     }
 
-    fn is_numbered(&self) -> bool {
+    /// Which probe a message is about that came to this socket and has this much of it.
+    pub fn refused(&self, port: usize, size: ProbeSize, quoted: &[u8]) -> Option<u64> {
+        match self {
+            Self::Numbered(run) | Self::Echoed(run) => quoted::seq(*run, size, quoted),
+            Self::Ports { pool, .. } => lock(pool).refused(port),
+        }
+    }
+
+    /// Which probe a packet is that went out, where it tells.
+    pub fn transmitted(&self, size: ProbeSize, packet: &[u8]) -> Option<u64> {
+        match self {
+            Self::Numbered(run) | Self::Echoed(run) => quoted::seq(*run, size, packet),
+            Self::Ports { .. } => None,
+        }
+    }
+
+    /// Whether probes carry their number, so that one socket will do.
+    pub fn is_numbered(&self) -> bool {
         matches!(self, Self::Numbered(_) | Self::Echoed(_))
     }
 

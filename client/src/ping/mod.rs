@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 use hii_protocol::ping::Run;
 use hii_server::exit::{Exit, FINE, Failure, note};
@@ -12,28 +11,47 @@ use hii_transport::clock::Clock;
 
 mod args;
 pub mod batch;
+pub mod buckets;
 pub mod burst;
 pub mod detect;
+pub mod dscp;
+pub mod early;
 pub mod events;
 pub mod evidence;
 pub mod exchange;
 pub mod figures;
+#[cfg(test)]
+mod forged_tests;
 pub mod interval_report;
+#[cfg(test)]
+mod kernel_tests;
+pub mod kernel_times;
 pub mod knee;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod line;
 pub mod link;
+pub mod local_drops;
 pub mod loss_runs;
+mod marks;
 pub mod measurement;
 pub mod method;
 pub mod output;
+pub mod own_clock;
 pub mod pacing;
+pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
+pub mod quoted;
+pub mod receiver;
+pub mod refusal;
 pub mod schedule;
 pub mod seconds;
+mod sent_notes;
 pub mod server_clock;
+#[cfg(test)]
+mod server_clock_tests;
 pub mod statistics;
 mod subject;
 pub mod summary;
@@ -49,7 +67,7 @@ pub mod window;
 pub use args::Args;
 use events::Interrupt;
 use measurement::Measurement;
-use output::{Heading, Printer};
+use output::{Backlog, Heading, LiveOutput, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
@@ -70,13 +88,17 @@ struct Measured {
 /// The target cannot be reached, is no ping server, or the output cannot be written. What was measured has been printed.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schedule = args.schedule()?;
+    args.check_source()?;
     // A picture that cannot be written is not worth a run.
     args.pictures().try_for_each(|file| file.check())?;
+    if args.live {
+        LiveOutput::check()?;
+    }
     let interrupt = Interrupt::default();
     catch_interrupt(&interrupt)?;
 
     let mut subjects = Vec::new();
-    let mut exit = None;
+    let mut exits = Vec::new();
     for (number, found) in subject::find(args, schedule, &interrupt)? {
         match found {
             Ok(subject) => subjects.push((number, subject)),
@@ -84,15 +106,18 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             // The others are measured all the same.
             Err(failure) => {
                 let _ = failure.report("hii");
-                exit = exit.or(Some(failure.exit()));
+                exits.push((number, failure.exit()));
             }
         }
     }
-    if let (Some(exit), true) = (exit, subjects.is_empty()) {
-        return Ok(exit.into());
+    if subjects.is_empty() {
+        return Ok(first_of(exits).map_or(FINE, ExitCode::from));
     }
 
-    let printer = Printer::new(args.output(&schedule), interrupt.clone());
+    let backlog =
+        Backlog::start(io::stdout(), args.backlog(), interrupt.clone()).map_err(cannot_start)?;
+    let output = args.output(&schedule, backlog.clone(), &interrupt);
+    let printer = Printer::new(output, backlog, interrupt.clone());
     let headings: Vec<_> = subjects
         .iter()
         .map(|(_, subject)| subject.heading.clone())
@@ -102,6 +127,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let measured = measure_all(args, subjects, &printer, &interrupt)?;
     let summaries: Vec<_> = measured.iter().map(|one| one.summary.clone()).collect();
     printer.print(|output| output.finish(&summaries));
+    printer.drain();
 
     for (number, one) in numbers.into_iter().zip(measured) {
         let drawn = one.collector.map_or(Ok(()), |collector| {
@@ -111,17 +137,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let failures = one.failure.into_iter().chain(drawn.err());
         for failure in failures {
             let _ = failure.report("hii");
-            exit = exit.or(Some(failure.exit()));
+            exits.push((number, failure.exit()));
         }
-        exit = exit.or(exit_of(&one.summary));
+        exits.extend(exit_of(&one.summary).map(|exit| (number, exit)));
     }
     if let Some(error) = printer.take_error() {
         return Err(cannot_print(&error, &summaries));
     }
     if summaries.iter().any(|summary| summary.interrupted) {
-        exit = Some(Exit::Interrupted);
+        return Ok(Exit::Interrupted.into());
     }
-    Ok(exit.map_or(FINE, ExitCode::from))
+    Ok(first_of(exits).map_or(FINE, ExitCode::from))
+}
+
+/// Of several targets, the first given that did not go well tells how the program ends; of one target, what came first.
+fn first_of(exits: Vec<(usize, Exit)>) -> Option<Exit> {
+    let first = exits.into_iter().min_by_key(|(number, _)| *number);
+    first.map(|(_, exit)| exit)
 }
 
 /// Measures all targets at the same time.
@@ -184,7 +216,7 @@ fn measure(
     let failure = measurement.run().err().map(cannot_start);
     let mut summary = measurement.summary(questions);
     if !interrupt.is_raised() {
-        summary.farewell = farewell.and_then(|server| udp::farewell(server, interrupt));
+        summary.farewell = farewell.and_then(|server| udp::farewell(args, server, interrupt));
     }
     // Its answers are all here, or it has been given time for them.
     summary.server = embedded.and_then(|server| server.stop().ok());
@@ -203,6 +235,9 @@ fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
     }
     let advice = match error.kind() {
         io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",
+        io::ErrorKind::TimedOut => {
+            "let what reads it take rows as they come, or ask for fewer (--report, -q); the summary stands above"
+        }
         _ => "give stdout room; the summary stands above",
     };
     Failure::new(
@@ -228,26 +263,25 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
         Some(Exit::Unreachable)
     } else if summary.answered > 0 || summary.ambiguous > 0 {
         None
-    } else if summary.refused > 0 {
+    } else if summary.refused + summary.refused_unknown > 0 {
         Some(Exit::Unreachable)
     } else {
         Some(Exit::NoAnswer)
     }
 }
 
-/// The first Ctrl-C ends the run and prints the summary; a later one ends the program. What comes at once after the first
-/// is the same keystroke: `timeout` signals the program and its group.
+/// The first Ctrl-C ends the run and prints the summary; a later one ends the program.
 fn catch_interrupt(interrupt: &Interrupt) -> Result<(), Failure> {
-    const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
     let interrupt = interrupt.clone();
-    let mut first: Option<Clock> = None;
-    ctrlc::set_handler(move || {
-        let since = first.get_or_insert_with(Clock::start).elapsed();
-        if interrupt.raise() && since > SAME_KEYSTROKE {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    })
-    .map_err(cannot_start)
+    ctrlc::set_handler(move || stop(&interrupt)).map_err(cannot_start)
+}
+
+/// The user wants to stop.
+fn stop(interrupt: &Interrupt) {
+    if interrupt.ask() {
+        output::live::leave();
+        std::process::exit(Exit::Interrupted as i32);
+    }
 }
 
 /// Drawn for each run, so that no answer to another one counts.
@@ -257,4 +291,21 @@ fn random_run() -> Run {
     let fallback = || u32::try_from(Clock::start().now().wall % 1_000_000_007).unwrap_or_default();
     let random = rand::rngs::SysRng.try_next_u32();
     Run(random.unwrap_or_else(|_| fallback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_target_given_tells_how_the_program_ends() {
+        // One that cannot be reached is known before the others have been measured.
+        let exits = vec![
+            (1, Exit::Unreachable),
+            (0, Exit::NoAnswer),
+            (0, Exit::Output),
+        ];
+        assert!(matches!(first_of(exits), Some(Exit::NoAnswer)));
+        assert!(first_of(Vec::new()).is_none());
+    }
 }

@@ -30,7 +30,9 @@ impl Pacing {
     #[must_use]
     pub fn new(schedule: Schedule, size: usize, start: Duration) -> Self {
         let window = match schedule.pace {
-            Pace::Flood { window, .. } => Some(Window::new(window)),
+            Pace::Flood { window, .. } => {
+                Some(window.map_or_else(|| Window::for_size(size), Window::fixed))
+            }
             Pace::Interval {} | Pace::Rate { .. } => None,
         };
         Self {
@@ -108,12 +110,12 @@ impl Pacing {
         is_over || self.next > self.schedule.last()
     }
 
-    /// When there may be something to send though nothing comes.
+    /// When there will be something to send though nothing comes; none when that is not known.
     #[must_use]
-    pub fn next_look(&self, now: Duration) -> Duration {
+    pub fn next_look(&self, now: Duration) -> Option<Duration> {
         match &self.window {
-            Some(window) => window.next_release().unwrap_or(now),
-            None => self.due(now),
+            Some(window) => window.next_release(),
+            None => Some(self.due(now)),
         }
     }
 }
@@ -158,7 +160,7 @@ mod tests {
                 }
                 // Nothing that is due is left.
                 prop_assert!(pacing.is_through(now) || pacing.due(now) > now);
-                prop_assert!(pacing.is_through(now) || pacing.next_look(now) == pacing.due(now));
+                prop_assert!(pacing.is_through(now) || pacing.next_look(now) == Some(pacing.due(now)));
             }
             prop_assert_eq!(pacing.next(), slots.len() as u64 + 1);
             prop_assert_eq!(pacing.is_through(now), slots.len() as u64 == count);
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn long_probes_go_in_smaller_bursts() {
-        let schedule = Schedule::flood(None, None, 256);
+        let schedule = Schedule::flood(None, None, None);
         for (size, burst) in [(64, 64), (1400, 46), (65_507, 1)] {
             assert_eq!(Pacing::new(schedule, size, START).burst(), burst);
         }
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn a_flood_sends_bursts_as_answers_make_room_and_ends_on_time() {
         let lasts = Duration::from_millis(50);
-        let schedule = Schedule::flood(None, Some(lasts), 96);
+        let schedule = Schedule::flood(None, Some(lasts), Some(96));
         let mut pacing = Pacing::new(schedule, 64, START);
         let sent = |pacing: &mut Pacing| {
             let ready = pacing.ready(START);
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_last_probes_of_a_flood_wait_for_no_more_room_than_they_need() {
-        let mut pacing = Pacing::new(Schedule::flood(Some(258), None, 256), 64, START);
+        let mut pacing = Pacing::new(Schedule::flood(Some(258), None, Some(256)), 64, START);
         for _ in 0..4 {
             assert_eq!(pacing.ready(START), 64);
             (0..64).for_each(|_| pacing.sent(START, true));

@@ -91,6 +91,18 @@ impl PortPool {
         }
     }
 
+    /// The probe that a refusal which came to this port is about, if that can be told; the port is free again.
+    pub fn refused(&mut self, port: usize) -> Option<u64> {
+        match self.waiting.get(port).copied() {
+            Some(Waiting::For(seq)) => {
+                // Should an answer come all the same, it is this probe's.
+                self.release(port, Waiting::Answered(seq));
+                Some(seq)
+            }
+            _ => None,
+        }
+    }
+
     fn waits_for(&self, port: usize, seq: u64) -> bool {
         match self.waiting.get(port) {
             Some(Waiting::For(waiting)) => *waiting == seq,
@@ -139,6 +151,18 @@ mod tests {
             [pool.assign(3, ms(2)), pool.assign(4, ms(3))],
             [assigned(2), assigned(1)]
         );
+    }
+
+    #[test]
+    fn a_refused_port_is_free_again_and_its_probe_is_refused_once() {
+        let mut pool = PortPool::new(1, ms(100));
+        pool.assign(1, ms(0));
+        assert_eq!(pool.refused(0), Some(1));
+        assert_eq!((pool.refused(0), pool.refused(1)), (None, None));
+        assert_eq!(pool.answered(0), PortAnswer::To(1), "after all");
+        assert_eq!(pool.assign(2, ms(1)), assigned(0));
+        assert_eq!(pool.assign(3, ms(2)).clash, Some(2));
+        assert_eq!(pool.refused(0), None, "2 or 3");
     }
 
     #[test]

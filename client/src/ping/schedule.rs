@@ -52,8 +52,9 @@ pub enum Pace {
     },
     /// The answers: a probe goes out as soon as there is a place for it. There are no slots.
     Flood {
-        /// How many probes may be in flight.
-        window: usize,
+        /// How many probes may be in flight, where the path does not say it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        window: Option<usize>,
         /// How long probes are sent, where that is limited.
         #[serde(
             rename = "lasts_ns",
@@ -87,7 +88,7 @@ impl Schedule {
     }
 
     /// So many probes, or for so long, as fast as they are answered, with a window of probes in flight.
-    pub const fn flood(count: Option<u64>, lasts: Option<Duration>, window: usize) -> Self {
+    pub const fn flood(count: Option<u64>, lasts: Option<Duration>, window: Option<usize>) -> Self {
         Self {
             pace: Pace::Flood { window, lasts },
             ..Self::fixed(count, Duration::ZERO)
@@ -167,6 +168,14 @@ impl Schedule {
             Some(passed) => self
                 .slots_before(passed.saturating_add(Duration::from_nanos(1)))
                 .unwrap_or(u64::MAX),
+        }
+    }
+
+    /// How long probes are sent, where that is limited and known before.
+    pub fn lasts(&self) -> Option<Duration> {
+        match self.pace {
+            Pace::Flood { lasts, .. } => lasts,
+            _ => self.count.map(|count| self.slot(count)),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hii_protocol::ping::ProbeAnswer;
 use serde::Serialize;
 
 use super::figures::{Distribution, Figures};
@@ -18,7 +17,8 @@ pub struct Statistics {
     /// The wall clock when the run's clock was at zero, in nanoseconds since the epoch.
     epoch: u64,
     rtt: Distribution,
-    network: Distribution,
+    kernel: Distribution,
+    network: Network,
     from_due: Distribution,
     schedule_error: Distribution,
     variation: Variation,
@@ -34,8 +34,12 @@ pub struct Statistics {
 pub struct RunFigures {
     /// Round trips as this program saw them, of all answered probes.
     pub rtt_ns: Option<Figures>,
-    /// The same less what the server held the probe for: the network's part.
+    /// Round trips between the kernel's notes of sending and receiving.
+    pub kernel_rtt_ns: Option<Figures>,
+    /// Round trips less what the server held the probe for: the network's part.
     pub network_rtt_ns: Option<Figures>,
+    /// Whose round trips those are.
+    pub network_rtt_by: Option<By>,
     /// From when each probe was due, rather than sent, to its answer: a stall of the sender is in it.
     pub rtt_from_due_ns: Option<Figures>,
     /// How much later than due probes were sent.
@@ -48,13 +52,45 @@ pub struct RunFigures {
     pub one_way_ns: Option<OneWayFigures>,
 }
 
+/// Who timed a round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The kernel, as it sent the probe and as it received the answer.
+    Kernel,
+    /// This program.
+    Program,
+}
+
+/// The network's part of round trips, by either clock.
+#[derive(Debug, Default)]
+struct Network {
+    by_kernel: Distribution,
+    by_program: Distribution,
+}
+
+impl Network {
+    /// The kernel's, where it timed most of them: a few need not be like the rest.
+    fn figures(&self) -> (Option<Figures>, Option<By>) {
+        let count = |figures: Option<Figures>| figures.map_or(0, |figures| figures.count);
+        let (by_kernel, by_program) = (self.by_kernel.figures(), self.by_program.figures());
+        let (figures, by) = if count(by_kernel) * 2 > count(by_program) {
+            (by_kernel, By::Kernel)
+        } else {
+            (by_program, By::Program)
+        };
+        (figures, figures.map(|_| by))
+    }
+}
+
 impl Statistics {
     /// Nothing happened yet; the wall clock showed `epoch` when the run's clock was at zero.
     pub fn new(epoch: u64) -> Self {
         Self {
             epoch,
             rtt: Distribution::new(),
-            network: Distribution::new(),
+            kernel: Distribution::new(),
+            network: Network::default(),
             from_due: Distribution::new(),
             schedule_error: Distribution::new(),
             variation: Variation::new(),
@@ -87,24 +123,36 @@ impl Statistics {
             self.from_due.record(answered.from_due);
         }
         self.variation.take(answered.seq, answered.rtt);
-        let Some(held) = answered.report.and_then(ProbeAnswer::held) else {
+    }
+
+    /// A probe's verdict is final, and all that the kernel had to say of it is said.
+    pub fn settled(&mut self, settled: &Settled) {
+        self.loss_runs.take(settled);
+        let Some(rtt) = settled.verdict.rtt() else {
+            return;
+        };
+        let kernel = settled.kernel;
+        if let Some(kernel) = kernel {
+            self.kernel.record(kernel.rtt);
+        }
+        let Some(held) = settled.reported.held else {
             return;
         };
         // A server that says it held a probe longer than the round trip took says nothing.
-        let Some(network) = answered.rtt.checked_sub(Duration::from_nanos(held)) else {
-            return;
-        };
-        self.network.record(network);
-        if let Some(received) = answered.report.and_then(ProbeAnswer::received) {
-            let since = u64::try_from(answered.sent.as_nanos()).unwrap_or(u64::MAX);
-            let sent = self.epoch.saturating_add(since);
-            self.server_clock.take(sent, answered.rtt, received, held);
+        let less_held = |rtt: Duration| rtt.checked_sub(Duration::from_nanos(held));
+        if let Some(network) = less_held(rtt) {
+            self.network.by_program.record(network);
         }
-    }
-
-    /// A probe's verdict is final.
-    pub fn settled(&mut self, settled: &Settled) {
-        self.loss_runs.take(settled);
+        if let Some(network) = kernel.and_then(|kernel| less_held(kernel.rtt)) {
+            self.network.by_kernel.record(network);
+        }
+        if let Some(received) = settled.reported.received {
+            let by_program = (settled.sent, rtt);
+            let (sent, rtt) = kernel.map_or(by_program, |kernel| (kernel.sent, kernel.rtt));
+            let since = u64::try_from(sent.as_nanos()).unwrap_or(u64::MAX);
+            let sent = self.epoch.saturating_add(since);
+            self.server_clock.take(sent, rtt, received, held);
+        }
     }
 
     /// Rates, when so many probes of this size were answered.
@@ -114,9 +162,12 @@ impl Statistics {
 
     /// The figures so far.
     pub fn figures(&self) -> RunFigures {
+        let (network_rtt_ns, network_rtt_by) = self.network.figures();
         RunFigures {
             rtt_ns: self.rtt.figures(),
-            network_rtt_ns: self.network.figures(),
+            kernel_rtt_ns: self.kernel.figures(),
+            network_rtt_ns,
+            network_rtt_by,
             rtt_from_due_ns: self.from_due.figures(),
             schedule_error_ns: self.schedule_error.figures(),
             variation: self.variation.figures(),

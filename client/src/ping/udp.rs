@@ -10,26 +10,32 @@ use hii_server::exit::{Exit, Failure, note};
 use hii_server::ping::{Embedded, Impairments};
 use hii_transport::burst::BurstSocket;
 use hii_transport::clock::Clock;
+use hii_transport::files;
+use hii_transport::probe::ProbeSocket;
 use hii_transport::udp;
-use mio::net::UdpSocket;
 
 use super::burst::{BurstLine, BurstLink};
 use super::detect::{self, Found};
 use super::events::Interrupt;
+use super::line::Line;
 use super::link::Link;
 use super::measurement::CLOSING_PROBES;
 use super::method::{self, Known, Method, ServerKind};
 use super::output::Heading;
 use super::port_pool::PortPool;
+use super::receiver::Watch;
 use super::schedule::Schedule;
 use super::subject::Subject;
 use super::summary::Uncounted;
 use super::target::{Family, Target};
-use super::threads::{Line, UdpLink, Watch};
+use super::threads::UdpLink;
 use super::{Args, cannot_start, exchange, random_run};
 
 /// Ports towards a server whose answers carry no number, at most: well below the descriptors that a program may open.
 const MOST_PORTS: usize = 512;
+
+/// What such a run opens beside its ports, as far as it is known.
+const OTHER_DESCRIPTORS: usize = 64;
 
 /// Descriptors left to the rest of the program when there are not enough ports.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -41,9 +47,10 @@ pub(super) fn find(
     schedule: Schedule,
     interrupt: &Interrupt,
 ) -> Result<Subject, Failure> {
-    let addresses = target.resolve(args.family())?;
+    let addresses = args.resolve(target)?;
+    let options = args.socket_options();
     let name = target.to_string();
-    let (known, questions) = match detect::detect(&addresses, random_run(), interrupt)? {
+    let (known, questions) = match detect::detect(&addresses, &options, random_run(), interrupt)? {
         Found::Known(known, unanswered) => {
             let sent = unanswered + 1;
             (known, Uncounted { sent, unanswered })
@@ -51,7 +58,9 @@ pub(super) fn find(
         Found::Silent(address, sent) => {
             if !interrupt.is_raised() {
                 note(format_args!(
-                    "hii: no answer from {address} so far; measuring it as a Hii server"
+                    "hii: no answer from {address} so far; measuring it as a Hii server\n  \
+                     check that hii-server ping runs there and that firewalls let UDP port {} through",
+                    address.port()
                 ));
             }
             let unanswered = sent;
@@ -125,7 +134,9 @@ fn ready(
         (Box::new(UdpLink::new(line, watch)), clock)
     };
     Ok(Subject {
-        heading: heading.timed_by(clock),
+        heading: heading
+            .timed_by(clock)
+            .telling_direction(link.tells_direction()),
         link,
         schedule,
         questions: Uncounted::default(),
@@ -157,13 +168,15 @@ fn burst_line(args: &Args, schedule: &Schedule, known: &Known) -> Result<BurstLi
     }
     let address = known.address;
     let unreachable = |error: &io::Error| detect::unreachable(address, error);
-    let socket = udp::connect(address).map_err(|error| unreachable(&error))?;
+    let socket = udp::connect_with(address, &args.socket_options());
+    let socket = socket.map_err(|error| unreachable(&error))?;
     let socket = BurstSocket::new(socket, !args.no_gso).map_err(cannot_start)?;
     Ok(BurstLine {
         socket,
         method,
         size: args.size,
         clock: Clock::start(),
+        precise: args.precise,
     })
 }
 
@@ -184,7 +197,7 @@ fn method(args: &Args, schedule: &Schedule, known: &Known, interrupt: &Interrupt
         ));
     }
     if known.kind == ServerKind::Original {
-        match exchange::calibrate(known.address, args.size, interrupt) {
+        match exchange::calibrate(known.address, &args.socket_options(), args.size, interrupt) {
             Some(answer) => tracing::debug!(answer = %Escaped(&answer), "calibrated"),
             None if interrupt.is_raised() => {}
             None => {
@@ -219,17 +232,21 @@ fn connect(
     address: SocketAddr,
     method: Method,
 ) -> Result<(Line, Watch), Failure> {
-    let watch = Watch::new().map_err(cannot_start)?;
     let wanted = match &method {
         Method::Ports { .. } => usize::try_from(schedule.last())
             .unwrap_or(MOST_PORTS)
             .min(MOST_PORTS),
         _ => 1,
     };
+    if wanted > 1 {
+        let descriptors = wanted * ProbeSocket::DESCRIPTORS * args.targets.len().max(1);
+        files::want((descriptors + OTHER_DESCRIPTORS) as u64);
+    }
+    let options = args.socket_options();
     let mut sockets = Vec::new();
     for _ in 0..wanted {
-        match udp::connect(address) {
-            Ok(socket) => sockets.push(UdpSocket::from_std(socket)),
+        match ProbeSocket::connect(address, &options) {
+            Ok(socket) => sockets.push(socket),
             Err(error) if sockets.is_empty() => return Err(detect::unreachable(address, &error)),
             Err(error) => {
                 // Fewer ports measure too, and the rest of the program needs a few descriptors.
@@ -246,19 +263,14 @@ fn connect(
         },
         numbered => numbered,
     };
-    watch.register(&mut sockets).map_err(cannot_start)?;
-    let line = Line {
-        sockets,
-        method,
-        size: args.size,
-        clock: Clock::start(),
-    };
-    Ok((line, watch))
+    let watch = Watch::new(&mut sockets).map_err(cannot_start)?;
+    Ok((Line::new(sockets, method, args.size, args.precise), watch))
 }
 
 /// Asks the server to stop, and returns its last word.
-pub(super) fn farewell(server: SocketAddr, interrupt: &Interrupt) -> Option<String> {
-    let word = exchange::farewell(server, interrupt).map(|word| Escaped(&word).to_string());
+pub(super) fn farewell(args: &Args, server: SocketAddr, interrupt: &Interrupt) -> Option<String> {
+    let word = exchange::farewell(server, &args.socket_options(), interrupt)
+        .map(|word| Escaped(&word).to_string());
     if word.is_none() {
         note(format_args!(
             "hii: {server} did not answer `exit`; it may still run"

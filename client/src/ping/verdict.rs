@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::refusal::Refusal;
+
 /// What became of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -21,9 +23,13 @@ pub enum Verdict {
     LostBack,
     /// Lost; which way is not known.
     LostUnknown,
+    /// Answered, and the answer was thrown away by this host, which had no room for it.
+    DroppedLocally,
+    /// Sent back by a host on the way, or by the target (ICMP).
+    Refused(Refusal),
     /// Answered or lost: two probes had to share a port, and an answer could be to either.
     Unknown,
-    /// Not sent: this host had no room for it.
+    /// Not sent: this host had no room for it, or it must not be cut and is too long.
     NotSent,
     /// Still waited for when the run was interrupted.
     InFlight,
@@ -43,6 +49,14 @@ impl Verdict {
         }
     }
 
+    /// Why it was sent back, where it was.
+    pub fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Refused(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// Its name in JSON and CSV.
     pub fn name(self) -> &'static str {
         match self {
@@ -51,6 +65,8 @@ impl Verdict {
             Self::LostThere => "lost-there",
             Self::LostBack => "lost-back",
             Self::LostUnknown => "lost-unknown",
+            Self::DroppedLocally => "dropped-locally",
+            Self::Refused(_) => "refused",
             Self::Unknown => "unknown",
             Self::NotSent => "not-sent",
             Self::InFlight => "in-flight",
@@ -73,6 +89,10 @@ pub struct Counts {
     pub lost_back: u64,
     /// Lost, which way is not known.
     pub lost_unknown: u64,
+    /// Answered, and the answer thrown away by this host.
+    pub dropped_locally: u64,
+    /// Sent back (ICMP).
+    pub refused: u64,
     /// Answered or lost, which cannot be told.
     pub unknown: u64,
     /// Still waited for when the run was interrupted.
@@ -85,8 +105,18 @@ pub struct Counts {
     pub forgotten: u64,
     /// Answers that could be to either of two probes which shared a port.
     pub ambiguous: u64,
+    /// Answers that cannot be true.
+    pub implausible: u64,
     /// Datagrams that answer no probe of this run.
     pub foreign: u64,
+    /// Refusals that name no probe.
+    pub refused_unknown: u64,
+    /// Datagrams that this host threw away.
+    pub dropped_here: u64,
+    /// Probes of which the kernel noted when it sent them.
+    pub stamped: u64,
+    /// Notes of the kernel that cannot be true.
+    pub unusable_stamps: u64,
 }
 
 impl Counts {
@@ -109,6 +139,8 @@ impl Counts {
             Verdict::LostThere => &mut self.lost_there,
             Verdict::LostBack => &mut self.lost_back,
             Verdict::LostUnknown => &mut self.lost_unknown,
+            Verdict::DroppedLocally => &mut self.dropped_locally,
+            Verdict::Refused(_) => &mut self.refused,
             Verdict::Unknown => &mut self.unknown,
             Verdict::NotSent => &mut self.not_sent,
             Verdict::InFlight => &mut self.in_flight,

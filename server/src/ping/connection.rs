@@ -145,18 +145,19 @@ impl Connection {
 
     /// Answers the frames that are there, as far as there is room for answers.
     fn take_frames(&mut self, service: &mut PingService, now: Now) {
-        let inbox = std::mem::take(&mut self.inbox);
-        let mut rest = inbox.as_slice();
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let mut taken = 0;
         while self.input != Input::Refused && !self.is_full() {
+            let rest = inbox.get(taken..).unwrap_or_default();
+            let (_, payload) = split(rest, stream::HEADER_LEN);
             let frame = match stream::step(rest, &LIMITS) {
                 Step::Wait(_) => break,
                 Step::Frame(len) => {
-                    let (frame, after) = split(split(rest, stream::HEADER_LEN).1, len);
-                    rest = after;
-                    Ok(frame)
+                    taken += stream::HEADER_LEN + len;
+                    Ok(split(payload, len).0)
                 }
                 Step::Skip(octets) => {
-                    rest = split(rest, stream::HEADER_LEN).1;
+                    taken += stream::HEADER_LEN;
                     if octets > 0 {
                         // Stepping over it would mean to listen to as much as a stranger cares to send.
                         self.input = Input::Refused;
@@ -168,8 +169,10 @@ impl Connection {
             let decision = service.handle_frame(frame, self.from, now);
             self.apply(decision, service);
         }
-        if self.input != Input::Refused {
-            self.inbox = rest.to_vec();
+        if self.input != Input::Refused && taken < inbox.len() {
+            // A frame that comes in many pieces is not copied for each of them.
+            inbox.drain(..taken);
+            self.inbox = inbox;
         }
     }
 
@@ -256,6 +259,12 @@ impl Connection {
         self.take_frames(service, now);
     }
 
+    /// Octets that it holds: of what came and waits for its answer, and of answers that are being sent.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.inbox.len() + self.writing.octets.len()
+    }
+
     /// Whether there is something to send as soon as the network has room.
     #[must_use]
     pub fn has_output(&self) -> bool {
@@ -267,8 +276,9 @@ impl Connection {
         service.abandoned_on_stream(self.waiting() as u64);
     }
 
-    /// Answers on the way.
-    fn waiting(&self) -> usize {
+    /// Answers that wait for their time, or for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
         let writing = usize::try_from(self.writing.answers).unwrap_or(usize::MAX);
         self.delayed.len() + self.outbox.len() + writing
     }

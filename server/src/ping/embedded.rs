@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 
 use hii_transport::clock::Clock;
 use hii_transport::{datagrams, udp};
-use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
 use super::{
@@ -43,10 +42,9 @@ impl Embedded {
             .spawn(move || {
                 let runtime = current_thread_runtime()?;
                 runtime.block_on(async {
-                    let sockets = [UdpSocket::from_std(socket)?];
                     let mut service = PingService::new(&config, Quiet::new(&[address], []));
                     let stopped = async { drop(stopped.await) };
-                    datagrams::serve(&sockets, &mut service, &Clock::start(), stopped).await?;
+                    datagrams::serve(vec![socket], &mut service, &Clock::start(), stopped).await?;
                     Ok(service.tally())
                 })
             })?;

@@ -114,6 +114,13 @@ const UNANSWERED: [(&str, Figure); 6] = [
     }),
 ];
 
+const CLOSED: [(&str, Figure); 4] = [
+    ("limit", |now| now.tally.tcp.refused),
+    ("source_limit", |now| now.tally.tcp.over_source),
+    ("idle", |now| now.tally.tcp.idle),
+    ("unread", |now| now.tally.tcp.unread),
+];
+
 const GAUGES: [(&str, &str, Figure); 2] = [
     ("waiting", "Answers that wait for their time", |now| {
         now.waiting
@@ -140,6 +147,19 @@ impl Collector for Board {
                 let labels = [("transport", *transport), ("reason", reason)];
                 count(family.encode_family(&labels)?, figure(now))?;
             }
+        }
+        let mut all = Snapshot::default();
+        for now in sums.values() {
+            all += *now;
+        }
+        let help = "TCP connections served";
+        let served = encoder.encode_descriptor("connections", help, None, MetricType::Counter)?;
+        count(served, all.tally.tcp.connections)?;
+        let help = "TCP connections closed by the server, at once or later, by reason";
+        let mut family =
+            encoder.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;
+        for (reason, figure) in CLOSED {
+            count(family.encode_family(&[("reason", reason)])?, figure(&all))?;
         }
         for (name, help, figure) in GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -171,7 +191,14 @@ mod tests {
             abandoned: 8,
             duplicated: 9,
             reordered: 10,
-            tcp: Connections::default(),
+            tcp: Connections {
+                connections: 12,
+                refused: 13,
+                over_source: 14,
+                idle: 15,
+                unread: 16,
+                ..Connections::default()
+            },
         };
         for _ in 0..2 {
             board.seat("udp").publish(Snapshot {
@@ -196,6 +223,11 @@ mod tests {
                 r#"hii_ping_unanswered_total{transport="udp",reason="queue_full"} 12"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="send_failed"} 14"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="abandoned"} 4"#,
+                "hii_ping_connections_total 24",
+                r#"hii_ping_connections_closed_total{reason="limit"} 26"#,
+                r#"hii_ping_connections_closed_total{reason="source_limit"} 28"#,
+                r#"hii_ping_connections_closed_total{reason="idle"} 30"#,
+                r#"hii_ping_connections_closed_total{reason="unread"} 32"#,
                 r#"hii_ping_waiting{transport="udp"} 12"#,
                 r#"hii_ping_runs{transport="udp"} 22"#,
             ]

@@ -15,6 +15,7 @@ use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
 
+mod admission;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
@@ -35,6 +36,7 @@ mod streams;
 mod tally;
 mod threads;
 
+pub use admission::{Admission, ConnectionLimits, Place, Refusal};
 pub use connection::{Connection, End};
 pub use delay_queue::DelayQueue;
 pub use departures::Outgoing;
@@ -109,6 +111,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_connections: usize,
 
+    /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
+    /// and no limit for this host itself]
+    #[arg(long, value_name = "N")]
+    connections_per_source: Option<usize>,
+
     /// Close a TCP connection that does nothing for so long
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     idle: Duration,
@@ -119,12 +126,17 @@ pub struct Args {
     threads: u16,
 
     /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     metrics: Option<SocketAddr>,
 
     /// Print what the server did as JSON when it stops
     #[arg(long)]
     json: bool,
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse();
+    address.map_err(|_| "give an address with a port, as 127.0.0.1:9100 or [::1]:9100".into())
 }
 
 impl Args {
@@ -149,7 +161,10 @@ impl Args {
 
     fn stream_limits(&self) -> StreamLimits {
         StreamLimits {
-            connections: self.max_connections,
+            connections: ConnectionLimits {
+                all: self.max_connections,
+                each: self.connections_per_source,
+            },
             idle: self.idle,
         }
     }

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
 use hii_transport::udp::canonical;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
+use super::admission::{Admission, ConnectionLimits, Refusal};
 use super::connection::{Connection, End};
 use super::departures::Outgoing;
 use super::service::PingService;
@@ -32,7 +31,7 @@ const OTHER_FILES: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamLimits {
     /// Connections at once.
-    pub connections: usize,
+    pub connections: ConnectionLimits,
     /// How long a connection may do nothing.
     pub idle: Duration,
 }
@@ -97,12 +96,11 @@ pub(super) async fn serve(
     // One for the socket, one for the timer of delayed answers.
     let files = limits
         .connections
+        .all
         .saturating_mul(2)
         .saturating_add(OTHER_FILES);
     files::want(u64::try_from(files).unwrap_or(u64::MAX));
-    let slots = Arc::new(Semaphore::new(
-        limits.connections.min(Semaphore::MAX_PERMITS),
-    ));
+    let admission = Admission::new(limits.connections);
     let mut told = false;
     loop {
         let (stream, from) = match accept(listeners).await {
@@ -119,16 +117,22 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::debug!(%from, "over the limit of connections");
-            service.on_stream(|service| service.connections().refused += 1);
-            continue;
+        let place = match admission.enter(from.ip()) {
+            Ok(place) => place,
+            Err(refusal) => {
+                tracing::debug!(%from, ?refusal, "over the limit of connections");
+                service.on_stream(|service| match refusal {
+                    Refusal::All => service.connections().refused += 1,
+                    Refusal::Source => service.connections().over_source += 1,
+                });
+                continue;
+            }
         };
         service.on_stream(|service| service.connections().connections += 1);
         let service = service.clone();
         tokio::task::spawn_local(async move {
             converse(stream, from, &service, clock, limits.idle).await;
-            drop(slot);
+            drop(place);
         });
     }
 }

@@ -44,6 +44,8 @@ pub struct Connections {
     pub classic_connections: u64,
     /// Connections closed at once: there were as many as allowed.
     pub refused: u64,
+    /// Connections closed at once: their source had as many as it may.
+    pub over_source: u64,
     /// Connections closed because nothing whole came for too long.
     pub idle: u64,
     /// Connections closed because their answers were not taken.
@@ -90,6 +92,7 @@ impl AddAssign for Connections {
             connections,
             classic_connections,
             refused,
+            over_source,
             idle,
             unread,
             messages,
@@ -98,6 +101,7 @@ impl AddAssign for Connections {
         self.connections += connections;
         self.classic_connections += classic_connections;
         self.refused += refused;
+        self.over_source += over_source;
         self.idle += idle;
         self.unread += unread;
         self.messages += messages;
@@ -123,7 +127,7 @@ impl fmt::Display for Tally {
                 write!(f, ", {count} {what}")?;
             }
         }
-        if self.tcp.connections + self.tcp.refused > 0 {
+        if self.tcp.connections + self.tcp.refused + self.tcp.over_source > 0 {
             write!(f, "; {}", self.tcp)?;
         }
         Ok(())
@@ -140,6 +144,7 @@ impl fmt::Display for Connections {
         for (count, what) in [
             (self.classic_connections, "connections without frames"),
             (self.refused, "connections over the limit"),
+            (self.over_source, "connections over the limit of one source"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took no answers"),
         ] {

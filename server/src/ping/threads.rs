@@ -2,13 +2,13 @@
 //! others, because a shared socket keeps each peer on one of them.
 
 use std::io;
-use std::net::{TcpListener as StdListener, UdpSocket as StdSocket};
+use std::net::{TcpListener as StdListener, UdpSocket};
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 
 use hii_transport::clock::Clock;
 use hii_transport::{datagrams, udp};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -37,8 +37,8 @@ pub(super) fn count(asked: u16) -> Result<usize, Failure> {
 }
 
 /// Each thread's sockets, when each address has one for each thread.
-fn by_thread(addresses: Vec<Vec<StdSocket>>) -> Vec<Vec<StdSocket>> {
-    let mut threads: Vec<Vec<StdSocket>> = Vec::new();
+fn by_thread(addresses: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
+    let mut threads: Vec<Vec<UdpSocket>> = Vec::new();
     for address in addresses {
         for (index, socket) in address.into_iter().enumerate() {
             match threads.get_mut(index) {
@@ -96,7 +96,7 @@ pub(super) async fn serve(
 }
 
 fn start(
-    sockets: Vec<StdSocket>,
+    sockets: Vec<UdpSocket>,
     service: PingService,
     clock: Clock,
     all: &watch::Sender<bool>,
@@ -123,26 +123,24 @@ impl Drop for StopAll {
 }
 
 async fn run(
-    sockets: Vec<StdSocket>,
+    sockets: Vec<UdpSocket>,
     mut service: PingService,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Tally> {
-    let sockets = registered(sockets)?;
-    datagrams::serve(&sockets, &mut service, &clock, stop).await?;
+    datagrams::serve(sockets, &mut service, &clock, stop).await?;
     Ok(service.tally())
 }
 
 /// Serves datagrams and connections with one service. Connections end with it.
 async fn run_with_streams(
-    sockets: Vec<StdSocket>,
+    sockets: Vec<UdpSocket>,
     listeners: Vec<StdListener>,
     service: PingService,
     clock: Clock,
     limits: StreamLimits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Tally> {
-    let sockets = registered(sockets)?;
     let listeners: Vec<_> = listeners
         .into_iter()
         .map(TcpListener::from_std)
@@ -151,16 +149,12 @@ async fn run_with_streams(
     let mut for_datagrams = service.clone();
     let both = async {
         tokio::select! {
-            served = datagrams::serve(&sockets, &mut for_datagrams, &clock, stop) => served,
+            served = datagrams::serve(sockets, &mut for_datagrams, &clock, stop) => served,
             () = streams::serve(&listeners, service.clone(), clock, limits) => Ok(()),
         }
     };
     LocalSet::new().run_until(both).await?;
     Ok(service.with(|service| service.tally()))
-}
-
-fn registered(sockets: Vec<StdSocket>) -> io::Result<Vec<UdpSocket>> {
-    sockets.into_iter().map(UdpSocket::from_std).collect()
 }
 
 async fn stopped(ended: &mut watch::Receiver<bool>) {

@@ -66,8 +66,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ping::kernel_times::KernelTrip;
     use crate::ping::ledger::Reported;
     use crate::ping::method::{Known, ServerKind};
+    use crate::ping::refusal::Refusal;
     use crate::ping::schedule::Schedule;
     use crate::ping::verdict::Verdict;
 
@@ -84,13 +86,18 @@ mod tests {
         let heading = Heading::new("a,\"b".into(), &known, false, schedule, 128);
         output.start(&[heading]).unwrap();
         let rtt = Duration::from_micros(5);
-        for (seq, verdict) in [(1, Verdict::InTime { rtt }), (2, Verdict::LostBack)] {
+        let refused = Verdict::Refused(Refusal::TimeExceeded);
+        for (seq, verdict) in [(1, Verdict::InTime { rtt }), (2, refused)] {
             let settled = Settled {
                 due: Duration::from_nanos(seq),
                 reported: Reported {
                     held: verdict.rtt().map(|_| 7),
                     received: None,
                 },
+                kernel: verdict.rtt().map(|_| KernelTrip {
+                    sent: Duration::ZERO,
+                    rtt: Duration::from_micros(4),
+                }),
                 ..Settled::of(seq, Duration::from_nanos(10 * seq), verdict)
             };
             output.settled(0, &settled).unwrap();
@@ -99,9 +106,9 @@ mod tests {
         drop(output);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "target,seq,due_ns,sent_ns,verdict,rtt_ns,held_ns,received_ns\n\
-             \"a,\"\"b\",1,1,10,in-time,5000,7,\n\
-             \"a,\"\"b\",2,2,20,lost-back,,,\n"
+            "target,seq,due_ns,sent_ns,verdict,rtt_ns,kernel_rtt_ns,held_ns,received_ns,refused_by\n\
+             \"a,\"\"b\",1,1,10,in-time,5000,4000,7,,\n\
+             \"a,\"\"b\",2,2,20,refused,,,,,time-exceeded\n"
         );
     }
 }

@@ -27,6 +27,10 @@ pub struct Heading {
     tcp: Option<Steps>,
     #[serde(skip)]
     says: Option<String>,
+    #[serde(skip)]
+    clock: Option<Clock>,
+    #[serde(skip)]
+    tells_direction: bool,
 }
 
 /// What it took to connect, step by step.
@@ -58,6 +62,8 @@ impl Heading {
             epoch_ns: 0,
             tcp: None,
             says: original.then(|| Escaped(&known.text).to_string()),
+            clock: None,
+            tells_direction: false,
         }
     }
 
@@ -72,7 +78,30 @@ impl Heading {
     #[must_use]
     pub fn timed_by(mut self, clock: Clock) -> Self {
         self.epoch_ns = clock.epoch();
+        self.clock = Some(clock);
         self
+    }
+
+    /// The same for a target that tells which way a probe was lost, or does not.
+    #[must_use]
+    pub fn telling_direction(mut self, tells_direction: bool) -> Self {
+        self.tells_direction = tells_direction;
+        self
+    }
+
+    /// The clock that tells the times that follow, if it is known.
+    pub fn clock(&self) -> Option<Clock> {
+        self.clock
+    }
+
+    /// Whether the target tells which way a probe was lost.
+    pub fn tells_direction(&self) -> bool {
+        self.tells_direction
+    }
+
+    /// When each probe is due.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     /// The octets of a probe.
@@ -132,9 +161,11 @@ impl Heading {
         let interval = Time::from(interval);
         let every = match pace {
             Pace::Rate { rate } => format!("{rate} a second"),
-            Pace::Flood { window, .. } => {
-                format!("as fast as they are answered, at most {window} in flight")
-            }
+            Pace::Flood { window: None, .. } => "as fast as they are answered".to_owned(),
+            Pace::Flood {
+                window: Some(window),
+                ..
+            } => format!("as fast as they are answered, at most {window} in flight"),
             Pace::Interval {} if self.schedule.is_fixed() => format!("one every {interval}"),
             Pace::Interval {} => {
                 format!(

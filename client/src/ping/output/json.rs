@@ -55,13 +55,13 @@ struct IntervalRow<'a> {
 }
 
 impl<W: Write> JsonOutput<W> {
-    /// Writes to `out`, with these items.
-    pub fn new(out: W, items: Items) -> Self {
+    /// Writes to `out`, with these items. `has_several`: several targets were asked for, whatever comes of them.
+    pub fn new(out: W, items: Items, has_several: bool) -> Self {
         Self {
             out,
             items,
             written: 0,
-            has_several: false,
+            has_several,
         }
     }
 
@@ -80,9 +80,10 @@ impl<W: Write> JsonOutput<W> {
 impl<W: Write + Send> Output for JsonOutput<W> {
     fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
         let version = VERSION;
-        self.has_several = headings.len() > 1;
         let begin = match headings {
-            [heading] => serde_json::to_string(&OneTarget { version, heading })?,
+            [heading] if !self.has_several => {
+                serde_json::to_string(&OneTarget { version, heading })?
+            }
             targets => serde_json::to_string(&SeveralTargets { version, targets })?,
         };
         let begin = begin.strip_suffix('}').unwrap_or(&begin);
@@ -113,7 +114,7 @@ impl<W: Write + Send> Output for JsonOutput<W> {
             write!(self.out, "\n]")?;
         }
         let (name, summaries) = match summaries {
-            [summary] => ("summary", serde_json::to_string(summary)?),
+            [summary] if !self.has_several => ("summary", serde_json::to_string(summary)?),
             summaries => ("summaries", serde_json::to_string(summaries)?),
         };
         writeln!(self.out, ",\"{name}\":{summaries}}}")?;
@@ -135,7 +136,7 @@ mod tests {
     /// The document of a run with so many targets, each with so many probes and intervals.
     fn document(targets: usize, items: Items, each: u64) -> serde_json::Value {
         let mut out = Vec::new();
-        let mut output = JsonOutput::new(&mut out, items);
+        let mut output = JsonOutput::new(&mut out, items, targets > 1);
         let known = Known {
             address: "[::1]:8080".parse().unwrap(),
             kind: ServerKind::Hii,

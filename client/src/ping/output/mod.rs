@@ -3,21 +3,26 @@
 use std::io;
 use std::time::Duration;
 
+mod backlog;
 mod csv;
 mod heading;
 mod json;
+pub mod live;
 mod printer;
 mod probe_row;
 mod text;
 
+pub use backlog::{Backlog, Limit};
 pub use csv::CsvOutput;
 pub use heading::{Heading, Steps};
 pub use json::{Items, JsonOutput};
+pub use live::LiveOutput;
 pub use printer::Printer;
 pub use text::TextOutput;
 
 use super::interval_report::IntervalLine;
-use super::ledger::Settled;
+use super::ledger::{Answered, Sent, Settled};
+use super::refusal::Refusal;
 use super::summary::Summary;
 use super::verdict::Verdict;
 
@@ -31,11 +36,27 @@ pub trait Output: Send {
     /// Those of the writer, here and below.
     fn start(&mut self, headings: &[Heading]) -> io::Result<()>;
 
+    /// The next probe was sent, or could not be.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn sent(&mut self, _target: usize, _sent: &Sent) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A probe was answered. Its verdict, in time or late, follows when it is settled.
     ///
     /// # Errors
     /// Those of the writer.
-    fn answered(&mut self, _target: usize, _seq: u64, _verdict: Verdict) -> io::Result<()> {
+    fn answered(&mut self, _target: usize, _answered: &Answered) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A probe was sent back. Its verdict follows when it is settled.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn refused(&mut self, _target: usize, _seq: u64, _why: Refusal) -> io::Result<()> {
         Ok(())
     }
 
@@ -75,6 +96,8 @@ pub trait Output: Send {
 pub struct Overdue {
     /// Its number.
     pub seq: u64,
+    /// When it was sent.
+    pub sent: Duration,
     /// What is known of it so far.
     pub so_far: Verdict,
     /// How long it was waited for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ping::ledger::Settled;
+use crate::ping::refusal::Refusal;
 
 /// A probe and what became of it; times in nanoseconds, by the run's clock unless it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,22 +18,28 @@ pub(super) struct ProbeRow<T> {
     sent_ns: u64,
     verdict: &'static str,
     rtt_ns: Option<u64>,
+    /// The same between the kernel's notes.
+    kernel_rtt_ns: Option<u64>,
     /// How long the server held it.
     held_ns: Option<u64>,
     /// The server's wall clock at its receipt, since the Unix epoch.
     received_ns: Option<u64>,
+    /// Why it was sent back.
+    refused_by: Option<&'static str>,
 }
 
 /// The names of the fields, in their order.
-pub(super) const FIELDS: [&str; 8] = [
+pub(super) const FIELDS: [&str; 10] = [
     "target",
     "seq",
     "due_ns",
     "sent_ns",
     "verdict",
     "rtt_ns",
+    "kernel_rtt_ns",
     "held_ns",
     "received_ns",
+    "refused_by",
 ];
 
 impl<T> ProbeRow<T> {
@@ -44,8 +51,10 @@ impl<T> ProbeRow<T> {
             sent_ns: nanos(settled.sent),
             verdict: settled.verdict.name(),
             rtt_ns: settled.verdict.rtt().map(nanos),
+            kernel_rtt_ns: settled.kernel.map(|kernel| nanos(kernel.rtt)),
             held_ns: settled.reported.held,
             received_ns: settled.reported.received,
+            refused_by: settled.verdict.refusal().map(Refusal::name),
         }
     }
 }

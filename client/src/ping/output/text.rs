@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::{Heading, Output, Overdue};
 use crate::ping::figures::{Figures, Time};
 use crate::ping::interval_report::IntervalLine;
-use crate::ping::ledger::Settled;
+use crate::ping::ledger::{Answered, Settled};
+use crate::ping::refusal::Refusal;
 use crate::ping::summary::Summary;
 use crate::ping::verdict::Verdict;
 
@@ -45,6 +46,10 @@ impl<W: Write> TextOutput<W> {
             Verdict::LostThere => writeln!(self.out, "lost on the way there"),
             Verdict::LostBack => writeln!(self.out, "lost on the way back"),
             Verdict::LostUnknown => writeln!(self.out, "lost"),
+            Verdict::DroppedLocally => {
+                writeln!(self.out, "answered, but this host had no room for it")
+            }
+            Verdict::Refused(why) => writeln!(self.out, "refused: {why}"),
             Verdict::Unknown => writeln!(self.out, "answered or lost, cannot tell"),
             Verdict::NotSent => writeln!(self.out, "not sent, this host would not take it"),
             Verdict::InFlight => writeln!(self.out, "still in flight"),
@@ -99,9 +104,16 @@ impl<W: Write + Send> Output for TextOutput<W> {
         Ok(())
     }
 
-    fn answered(&mut self, target: usize, seq: u64, verdict: Verdict) -> io::Result<()> {
+    fn answered(&mut self, target: usize, answered: &Answered) -> io::Result<()> {
         if self.shows_probes {
-            self.probe(target, seq, verdict)?;
+            self.probe(target, answered.seq, answered.verdict)?;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, target: usize, seq: u64, why: Refusal) -> io::Result<()> {
+        if self.shows_probes {
+            self.probe(target, seq, Verdict::Refused(why))?;
         }
         Ok(())
     }
@@ -114,6 +126,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
             seq,
             so_far,
             waited,
+            ..
         } = overdue;
         let known = match so_far {
             Verdict::LostBack => "; the server received it",

@@ -47,6 +47,28 @@ impl Axis {
         }
     }
 
+    /// A little longer, from one round value to another, so that it stays the same while what it shows changes a little.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        if self.log {
+            let power = |value: f64| 10_f64.powf(value.log10().floor());
+            let fits = |power: f64, step: &f64| step * power <= self.low;
+            let unit = power(self.low);
+            let low = [5.0, 2.0].into_iter().find(|step| fits(unit, step));
+            return Self {
+                low: low.unwrap_or(1.0) * unit,
+                high: round_step(self.high),
+                ..self
+            };
+        }
+        let step = round_step((self.high - self.low) / 5.0);
+        Self {
+            low: (self.low / step).floor() * step,
+            high: (self.high / step).ceil() * step,
+            ..self
+        }
+    }
+
     /// Where a value goes, in units that are even along the axis.
     #[must_use]
     pub fn place(&self, value: f64) -> f64 {
@@ -158,6 +180,39 @@ mod tests {
                 prop_assert!((read - tick).abs() <= (axis.high - axis.low) / 10.0, "{} {}", read, tick);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rounded_axis_holds_the_other_and_is_not_much_longer(
+            min in 1e-6..1e6_f64, median in 0.0..1.0_f64, max in 0.0..1e5_f64,
+        ) {
+            let max = min + max;
+            let axis = Axis::of_times(min, min + (max - min) * median, max);
+            let rounded = axis.rounded();
+            let slack = 1e-9 * axis.high;
+            prop_assert!(rounded.low <= axis.low + slack && rounded.high >= axis.high - slack, "{:?} {:?}", axis, rounded);
+            if axis.log {
+                prop_assert!(rounded.low > 0.0);
+                prop_assert!(rounded.low >= axis.low / 2.6 && rounded.high <= axis.high * 2.6, "{:?} {:?}", axis, rounded);
+            } else {
+                prop_assert!(rounded.high - rounded.low <= (axis.high - axis.low) * 2.1, "{:?} {:?}", axis, rounded);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rounded_axis_stays_while_values_change_a_little() {
+        let ends = |axis: Axis| {
+            let axis = axis.rounded();
+            [axis.low, axis.high].map(|end| format!("{end:.6}"))
+        };
+        assert_eq!(ends(Axis::from_zero(210.0)), ends(Axis::from_zero(230.0)));
+        assert_eq!(ends(Axis::from_zero(230.0)), ["0.000000", "250.000000"]);
+        assert_eq!(
+            ends(Axis::of_times(0.05, 0.1, 80.0)),
+            ["0.020000", "100.000000"]
+        );
     }
 
     #[test]

@@ -118,12 +118,12 @@ impl Picture {
 }
 
 /// A time in milliseconds.
-pub(super) fn millis(time: Duration) -> f64 {
+pub(in crate::ping) fn millis(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e6
 }
 
 /// A line without what a document or a reader could trip over: names come from the user and from the network.
-fn plain(text: &str) -> String {
+pub(in crate::ping) fn plain(text: &str) -> String {
     // These two are in no XML document, not even escaped.
     let shown = Escaped(text.as_bytes()).to_string();
     let mut line: String = shown
@@ -161,6 +161,7 @@ pub(super) mod tests {
     use super::*;
     use crate::ping::ledger::Answered;
     use crate::ping::method::{Known, ServerKind};
+    use crate::ping::refusal::Refusal;
     use crate::ping::schedule::Schedule;
     use crate::ping::statistics::Statistics;
     use crate::ping::verdict::{Counts, Verdict};
@@ -207,6 +208,8 @@ pub(super) mod tests {
             Verdict::LostThere,
             Verdict::LostBack,
             Verdict::LostUnknown,
+            Verdict::DroppedLocally,
+            Verdict::Refused(Refusal::PortUnreachable),
             Verdict::Unknown,
             Verdict::NotSent,
             Verdict::InFlight,

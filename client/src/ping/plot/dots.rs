@@ -24,6 +24,10 @@ pub enum Mark {
     LostBack,
     /// Lost, which way is not known.
     Lost,
+    /// Answered in vain: this host threw the answer away.
+    DroppedLocally,
+    /// Sent back (ICMP).
+    Refused,
     /// Answered or lost, which cannot be told.
     Unknown,
     /// This host could not send it.
@@ -32,15 +36,34 @@ pub enum Mark {
 
 impl Mark {
     /// Every mark, in the order of a legend.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::InTime,
         Self::Late,
         Self::LostThere,
         Self::LostBack,
         Self::Lost,
+        Self::DroppedLocally,
+        Self::Refused,
         Self::Unknown,
         Self::NotSent,
     ];
+
+    /// The mark of a probe with this verdict; none when the run ended before its fate was known.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        Some(match verdict {
+            Verdict::InTime { .. } => Self::InTime,
+            Verdict::Late { .. } => Self::Late,
+            Verdict::LostThere => Self::LostThere,
+            Verdict::LostBack => Self::LostBack,
+            Verdict::LostUnknown => Self::Lost,
+            Verdict::DroppedLocally => Self::DroppedLocally,
+            Verdict::Refused(_) => Self::Refused,
+            Verdict::Unknown => Self::Unknown,
+            Verdict::NotSent => Self::NotSent,
+            Verdict::InFlight => return None,
+        })
+    }
 
     /// What a legend calls it.
     #[must_use]
@@ -51,6 +74,8 @@ impl Mark {
             Self::LostThere => "lost there",
             Self::LostBack => "lost back",
             Self::Lost => "lost",
+            Self::DroppedLocally => "dropped here",
+            Self::Refused => "refused",
             Self::Unknown => "cannot tell",
             Self::NotSent => "not sent",
         }
@@ -74,21 +99,11 @@ impl Dot {
     /// The dot of a probe; none when the run ended before its fate was known.
     #[must_use]
     pub fn new(settled: &Settled, start: Duration) -> Option<Self> {
-        let (mark, rtt) = match settled.verdict {
-            Verdict::InTime { rtt } => (Mark::InTime, Some(rtt)),
-            Verdict::Late { rtt } => (Mark::Late, Some(rtt)),
-            Verdict::LostThere => (Mark::LostThere, None),
-            Verdict::LostBack => (Mark::LostBack, None),
-            Verdict::LostUnknown => (Mark::Lost, None),
-            Verdict::Unknown => (Mark::Unknown, None),
-            Verdict::NotSent => (Mark::NotSent, None),
-            Verdict::InFlight => return None,
-        };
         Some(Self {
             seq: settled.seq,
             at: settled.sent.saturating_sub(start),
-            rtt,
-            mark,
+            rtt: settled.verdict.rtt(),
+            mark: Mark::of(settled.verdict)?,
         })
     }
 }

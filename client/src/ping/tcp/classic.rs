@@ -15,7 +15,7 @@ use crate::ping::events::{Ending, Event};
 use crate::ping::ledger::{Arrival, Sent};
 use crate::ping::link::Link;
 use crate::ping::schedule::Schedule;
-use crate::ping::threads::{SendingThread, wait_until};
+use crate::ping::threads::{SendingThread, wait_for_slot};
 
 /// What the original client sends.
 pub const MESSAGE: &[u8] = b"Hii Server";
@@ -37,15 +37,20 @@ pub struct ClassicLink {
 struct Line {
     stream: TcpStream,
     clock: Clock,
+    precise: bool,
 }
 
 impl ClassicLink {
-    /// A link on this connection.
+    /// A link on this connection; a precise one stays awake for its slots.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream, precise: bool) -> Self {
         let clock = Clock::start();
         Self {
-            line: Arc::new(Line { stream, clock }),
+            line: Arc::new(Line {
+                stream,
+                clock,
+                precise,
+            }),
             thread: None,
         }
     }
@@ -94,7 +99,7 @@ impl Line {
         let start = self.clock.elapsed();
         for seq in 1..=schedule.last() {
             let due = start.saturating_add(schedule.slot(seq));
-            if !wait_until(&self.clock, due, stopped) {
+            if !wait_for_slot(&self.clock, due, self.precise, stopped) {
                 return;
             }
             let deadline = schedule.deadline_of(seq);
@@ -116,6 +121,7 @@ impl Line {
                     seq,
                     at,
                     report: None,
+                    stamp: None,
                 }),
                 Ok(None) => return,
                 Err(ending) => Event::Ended(ending),

@@ -19,7 +19,7 @@ use crate::ping::ledger::Sent;
 use crate::ping::link::Link;
 use crate::ping::method::Method;
 use crate::ping::schedule::Schedule;
-use crate::ping::threads::{SendingThread, wait_until};
+use crate::ping::threads::{SendingThread, wait_for_slot};
 
 /// How long the server may take nothing before the connection counts as over.
 const STALL: Duration = Duration::from_secs(30);
@@ -38,19 +38,21 @@ struct Line {
     method: Method,
     size: ProbeSize,
     clock: Clock,
+    precise: bool,
     /// Held from before a probe is sent until that has been told, so that the connection's end is told after it.
     sending: Mutex<()>,
 }
 
 impl FramedLink {
-    /// A link on this connection, with probes of this size.
+    /// A link on this connection, with probes of this size; a precise one stays awake for its slots.
     #[must_use]
-    pub fn new(stream: TcpStream, method: Method, size: ProbeSize) -> Self {
+    pub fn new(stream: TcpStream, method: Method, size: ProbeSize, precise: bool) -> Self {
         let line = Line {
             stream,
             method,
             size,
             clock: Clock::start(),
+            precise,
             sending: Mutex::new(()),
         };
         Self {
@@ -152,7 +154,7 @@ impl Line {
             let len = self.write_probe(seq, &mut buffer);
             let frame = buffer.get(..len).unwrap_or_default();
             let due = start.saturating_add(schedule.slot(seq));
-            if !wait_until(&self.clock, due, stopped) {
+            if !wait_for_slot(&self.clock, due, self.precise, stopped) {
                 return;
             }
             let sending = self.sending();
@@ -198,7 +200,9 @@ impl Line {
             let ended = loop {
                 let event = match frames.next_frame() {
                     Ok(None) => break None,
-                    Ok(Some(payload)) => Event::heard(self.method.hear(0, self.size, payload), at),
+                    Ok(Some(payload)) => {
+                        Event::heard(self.method.hear(0, self.size, payload), at, None)
+                    }
                     Err(_) => break Some(Ending::Garbage),
                 };
                 if events.send(event).is_err() {

@@ -8,6 +8,7 @@ use hii_protocol::ping::Run;
 use hii_protocol::{Escaped, stream};
 use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
+use hii_transport::options::SocketOptions;
 
 use super::GLANCE;
 use super::classic::ANSWER;
@@ -27,6 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Hello<'a> {
     addresses: &'a [SocketAddr],
+    options: SocketOptions,
     interrupt: &'a Interrupt,
 }
 
@@ -53,11 +55,16 @@ enum First {
 }
 
 impl<'a> Hello<'a> {
-    /// For these addresses, which race.
+    /// For these addresses, which race, by sockets with these options.
     #[must_use]
-    pub fn new(addresses: &'a [SocketAddr], interrupt: &'a Interrupt) -> Self {
+    pub fn new(
+        addresses: &'a [SocketAddr],
+        options: SocketOptions,
+        interrupt: &'a Interrupt,
+    ) -> Self {
         Self {
             addresses,
+            options,
             interrupt,
         }
     }
@@ -110,19 +117,22 @@ impl<'a> Hello<'a> {
     }
 
     fn connect(&self, addresses: &[SocketAddr]) -> Result<Winner<TcpStream>, Failure> {
-        let winner = race::connect(addresses, self.interrupt).map_err(|reason| match reason {
-            NoWinner::Failed(address, error) => failed(address, &error),
-            NoWinner::TimedOut => Failure::new(
-                Exit::Unreachable,
-                format_args!(
-                    "no connection to {} within {} s",
-                    list(addresses),
-                    race::TIME_OUT.as_secs()
-                ),
-                "check the address and what filters the way to it, or give another port",
-            ),
-            NoWinner::Stopped => stopped(),
-        })?;
+        let winner =
+            race::connect(addresses, self.options, self.interrupt).map_err(
+                |reason| match reason {
+                    NoWinner::Failed(address, error) => failed(address, &error),
+                    NoWinner::TimedOut => Failure::new(
+                        Exit::Unreachable,
+                        format_args!(
+                            "no connection to {} within {} s",
+                            list(addresses),
+                            race::TIME_OUT.as_secs()
+                        ),
+                        "check the address and what filters the way to it, or give another port",
+                    ),
+                    NoWinner::Stopped => stopped(),
+                },
+            )?;
         // A probe that waits for the next one would be measured as a slow one.
         winner
             .stream
@@ -234,9 +244,11 @@ fn failed(address: SocketAddr, error: &io::Error) -> Failure {
             format!("nothing listens at {address} (connection refused)"),
             "start a server there (hii-server ping), or give another port as tcp://host:port",
         ),
-        io::ErrorKind::UnexpectedEof => (
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => (
             format!("{address} closed the connection without an answer"),
-            "it may be no ping server, or have as many connections as it allows",
+            "it may be no ping server, or have as many connections as it allows, of all or from here",
         ),
         _ => (
             format!("cannot reach {address}: {error}"),

@@ -44,9 +44,9 @@ pub(super) fn find(
 ) -> Result<Subject, Failure> {
     check(args, &schedule)?;
     let clock = Clock::start();
-    let addresses = target.resolve(args.family())?;
+    let addresses = args.resolve(target)?;
     let resolution = target.is_name().then(|| nanos(clock.elapsed()));
-    let hello = Hello::new(&addresses, interrupt);
+    let hello = Hello::new(&addresses, args.socket_options(), interrupt);
     let (greeted, questions) = hello.greet(random_run())?;
     let steps = Steps {
         resolution_ns: resolution,
@@ -60,15 +60,21 @@ pub(super) fn find(
         ServerKind::Echo => Some(Method::Echoed(random_run())),
     };
     let (link, size): (Box<dyn Link>, _) = match method {
-        None => (Box::new(ClassicLink::new(stream)), classic::MESSAGE.len()),
+        None => (
+            Box::new(ClassicLink::new(stream, args.precise)),
+            classic::MESSAGE.len(),
+        ),
         Some(method) => {
-            let link = FramedLink::new(stream, method, args.size);
+            let link = FramedLink::new(stream, method, args.size, args.precise);
             (Box::new(link), args.size.get())
         }
     };
     let heading = Heading::new(target.to_string(), &known, false, schedule, size);
     Ok(Subject {
-        heading: heading.over_tcp(steps).timed_by(link.clock()),
+        heading: heading
+            .over_tcp(steps)
+            .timed_by(link.clock())
+            .telling_direction(link.tells_direction()),
         link,
         schedule,
         questions,
@@ -84,6 +90,13 @@ fn check(args: &Args, schedule: &Schedule) -> Result<(), Failure> {
             Exit::Usage,
             "--stop does not work over TCP: there `exit` closes the connection only",
             "leave out tcp://, or --stop",
+        ));
+    }
+    if args.df {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--df has no meaning over TCP, which cuts what it sends to what the path takes",
+            "leave out tcp://, or --df",
         ));
     }
     if args.has_bursts() {

@@ -7,6 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use hii_transport::clock::Clock;
+use hii_transport::options::SocketOptions;
+use hii_transport::tcp;
 
 use crate::ping::events::Interrupt;
 
@@ -59,9 +61,10 @@ pub fn in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 /// None does.
 pub fn connect(
     addresses: &[SocketAddr],
+    options: SocketOptions,
     interrupt: &Interrupt,
 ) -> Result<Winner<TcpStream>, NoWinner> {
-    let connect = |address: SocketAddr| TcpStream::connect_timeout(&address, TIME_OUT);
+    let connect = move |address: SocketAddr| tcp::connect(address, TIME_OUT, &options);
     race(&in_turn(addresses), STAGGER, TIME_OUT, interrupt, connect)
 }
 

@@ -1,0 +1,186 @@
+//! What a run over UDP sends by, and the thread that does it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver as Inbox, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hii_protocol::ping::ProbeSize;
+use hii_transport::clock::Clock;
+use hii_transport::probe::{ProbeSocket, StampClock};
+use hii_transport::udp::BUFFER_LEN;
+
+use super::events::Event;
+use super::ledger::Sent;
+use super::method::{Assignment, Method};
+use super::schedule::Schedule;
+use super::sent_notes::SentNotes;
+use super::threads::{wait_for_slot, wait_until};
+
+/// A probe is told of with its answer, or so long after it went out. To tell wakes a thread, and to read the kernel's
+/// notes takes a moment: on a small machine both would be in the way of the answer.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// Probes that follow each other sooner are told of at once.
+const LEAST_GAP: Duration = Duration::from_micros(500);
+
+/// What a run sends by, and on which clock; shared by its threads.
+#[derive(Debug)]
+pub struct Line {
+    /// Towards the target, one for each port of the method.
+    pub sockets: Vec<ProbeSocket>,
+    /// How probes and answers are told apart.
+    pub method: Method,
+    /// The length of each probe.
+    pub size: ProbeSize,
+    /// The clock of all times.
+    pub clock: Clock,
+    /// Tells the kernel's times by that clock.
+    pub stamps: StampClock,
+    /// Whether the thread that sends stays awake for the last of each wait.
+    pub precise: bool,
+    /// The highest number that was sent, or is being sent.
+    highest: AtomicU64,
+    /// Probes that nobody has been told of, in their order.
+    unsaid: Mutex<Vec<Sent>>,
+    notes: Mutex<SentNotes>,
+}
+
+impl Line {
+    /// A line on these sockets.
+    #[must_use]
+    pub fn new(sockets: Vec<ProbeSocket>, method: Method, size: ProbeSize, precise: bool) -> Self {
+        let clock = Clock::start();
+        let stamps = StampClock::start(clock);
+        let notes = Mutex::new(SentNotes::new(sockets.len(), stamps));
+        Self {
+            sockets,
+            method,
+            size,
+            clock,
+            stamps,
+            precise,
+            highest: AtomicU64::new(0),
+            unsaid: Mutex::default(),
+            notes,
+        }
+    }
+
+    /// Sends at absolute times, catches up after a stall, and skips no slot.
+    pub(super) fn send_all(&self, schedule: Schedule, events: &Sender<Event>, stopped: &Inbox<()>) {
+        let mut buffer = vec![0; BUFFER_LEN];
+        let start = self.clock.elapsed();
+        let slot = |seq| start.saturating_add(schedule.slot(seq));
+        for seq in 1..=schedule.last() {
+            // Everything that takes time comes before the slot.
+            let len = self.method.write_probe(seq, self.size, &mut buffer);
+            let datagram = buffer.get(..len).unwrap_or_default();
+            let due = slot(seq);
+            if !wait_for_slot(&self.clock, due, self.precise, stopped) {
+                return;
+            }
+            let Assignment { port, clash } = self.method.assign(seq, self.clock.elapsed());
+            lock(&self.notes).reuse(self, port, events);
+            self.highest.store(seq, Ordering::Release);
+            let at = self.clock.elapsed();
+            let went_out = self.send(port, datagram);
+            lock(&self.unsaid).push(Sent {
+                due,
+                deadline: schedule.deadline_of(seq),
+                at,
+                went_out,
+                clash,
+            });
+            let next = slot(seq.saturating_add(1));
+            let quiet = quiet_until(at, next);
+            let goes_on = quiet <= at || wait_until(&self.clock, quiet, stopped);
+            self.tell_sent(events);
+            let mut notes = lock(&self.notes);
+            notes.sent(port, seq);
+            // What keeps the next one waiting can wait itself.
+            if self.clock.elapsed() < next {
+                notes.read_some(self, port, events);
+            }
+            drop(notes);
+            if !goes_on {
+                return;
+            }
+        }
+        let _ = events.send(Event::AllSent);
+    }
+
+    /// Sends an uncounted probe, from the first socket.
+    pub fn send_uncounted(&self, seq: u64) {
+        let mut buffer = vec![0; BUFFER_LEN];
+        let len = self.method.write_probe(seq, self.size, &mut buffer);
+        self.highest.store(seq, Ordering::Release);
+        self.send(0, buffer.get(..len).unwrap_or_default());
+    }
+
+    /// Whether a probe of this number may have been sent by now.
+    pub fn may_have_sent(&self, seq: u64) -> bool {
+        seq <= self.highest.load(Ordering::Acquire)
+    }
+
+    /// Tells of all probes that went out; whatever is told of their answers comes after it.
+    pub fn tell_sent(&self, events: &Sender<Event>) {
+        for sent in lock(&self.unsaid).drain(..) {
+            // Nobody may listen any more.
+            let _ = events.send(Event::Sent(sent));
+        }
+    }
+
+    /// Tells what the kernel noted of probes since they were told of.
+    pub fn tell_late_notes(&self, events: &Sender<Event>) {
+        lock(&self.notes).read_all(self, events);
+    }
+
+    /// Why the kernel tells no times, where it does not.
+    #[must_use]
+    pub fn lacks_stamps(&self) -> Option<&str> {
+        self.sockets.iter().find_map(ProbeSocket::lacks_stamps)
+    }
+
+    /// Whether the kernel took it.
+    fn send(&self, port: usize, datagram: &[u8]) -> bool {
+        let Some(socket) = self.sockets.get(port) else {
+            return false;
+        };
+        socket
+            .send(datagram)
+            .inspect_err(|error| tracing::debug!(%error, "send"))
+            .is_ok()
+    }
+}
+
+/// What is locked is whole between calls, whatever thread ended early.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When a probe that was sent at `at` is told of, where the next is sent at `next`.
+fn quiet_until(at: Duration, next: Duration) -> Duration {
+    let gap = next.saturating_sub(at);
+    if gap < LEAST_GAP {
+        at
+    } else {
+        at.saturating_add(QUIET.min(gap / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_told_of_before_the_next_is_sent() {
+        let ms = Duration::from_millis;
+        assert_eq!(quiet_until(ms(10), ms(1_010)), ms(12));
+        assert_eq!(quiet_until(ms(10), ms(11)), Duration::from_micros(10_500));
+        // At once when they follow each other fast, or the next is due already.
+        let soon = ms(10) + Duration::from_micros(100);
+        assert_eq!(quiet_until(ms(10), soon), ms(10));
+        assert_eq!(quiet_until(ms(10), ms(5)), ms(10));
+        assert_eq!(quiet_until(ms(10), Duration::MAX), ms(12));
+    }
+}

@@ -1,0 +1,89 @@
+//! The most echoes a second, beside irtt's most.
+//!
+//! irtt has no mode for that: the settings that give it most are looked for first, then measured in turn with ours.
+
+use super::figures::Unit;
+use super::series::{Series, borrow};
+use super::servers::Server;
+use super::table::{Goal, Row};
+use super::trouble::Outcome;
+use super::{Bench, irtt};
+
+/// One system call for each probe, and for each answer.
+const ONE_BY_ONE: &str = "-q --flood --no-gso";
+const TOGETHER: &str = "-q --flood";
+
+/// What irtt is tried with: ever shorter intervals, its default timer and the one that spins, and without the stamps and
+/// counts that it otherwise sends along.
+const IRTT_INTERVALS: [&str; 7] = ["20us", "10us", "5us", "3us", "2us", "1us", "500ns"];
+const IRTT_TIMERS: [&str; 2] = ["comp", "busy"];
+const IRTT_STAMPS: [&str; 2] = ["", "--stats=none --tstamp=none"];
+
+const SECONDS: u64 = 5;
+const TRY_SECONDS: u64 = 1;
+
+pub(super) fn rows(bench: &Bench) -> Vec<Row> {
+    let seconds = bench.options.seconds(SECONDS);
+    let (ours, theirs) = (bench.hii_server(), bench.irtt_server());
+    let run = |options| {
+        bench
+            .hii(borrow(&ours)?, options, seconds)?
+            .answered_per_second()
+    };
+    let best = borrow(&theirs).and_then(|server| best_of_irtt(bench, server));
+    let mut series: [Series; 3] = Default::default();
+    for round in 1..=bench.options.rounds() {
+        bench.tell(round, "echoes");
+        let [one_by_one, together, other] = &mut series;
+        one_by_one.add(|| run(ONE_BY_ONE));
+        other.add(|| echoes_of_irtt(borrow(&theirs)?, borrow(&best)?, seconds));
+        together.add(|| run(TOGETHER));
+    }
+    let [one_by_one, together, other] = series.map(Series::rounds);
+    let name = bench.peers.irtt_title();
+    let name = best.map_or(name.clone(), |options| format!("{name} {options}"));
+    vec![
+        Row::new("echoes, one datagram a call", Unit::Rate, one_by_one)
+            .beside(&name, other.clone())
+            .goal(Goal::AtLeastTimes(3.0)),
+        Row::new(
+            "echoes, several in a call (GSO) at both ends",
+            Unit::Rate,
+            together,
+        )
+        .beside(&name, other)
+        .goal(Goal::AtLeastTimes(100.0)),
+    ]
+}
+
+/// The options with which irtt gets the most answers.
+fn best_of_irtt(bench: &Bench, server: &Server) -> Outcome<String> {
+    bench.tell(1, "what gives irtt the most echoes");
+    let mut best: Option<(f64, String)> = None;
+    let mut failed = None;
+    for interval in IRTT_INTERVALS {
+        for timer in IRTT_TIMERS {
+            for stamps in IRTT_STAMPS {
+                let options = format!("-i {interval} --timer={timer} {stamps}");
+                let options = options.trim_end().to_owned();
+                match echoes_of_irtt(server, &options, TRY_SECONDS) {
+                    Ok(rate) if best.as_ref().is_none_or(|(most, _)| rate > *most) => {
+                        best = Some((rate, options));
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => failed = Some(trouble),
+                }
+            }
+        }
+    }
+    let why = failed.unwrap_or_else(|| "nothing was tried".into());
+    best.map(|(_, options)| options).ok_or(why)
+}
+
+/// The answers that irtt gets a second while it sends.
+fn echoes_of_irtt(server: &Server, options: &str, seconds: u64) -> Outcome<f64> {
+    let args = irtt::client(server, &format!("-q {options}"), seconds);
+    let received = irtt::received(&irtt::run(&args, seconds)?.stdout);
+    let received = received.ok_or("irtt does not tell what it received")?;
+    Ok(received as f64 / seconds as f64)
+}

@@ -1,0 +1,84 @@
+//! The programs that ours are measured beside, where they are installed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::processes::Process;
+use super::trouble::{Outcome, Trouble};
+
+/// The version of each of the others, where it is there.
+#[derive(Debug)]
+pub struct Peers {
+    /// A client and server that send on a schedule, as ours do.
+    pub irtt: Outcome<String>,
+    /// A client and server for round trips one after the other.
+    pub sockperf: Outcome<String>,
+}
+
+impl Peers {
+    /// Looks for them.
+    #[must_use]
+    pub fn find() -> Self {
+        Self {
+            irtt: find("irtt", "version"),
+            sockperf: find("sockperf", "--version"),
+        }
+    }
+
+    /// irtt's name, and its version where it is there.
+    #[must_use]
+    pub fn irtt_title(&self) -> String {
+        title("irtt", &self.irtt)
+    }
+
+    /// sockperf's name, and its version where it is there.
+    #[must_use]
+    pub fn sockperf_title(&self) -> String {
+        title("sockperf", &self.sockperf)
+    }
+}
+
+fn title(name: &str, version: &Outcome<String>) -> String {
+    match version {
+        Ok(version) => format!("{name} {version}"),
+        Err(_) => name.to_owned(),
+    }
+}
+
+fn find(name: &str, version: &str) -> Outcome<String> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |folder: &Path| folder.join(name).is_file();
+    if !std::env::split_paths(&paths).any(|folder| is_there(&folder)) {
+        return Err(Trouble(format!("not installed: apt-get install {name}")));
+    }
+    let said = Process::start(name, &[version])?.finish(Duration::from_secs(20))?;
+    Ok(version_in(&said.stdout))
+}
+
+/// The first word that begins with a digit.
+fn version_in(text: &str) -> String {
+    let mut words = text.split_whitespace();
+    let found = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    found.unwrap_or("of unknown version").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_in_what_a_program_says() {
+        assert_eq!(
+            version_in("irtt version: 0.9.0\nprotocol version: 1\n"),
+            "0.9.0"
+        );
+        assert_eq!(version_in("sockperf, version 3.7-no.git\n"), "3.7-no.git");
+        assert_eq!(version_in("no"), "of unknown version");
+    }
+
+    #[test]
+    fn what_is_missing_says_how_to_install_it() {
+        let missing = find("no-such-program", "--version").unwrap_err();
+        assert!(missing.0.ends_with("apt-get install no-such-program"));
+    }
+}

@@ -1,0 +1,43 @@
+//! A shell with a network and mounts of its own, for what a test cannot do to the machine that it runs on.
+
+use std::process::{Command, Stdio};
+
+use crate::programs::{Ended, finish};
+
+/// Everything of its own, and the shell is root there; whatever it started ends with it.
+const UNSHARE: [&str; 7] = [
+    "--user",
+    "--map-root-user",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+];
+
+/// Runs a script in namespaces of its own, with these variables and the loopback interface up; none where this machine
+/// does not let it.
+///
+/// # Panics
+/// It hangs.
+#[must_use]
+pub fn shell(script: &str, variables: &[(&str, &str)]) -> Option<Ended> {
+    let run = |script: &str| {
+        Command::new("unshare")
+            .args(UNSHARE)
+            .args(["sh", "-ec", script])
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()
+    };
+    let prepare = "ip link set lo up";
+    let allowed = run(prepare).map(finish);
+    if allowed.is_none_or(|ended| ended.code != Some(0)) {
+        eprintln!("not tested: this machine allows no namespaces, or has no `ip`");
+        return None;
+    }
+    run(&format!("{prepare}\n{script}")).map(finish)
+}

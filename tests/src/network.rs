@@ -1,0 +1,151 @@
+//! A small network for tests, in Linux network namespaces: a client, a router and a server.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A host of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// 10.77.1.2 and `fd77:1::2`.
+    Client,
+    /// Between the two; forwards, and sends back what it cannot forward as often as there is reason to.
+    Router,
+    /// 10.77.2.2 and `fd77:2::2`.
+    Server,
+}
+
+/// Three hosts in a row. They end when it is dropped.
+#[derive(Debug)]
+pub struct Network {
+    name: String,
+}
+
+/// The addresses of the server.
+pub const SERVER: [&str; 2] = ["10.77.2.2", "fd77:2::2"];
+
+impl Network {
+    /// Such a network; none where the tests may not make one, or have no `ip`.
+    ///
+    /// # Panics
+    /// It was begun and could not be finished.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let network = Self {
+            name: format!("hii-{}-{number}", std::process::id()),
+        };
+        let add = |host| try_ip(&["netns", "add", &network.namespace(host)]);
+        let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        if !has_ipv6 || !add(Host::Client) {
+            eprintln!("skipped: no network namespaces here, or no IPv6");
+            return None;
+        }
+        assert!(add(Host::Router) && add(Host::Server));
+        network.join(Host::Client, "10.77.1", "fd77:1");
+        network.join(Host::Server, "10.77.2", "fd77:2");
+        for host in [Host::Client, Host::Router, Host::Server] {
+            network.ip(host, &["link", "set", "lo", "up"]);
+            // As many refusals as there are probes.
+            network.set(host, "ipv4/icmp_ratelimit", "0");
+            network.set(host, "ipv6/icmp/ratelimit", "0");
+        }
+        network.set(Host::Router, "ipv4/ip_forward", "1");
+        network.set(Host::Router, "ipv6/conf/all/forwarding", "1");
+        Some(network)
+    }
+
+    /// A link from the router to another host, with its own default route over it.
+    fn join(&self, host: Host, v4: &str, v6: &str) {
+        let link = link_to(host);
+        let router = self.namespace(Host::Router);
+        let peer = ["peer", "name", link, "netns", &router];
+        self.ip(
+            host,
+            &[&["link", "add", "wire", "type", "veth"], &peer[..]].concat(),
+        );
+        for (at, device, number) in [(Host::Router, link, 1), (host, "wire", 2)] {
+            self.ip(at, &["link", "set", device, "up"]);
+            let address = format!("{v4}.{number}/24");
+            self.ip(at, &["address", "add", &address, "dev", device]);
+            let address = format!("{v6}::{number}/64");
+            // Nobody else can have it, so nothing is to be waited for.
+            self.ip(at, &["address", "add", &address, "dev", device, "nodad"]);
+        }
+        let via = |router: String| self.ip(host, &["route", "add", "default", "via", &router]);
+        via(format!("{v4}.1"));
+        via(format!("{v6}::1"));
+    }
+
+    /// What begins a command line that runs on a host: a program, and its arguments.
+    #[must_use]
+    pub fn on(&self, host: Host) -> [String; 4] {
+        ["ip", "netns", "exec", &self.namespace(host)].map(ToOwned::to_owned)
+    }
+
+    /// Configures a host with `ip`.
+    ///
+    /// # Panics
+    /// That fails.
+    pub fn ip(&self, host: Host, args: &[&str]) {
+        let namespace = self.namespace(host);
+        let args = [&["-n", &namespace], args].concat();
+        assert!(try_ip(&args), "ip {}", args.join(" "));
+    }
+
+    /// Sets the longest packet that goes from the router to a host and back.
+    ///
+    /// # Panics
+    /// That fails.
+    pub fn set_mtu(&self, host: Host, mtu: u32) {
+        let mtu = mtu.to_string();
+        for (at, device) in [(Host::Router, link_to(host)), (host, "wire")] {
+            self.ip(at, &["link", "set", device, "mtu", &mtu]);
+        }
+    }
+
+    fn set(&self, host: Host, what: &str, value: &str) {
+        let [program, args @ ..] = self.on(host);
+        let write = format!("echo {value} > /proc/sys/net/{what}");
+        let status = Command::new(program)
+            .args(args)
+            .args(["sh", "-c", &write])
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "{write}");
+    }
+
+    fn namespace(&self, host: Host) -> String {
+        format!("{}-{host:?}", self.name).to_lowercase()
+    }
+}
+
+/// The router's link to a host.
+fn link_to(host: Host) -> &'static str {
+    if host == Host::Server {
+        "server"
+    } else {
+        "client"
+    }
+}
+
+fn try_ip(args: &[&str]) -> bool {
+    let output = Command::new("ip").args(args).output();
+    output.is_ok_and(|output| {
+        if !output.status.success() {
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        output.status.success()
+    })
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in [Host::Client, Host::Router, Host::Server] {
+            let namespace = self.namespace(host);
+            if Path::new("/run/netns").join(&namespace).exists() {
+                try_ip(&["netns", "delete", &namespace]);
+            }
+        }
+    }
+}

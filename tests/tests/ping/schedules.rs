@@ -1,0 +1,163 @@
+//! When probes are sent, and when a run ends.
+
+use std::io::{BufReader, Read as _};
+use std::time::Duration;
+
+use hii_tests::path::{Fate, Path};
+use hii_tests::programs::{self, finish, read_until, start};
+use hii_tests::schema;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::{HII, count, judge, passes, ping, server};
+
+/// When each probe was due, less when the first was.
+fn slots(document: &Value) -> Vec<Duration> {
+    let probes = document["probes"].as_array().unwrap();
+    let due: Vec<_> = probes.iter().map(|probe| count(&probe["due_ns"])).collect();
+    for (probe, due) in probes.iter().zip(&due) {
+        assert!(count(&probe["sent_ns"]) >= *due, "{probe}");
+    }
+    due.iter()
+        .map(|at| Duration::from_nanos(at - due[0]))
+        .collect()
+}
+
+#[test]
+fn a_fixed_schedule_has_its_slots_at_equal_distances() {
+    let server = server(&[]);
+    let ended = ping(server.address(), &["-n", "50", "-i", "3ms"]);
+    let slots = slots(&ended.json());
+    let expected: Vec<_> = (0..50)
+        .map(|slot| Duration::from_millis(3) * slot)
+        .collect();
+    assert_eq!(slots, expected);
+}
+
+#[test]
+fn a_duration_has_the_probes_that_begin_within_it() {
+    let server = server(&[]);
+    let ended = ping(server.address(), &["-d", "0.5", "-i", "50ms"]);
+    let document = ended.json();
+    assert_eq!(document["count"], 10);
+    assert_eq!(slots(&document).len(), 10);
+    assert_eq!(count(&document["summary"]["answered"]), 10);
+    // Of a ramp too: 100, 50, 25 ms.
+    let ended = ping(
+        server.address(),
+        &["-d", "160ms", "-i", "100ms", "--decay", "0.5"],
+    );
+    let slots = slots(&ended.json());
+    let expected = [0, 100, 150].map(Duration::from_millis);
+    assert_eq!(slots, expected);
+}
+
+#[test]
+fn a_ramp_tells_where_loss_breaks_away() {
+    // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000. A delay that is far more than
+    // what a stalled machine adds stays the usual one.
+    let server = server(&["--rate", "50", "--delay", "500ms"]);
+    let ended = ping(
+        server.address(),
+        &["-n", "300", "-i", "20ms", "--decay", "0.99"],
+    );
+    let document = ended.json();
+    let knee = &document["summary"]["knee"];
+    assert_eq!(knee["sign"], "loss", "{document}");
+    let rate = knee["probes_per_second"].as_f64().unwrap();
+    assert!((50.0..1000.0).contains(&rate), "{knee}");
+}
+
+#[test]
+fn a_ramp_tells_where_delay_breaks_away() {
+    let server = server(&[]);
+    // A queue that fills up from probe 100 on.
+    let there = judge(|seq| Fate::Delay(Duration::from_millis(200 + 40 * seq.saturating_sub(100))));
+    let path = Path::new(server.address(), there, passes()).unwrap();
+    let ended = ping(
+        path.addr(),
+        &["-n", "160", "-i", "10ms", "--decay", "0.99", "-W", "60"],
+    );
+    let document = ended.json();
+    let knee = &document["summary"]["knee"];
+    assert_eq!(knee["sign"], "delay", "{document}");
+    // The rate at probe 100, and that at the last.
+    let rate = knee["probes_per_second"].as_f64().unwrap();
+    assert!((100.0 / 0.99_f64.powi(90)..500.0).contains(&rate), "{knee}");
+    assert_eq!(document["summary"]["loss_percent"], 0.0);
+}
+
+#[test]
+fn a_ramp_that_nothing_breaks_has_no_knee() {
+    // Far more than what a stalled machine adds.
+    let server = server(&["--delay", "500ms"]);
+    let ended = ping(
+        server.address(),
+        &["-n", "100", "-i", "10ms", "--decay", "0.99", "-W", "60"],
+    );
+    let summary = &ended.json()["summary"];
+    assert_eq!(count(&summary["answered"]), 100);
+    assert_eq!(summary.get("knee"), None, "{summary}");
+}
+
+#[test]
+fn a_ramp_shrinks_its_interval() {
+    let server = server(&[]);
+    let ended = ping(
+        server.address(),
+        &["-n", "60", "-i", "0.05", "--decay", "0.9"],
+    );
+    let document = ended.json();
+    assert_eq!(count(&document["summary"]["answered"]), 60, "{document}");
+    let sent: Vec<_> = document["probes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|probe| count(&probe["sent_ns"]))
+        .collect();
+    // The slots sum up to ten intervals at most, however many probes there are.
+    let last = Duration::from_nanos(sent[59] - sent[0]);
+    assert!(sent.is_sorted());
+    assert!(last >= Duration::from_millis(490), "{last:?}");
+    let ended = ping(server.address(), &["-n", "0", "--decay", "0.9"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn a_run_without_end_reports_until_it_is_stopped() {
+    let server = server(&[]);
+    let target = server.address().to_string();
+    let mut child = start(
+        HII,
+        &["ping", &target, "-n", "0", "-i", "0.01", "--report", "0.1"],
+    );
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = read_until(&mut stdout, |text| text.matches(" answered (").count() >= 2);
+    assert!(!text.contains("seq 1:"), "{text}");
+    programs::signal(child.id(), Signal::SIGINT);
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    assert!(text.contains("RTT of "), "{text}");
+}
+
+#[test]
+fn a_run_without_end_is_a_whole_document_when_it_is_stopped() {
+    let server = server(&[]);
+    let target = server.address().to_string();
+    let args = ["-n", "0", "-i", "10ms", "--report", "100ms", "--json"];
+    let mut child = start(HII, &[&["ping", &target], &args[..]].concat());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = read_until(&mut stdout, |text| text.matches("until_ns").count() >= 2);
+    programs::signal(child.id(), Signal::SIGINT);
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    schema::check(&document);
+    assert_eq!(document["count"], Value::Null);
+    let intervals = document["intervals"].as_array().unwrap();
+    let sent: u64 = intervals
+        .iter()
+        .map(|interval| count(&interval["sent"]))
+        .sum();
+    assert!((1..=count(&document["summary"]["sent"])).contains(&sent));
+}

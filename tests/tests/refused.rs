@@ -1,0 +1,152 @@
+//! Probes that are sent back: by a host without a server, and by routers.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use hii_tests::network::{Host, Network, SERVER};
+use hii_tests::programs::{Ended, run};
+use serde_json::Value;
+
+const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
+
+/// Guards against a test that hangs; none depends on how long it is.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// The verdict of each probe, in their order, with the reason of a refusal.
+fn verdicts(document: &Value) -> Vec<String> {
+    let probes = document["probes"].as_array().expect("probes");
+    let verdict = |probe: &Value| match probe["refused_by"].as_str() {
+        Some(reason) => reason.to_owned(),
+        None => probe["verdict"].as_str().expect("a verdict").to_owned(),
+    };
+    probes.iter().map(verdict).collect()
+}
+
+/// A socket that some probe will reach.
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(WATCHDOG)).unwrap();
+    socket
+}
+
+/// Sends so many datagrams back, takes another, and is gone.
+fn echo(socket: &UdpSocket, times: usize) {
+    let mut octets = [0; 2048];
+    for _ in 0..times {
+        let (len, from) = socket.recv_from(&mut octets).unwrap();
+        socket.send_to(&octets[..len], from).unwrap();
+    }
+    socket.recv_from(&mut octets).unwrap();
+}
+
+#[test]
+fn a_server_that_goes_away_refuses_each_probe_by_its_number() {
+    // With room for a number, and by port.
+    for size in ["128", "5"] {
+        let socket = socket();
+        let target = socket.local_addr().unwrap().to_string();
+        // A question comes first.
+        let echo = std::thread::spawn(move || echo(&socket, 6));
+        let args = ["ping", &target, "-n", "60", "-i", "10ms", "-s", size];
+        let ended = run(HII, &[&args[..], &["--json"]].concat());
+        echo.join().unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let document = ended.json();
+        let verdicts = verdicts(&document);
+        let (answered, rest) = verdicts.split_at(5);
+        assert!(
+            answered.iter().all(|one| one == "in-time" || one == "late"),
+            "{verdicts:?}"
+        );
+        // The last that was taken is lost, and those that came while the socket was being closed.
+        let lost = rest.iter().take_while(|one| *one == "lost-unknown").count();
+        assert!(lost >= 1, "{verdicts:?}");
+        let refused = &rest[lost..];
+        assert!(!refused.is_empty(), "{verdicts:?}");
+        assert!(
+            refused.iter().all(|one| one == "port-unreachable"),
+            "{verdicts:?}"
+        );
+        let summary = &document["summary"];
+        let expected = refused.len() as u64;
+        assert_eq!(count(&summary["refused"]), expected);
+        assert_eq!(count(&summary["refused_by"]["port-unreachable"]), expected);
+        assert_eq!(count(&summary["refused_unknown"]), 0);
+        assert_eq!(count(&summary["lost"]["total"]), lost as u64);
+        assert_eq!(count(&summary["sent"]), 60, "none was kept from being sent");
+    }
+}
+
+#[test]
+fn nothing_but_refusals_is_code_3_and_each_is_shown() {
+    let socket = socket();
+    let target = socket.local_addr().unwrap().to_string();
+    // Takes the questions, answers none, and is gone before the first probe.
+    let silent = std::thread::spawn(move || {
+        for _ in 0..5 {
+            socket.recv_from(&mut [0; 2048]).unwrap();
+        }
+    });
+    let ended = run(HII, &["ping", &target, "-n", "3", "-i", "10ms"]);
+    silent.join().unwrap();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    for seq in 1..=3 {
+        let line = format!("seq {seq}: refused: port unreachable");
+        assert_eq!(ended.stdout.matches(&line).count(), 1, "{ended:?}");
+    }
+    let sum = "refused (ICMP): 3: 3 port unreachable";
+    assert!(ended.stdout.contains(sum), "{ended:?}");
+}
+
+/// Measures the server's address of each family over the network.
+fn over(network: &Network, args: &[&str]) -> Vec<(&'static str, Ended)> {
+    let [program, command @ ..] = network.on(Host::Client);
+    let command: Vec<_> = command.iter().map(String::as_str).collect();
+    SERVER
+        .into_iter()
+        .map(|address| {
+            let ping = [HII, "ping", address, "--json"];
+            (
+                address,
+                run(&program, &[&command, &ping[..], args].concat()),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn routers_send_back_what_they_do_not_forward() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    // The questions before the run go no further than the router either, so the target is taken for a silent one.
+    for (address, ended) in over(&network, &["--ttl", "1", "-n", "5", "-i", "10ms"]) {
+        assert_eq!(ended.code, Some(3), "{address} {ended:?}");
+        assert_eq!(verdicts(&ended.json()), ["time-exceeded"; 5], "{address}");
+    }
+    for address in SERVER {
+        network.ip(Host::Router, &["route", "add", "unreachable", address]);
+    }
+    let reasons = ["host-unreachable", "network-unreachable"];
+    for ((address, ended), reason) in over(&network, &["-n", "5", "-i", "10ms"])
+        .into_iter()
+        .zip(reasons)
+    {
+        assert_eq!(ended.code, Some(3), "{address} {ended:?}");
+        let document = ended.json();
+        // Of one route's packets Linux does not send back all.
+        let refused = verdicts(&document)
+            .iter()
+            .filter(|one| *one == reason)
+            .count();
+        assert!(refused >= 1, "{address} {document}");
+        let by = &document["summary"]["refused_by"];
+        assert_eq!(count(&by[reason]), refused as u64, "{address} {document}");
+    }
+}
