@@ -7,17 +7,23 @@ use clap::{Parser, Subcommand};
 
 use logs::LogFormat;
 
+pub mod admission;
+pub mod allow_exit;
 pub mod announce;
 pub mod args;
 pub mod exit;
+mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;
 pub mod relay;
+mod running;
 pub mod source;
 pub mod stderr;
+pub mod streams;
+mod threads;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]

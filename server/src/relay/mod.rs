@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod peers;
+#[cfg(test)]
+mod peers_tests;
 pub mod reach;
 pub mod rules;
 #[cfg(test)]

@@ -12,8 +12,8 @@ use super::peers::{Peer, Peers, Registration, Standing, Way};
 use super::reach::Reach;
 use super::tally::Tally;
 use super::tokens::{Key, Tokens};
+use crate::allow_exit::AllowExit;
 use crate::args::Rate;
-use crate::ping::AllowExit;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
 

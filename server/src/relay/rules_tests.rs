@@ -11,8 +11,8 @@ use super::access::{Access, network};
 use super::peers::Way;
 use super::reach::Reach;
 use super::rules::{Config, Decision, Rules, Shared, Source};
+use crate::allow_exit::AllowExit;
 use crate::args::rate;
-use crate::ping::AllowExit;
 use crate::quiet::Quiet;
 
 const OWN: &str = "[::]:8081";
