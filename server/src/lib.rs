@@ -12,6 +12,7 @@ pub mod allow_exit;
 pub mod announce;
 pub mod args;
 pub mod exit;
+mod inbox;
 mod listen;
 pub mod logs;
 pub mod metrics;
@@ -32,7 +33,8 @@ mod threads;
     hii-server ping                          answer every message on port 8080\n  \
     hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
     hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n  \
-    hii-server ping --log json               ... with logs for machines\n\n\
+    hii-server ping --log json               ... with logs for machines\n  \
+    hii-server relay                         pass messages between hosts, on port 8081\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     /// Form of the logs on stderr
@@ -47,6 +49,8 @@ struct Cli {
 enum Service {
     /// Answer every message, at once or with faked loss and delay
     Ping(ping::Args),
+    /// Pass messages between the hosts that greet it
+    Relay(relay::Args),
 }
 
 /// The program `hii-server`.
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
     cli.log.init();
     let result = match cli.service {
         Service::Ping(args) => ping::run(&args, cli.log),
+        Service::Relay(args) => relay::run(&args, cli.log),
     };
     match result {
         Ok(()) => exit::FINE,

@@ -13,6 +13,7 @@ use hii_transport::datagrams::{Effect, Peer, Service};
 use hii_transport::files;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
+use hii_transport::traffic::Traffic;
 use hii_transport::udp::canonical;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -161,8 +162,8 @@ impl<S: Service> Service for Shared<S> {
         self.with(|service| service.sent(answer, result))
     }
 
-    fn round_done(&mut self) {
-        self.with(Service::round_done);
+    fn round_done(&mut self, traffic: &Traffic) {
+        self.with(|service| service.round_done(traffic));
     }
 }
 

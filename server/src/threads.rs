@@ -63,7 +63,7 @@ fn by_thread(addresses: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
 /// A thread or its runtime cannot be had.
 pub(crate) async fn serve<S>(
     sockets: Sockets,
-    service: impl Fn(u64) -> S,
+    mut service: impl FnMut(u64) -> S,
     limits: StreamLimits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<S::Tally>
@@ -88,7 +88,15 @@ where
     };
     let all_started = others.iter().all(Result::is_ok);
     let result = if all_started {
-        run_with_streams((first, tcp), service(0), clock, limits, &all, stop).await
+        Box::pin(run_with_streams(
+            (first, tcp),
+            service(0),
+            clock,
+            limits,
+            &all,
+            stop,
+        ))
+        .await
     } else {
         Ok(S::Tally::default())
     };

@@ -7,6 +7,7 @@ use crate::batch::BatchSocket;
 use crate::clock::Clock;
 use crate::datagrams::{Peer, Service};
 use crate::offload::refuses_together;
+use crate::traffic::Traffic;
 use crate::udp::BUFFER_LEN;
 
 /// What waits for the end of the round at most; one more ends it.
@@ -21,6 +22,7 @@ pub(crate) struct Outbox<'a, S: Service> {
     /// How many came before.
     pushed: u32,
     group: Group,
+    traffic: Traffic,
 }
 
 struct Waiting<A> {
@@ -49,7 +51,13 @@ impl<'a, S: Service> Outbox<'a, S> {
             answers: Vec::new(),
             pushed: 0,
             group: Group::new(),
+            traffic: Traffic::default(),
         }
+    }
+
+    /// What was moved so far: what came in is counted by whoever takes it.
+    pub(crate) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
     }
 
     /// An answer to a sender.
@@ -118,11 +126,16 @@ impl<'a, S: Service> Outbox<'a, S> {
         let Some(Waiting { to, .. }) = sent.first() else {
             return;
         };
-        let sockets = self.sockets;
-        let (group, answers) = (&self.group, &mut self.answers);
+        let (sockets, to) = (self.sockets, *to);
+        let (group, answers, traffic) = (&self.group, &mut self.answers, &mut self.traffic);
+        let mut calls = 0;
         group.send(
-            |octets, segment| transmit(sockets, *to, octets, segment),
+            |octets, segment| {
+                calls += 1;
+                transmit(sockets, to, octets, segment)
+            },
             |index, result| {
+                traffic.sent.count(u64::from(result.is_ok()), to.address);
                 let Some(Waiting { answer, place, .. }) = sent.get(index) else {
                     return;
                 };
@@ -132,6 +145,14 @@ impl<'a, S: Service> Outbox<'a, S> {
                 }
             },
         );
+        if calls > 1 {
+            self.traffic.taken_apart += 1;
+            for _ in sent {
+                self.traffic.sent.called(1);
+            }
+        } else {
+            self.traffic.sent.called(sent.len() as u64);
+        }
     }
 }
 
@@ -164,7 +185,7 @@ impl Group {
     /// Sends all together, or one by one where the kernel refuses that, and tells of each how it went.
     fn send(
         &self,
-        transmit: impl Fn(&[u8], usize) -> io::Result<()>,
+        mut transmit: impl FnMut(&[u8], usize) -> io::Result<()>,
         mut told: impl FnMut(usize, &io::Result<()>),
     ) {
         let mut rest = self.octets();

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hii_protocol::stream::{self, Step};
-use hii_protocol::{Limits, MAX_DATAGRAM};
+use hii_protocol::stream;
 use hii_transport::clock::Now;
 
 use super::delay_queue::DelayQueue;
 use super::service::{Decision, PingService, Reply};
+use crate::inbox::{Inbox, LIMITS, Next};
 use crate::streams::{Conversation, End};
 
 /// Answers that one connection may have waiting. Beyond, nothing more is read from it: the sender's own buffers fill.
@@ -24,21 +24,13 @@ const FRAMED_READ: usize = 16 * 1024;
 /// Octets written at once, where there are several answers.
 const WRITE: usize = 16 * 1024;
 
-/// A ping frame is never longer than a datagram, so a longer one is refused before it is held.
-const LIMITS: Limits = Limits {
-    datagram: MAX_DATAGRAM,
-    stream_frame: 65_507,
-};
-const _: () = assert!(LIMITS.stream_frame as usize == MAX_DATAGRAM);
-
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
     from: SocketAddr,
     speaks: Speaks,
     input: Input,
-    /// The beginning of a frame, or frames that wait for room among the answers.
-    inbox: Vec<u8>,
+    inbox: Inbox,
     delayed: DelayQueue<Reply>,
     outbox: VecDeque<Reply>,
     writing: Writing,
@@ -80,7 +72,7 @@ impl Connection {
             from,
             speaks: Speaks::Unknown,
             input: Input::Open,
-            inbox: Vec::new(),
+            inbox: Inbox::default(),
             delayed: DelayQueue::new(MOST_WAITING),
             outbox: VecDeque::new(),
             writing: Writing::default(),
@@ -91,23 +83,15 @@ impl Connection {
 
     /// Answers the frames that are there, as far as there is room for answers.
     fn take_frames(&mut self, service: &mut PingService, now: Now) {
-        let mut inbox = std::mem::take(&mut self.inbox);
-        let mut taken = 0;
-        while self.input != Input::Refused && !self.is_full() {
-            let rest = inbox.get(taken..).unwrap_or_default();
-            let (_, payload) = split(rest, stream::HEADER_LEN);
-            let frame = match stream::step(rest, &LIMITS) {
-                Step::Wait(_) => break,
-                Step::Frame(len) => {
-                    taken += stream::HEADER_LEN + len;
-                    Ok(split(payload, len).0)
-                }
-                Step::Skip(octets) => {
-                    taken += stream::HEADER_LEN;
-                    if octets > 0 {
-                        // Stepping over it would mean to listen to as much as a stranger cares to send.
-                        self.input = Input::Refused;
-                    }
+        while self.input != Input::Refused
+            && !self.is_full()
+            && let Some(next) = self.inbox.next()
+        {
+            let frame = match next {
+                Next::Frame(frame) => Ok(frame),
+                Next::Empty => Err(stream::malformed()),
+                Next::TooLong => {
+                    self.input = Input::Refused;
                     Err(stream::malformed())
                 }
             };
@@ -115,10 +99,10 @@ impl Connection {
             let decision = service.handle_frame(frame, self.from, now);
             self.apply(decision, service);
         }
-        if self.input != Input::Refused && taken < inbox.len() {
-            // A frame that comes in many pieces is not copied for each of them.
-            inbox.drain(..taken);
-            self.inbox = inbox;
+        if self.input == Input::Refused {
+            self.inbox = Inbox::default();
+        } else {
+            self.inbox.tidy();
         }
     }
 
@@ -202,7 +186,7 @@ impl Conversation for Connection {
                 self.apply(decision, service);
             }
         } else {
-            self.inbox.extend_from_slice(octets);
+            self.inbox.push(octets);
             self.take_frames(service, now);
         }
     }

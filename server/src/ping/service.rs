@@ -8,6 +8,7 @@ use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::traffic::Traffic;
 
 use super::connection::Connection;
 use super::departures::{Departure, Departures, Outgoing};
@@ -333,7 +334,7 @@ impl Service for PingService {
         None
     }
 
-    fn round_done(&mut self) {
+    fn round_done(&mut self, _: &Traffic) {
         if let Some(seat) = &self.seat {
             seat.publish(Snapshot {
                 tally: self.datagrams(),

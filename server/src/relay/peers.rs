@@ -201,9 +201,19 @@ impl Peers {
         self.slot(index).map(Slot::peer)
     }
 
-    /// The peer that sent something now, and whether that is within its rate. It has been heard of.
-    pub fn hear(&mut self, endpoint: Endpoint, now: Duration) -> Option<(Peer, bool)> {
+    /// The peer that sent something now, and whether that is within its rate. It has been heard of. Whoever has the
+    /// address of a connection, and sends datagrams, is not that peer; nor the other way round.
+    pub fn hear(
+        &mut self,
+        endpoint: Endpoint,
+        is_connected: bool,
+        now: Duration,
+    ) -> Option<(Peer, bool)> {
         let index = self.live(endpoint, now)?;
+        let standing = self.slot(index)?.standing;
+        if is_connected != (standing == Standing::Connected) {
+            return None;
+        }
         self.touch(index);
         let gap = self.gap;
         let slot = self.slot_mut(index)?;

@@ -47,9 +47,9 @@ fn a_proof_expires_and_a_greeting_does_not() {
     peers.register(greeted, peer(Standing::Greeted), true, secs(0));
     assert!(peers.find(proven, secs(299)).is_some());
     // To be heard of is no proof.
-    assert!(peers.hear(proven, secs(299)).is_some());
+    assert!(peers.hear(proven, false, secs(299)).is_some());
     assert!(peers.find(proven, secs(300)).is_none());
-    assert!(peers.hear(proven, secs(300)).is_none());
+    assert!(peers.hear(proven, false, secs(300)).is_none());
     assert!(peers.find(greeted, secs(1_000_000)).is_some());
     // What has expired is put out in passing.
     peers.register(at("192.0.2.3/1"), peer(Standing::Proven), false, secs(301));
@@ -113,7 +113,7 @@ fn a_full_table_forgets_who_was_not_heard_of_for_longest() {
     for n in 0..3 {
         peers.register(nth(n), peer(Standing::Greeted), true, secs(0));
     }
-    peers.hear(nth(0), secs(1));
+    peers.hear(nth(0), false, secs(1));
     peers.register(nth(3), peer(Standing::Greeted), true, secs(2));
     let there: Vec<_> = (0..4)
         .filter(|n| peers.find(nth(*n), secs(3)).is_some())
@@ -153,7 +153,10 @@ fn one_network_does_not_take_the_table() {
     assert_eq!(
         most(
             &mut peers,
-            |n| [10, (n >> 8) as u8, n as u8, 1].into(),
+            |n| {
+                let [high, low] = n.to_be_bytes();
+                [10, high, low, 1].into()
+            },
             false
         ),
         2000
@@ -166,7 +169,7 @@ fn a_peer_has_a_second_s_burst_and_then_its_rate() {
     let mut peers = peers(10);
     peers.register(nth(0), peer(Standing::Greeted), true, secs(0));
     let mut within = |at, tries| {
-        let heard = (0..tries).map(|_| peers.hear(nth(0), at).unwrap().1);
+        let heard = (0..tries).map(|_| peers.hear(nth(0), false, at).unwrap().1);
         heard.filter(|within| *within).count()
     };
     assert_eq!(within(secs(5), 100), 10);
@@ -217,7 +220,9 @@ proptest! {
             match act {
                 Act::Wait(wait) => now += wait,
                 Act::Hear(who) => {
-                    let heard = peers.hear(nth(who), secs(now));
+                    let is_connected = list.iter().any(|one| one.0 == who && one.1 == Standing::Connected);
+                    prop_assert!(peers.hear(nth(who), !is_connected, secs(now)).is_none());
+                    let heard = peers.hear(nth(who), is_connected, secs(now));
                     let index = list.iter().position(|one| one.0 == who && !expired(now, one));
                     prop_assert_eq!(heard.map(|heard| heard.0.standing), index.map(|index| list[index].1));
                     if let Some(index) = index {
@@ -233,31 +238,28 @@ proptest! {
                     let got = peers.register(nth(who), peer(standing), true, secs(now));
                     // When exactly what has expired is put out is the table's own business.
                     list.retain(|one| !expired(now, one) || peers.index(nth(one.0)).is_some());
-                    match list.iter().position(|one| one.0 == who && !expired(now, one)) {
-                        Some(index) => {
-                            let (_, before, proven) = list[index];
-                            let other = (before == Standing::Connected) != (standing == Standing::Connected);
-                            prop_assert_eq!(got == Registration::Taken, other);
-                            if !other {
-                                list.remove(index);
-                                let proven = if standing == Standing::Greeted { proven } else { now };
-                                let standing = if standing == Standing::Greeted { before } else { standing };
-                                list.push((who, standing, proven));
-                            }
+                    let there = list.iter().position(|one| one.0 == who && !expired(now, one));
+                    if let Some(index) = there {
+                        let (_, before, proven) = list[index];
+                        let other = (before == Standing::Connected) != (standing == Standing::Connected);
+                        prop_assert_eq!(got == Registration::Taken, other);
+                        if !other {
+                            list.remove(index);
+                            let proven = if standing == Standing::Greeted { proven } else { now };
+                            let standing = if standing == Standing::Greeted { before } else { standing };
+                            list.push((who, standing, proven));
                         }
-                        None => {
-                            list.retain(|one| one.0 != who);
-                            if got == Registration::New {
-                                list.push((who, standing, now));
-                                if list.len() > most as usize {
-                                    let first = list.iter().position(|one| one.1 != Standing::Connected);
-                                    list.remove(first.unwrap());
-                                }
-                            } else {
-                                prop_assert_eq!(got, Registration::NoRoom);
-                                prop_assert!(list.iter().all(|one| one.1 == Standing::Connected));
-                            }
+                    } else if got == Registration::New {
+                        list.retain(|one| one.0 != who);
+                        list.push((who, standing, now));
+                        if list.len() > most as usize {
+                            let first = list.iter().position(|one| one.1 != Standing::Connected);
+                            list.remove(first.unwrap());
                         }
+                    } else {
+                        list.retain(|one| one.0 != who);
+                        prop_assert_eq!(got, Registration::NoRoom);
+                        prop_assert!(list.iter().all(|one| one.1 == Standing::Connected));
                     }
                 }
             }

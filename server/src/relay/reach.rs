@@ -93,7 +93,7 @@ fn of_v6(ip: Ipv6Addr) -> Option<Unreachable> {
 
 /// All that an address may turn out to be: itself, and the IPv4 addresses that a translator or tunnel on the way takes
 /// out of it.
-pub fn faces(ip: IpAddr) -> impl Iterator<Item = IpAddr> {
+pub(super) fn faces(ip: IpAddr) -> impl Iterator<Item = IpAddr> {
     let ip = ip.to_canonical();
     let inner = match ip {
         IpAddr::V4(_) => [None; 2],

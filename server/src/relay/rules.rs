@@ -63,11 +63,24 @@ pub enum Decision<'a> {
     Stop,
 }
 
+/// What became of a message that was to be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is on its way.
+    Sent,
+    /// The network would not take it, or the connection has ended.
+    Failed,
+    /// The receiver's connection has as much waiting as it may.
+    Full,
+}
+
 /// The peers, the tokens and the budgets, which all threads of a relay share.
 pub struct Shared {
     peers: Mutex<Peers>,
     tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
     errors: Mutex<RateLimiter>,
+    /// What an open relay lets those send who are no peers.
+    strangers: Mutex<RateLimiter>,
     access: Access,
     allow_exit: AllowExit,
     reach: Reach,
@@ -92,6 +105,7 @@ impl Shared {
             peers: Mutex::new(Peers::new(config.peers, config.rate)),
             tokens: Mutex::new(Tokens::new(draw)),
             errors: Mutex::new(RateLimiter::new(config.error_rate)),
+            strangers: Mutex::new(RateLimiter::new(config.rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
             reach,
@@ -135,7 +149,7 @@ impl Rules {
             return Decision::Silence;
         };
         match Request::decode(frame) {
-            Ok(Request::Send(message)) => self.send(message, sender, now),
+            Ok(Request::Send(message)) => self.send(message, sender, from, now),
             Ok(Request::Greeting) => self.greet(sender, from, now),
             Ok(Request::TokenRequest) => self.give_token(sender, from, now),
             Ok(Request::TokenGreeting(token)) => self.prove(token, sender, from, now),
@@ -148,21 +162,49 @@ impl Rules {
     /// Decides the answer to a sender whose message was passed on, or could not be.
     pub fn forwarded(
         &mut self,
-        went_out: bool,
+        delivery: Delivery,
         sender: Endpoint,
         now: Duration,
     ) -> Decision<'static> {
-        if went_out {
-            self.tally.forwarded += 1;
-            return Decision::Reply(Answer::Sent);
+        match delivery {
+            Delivery::Sent => {
+                self.tally.forwarded += 1;
+                return Decision::Reply(Answer::Sent);
+            }
+            Delivery::Failed => self.tally.send_failed += 1,
+            Delivery::Full => self.tally.queue_full += 1,
         }
-        self.tally.send_failed += 1;
         self.refuse(Code::Undeliverable, sender, now)
     }
 
     /// Learns that the network would not take an answer.
     pub fn answer_failed(&mut self) {
         self.tally.answer_failed += 1;
+    }
+
+    /// A frame of a connection that is malformed, or too long.
+    pub fn malformed(&mut self, from: Source, now: Duration) -> Decision<'static> {
+        self.tally.received += 1;
+        match Endpoint::try_from(from.address) {
+            Ok(sender) if !self.shared.access.denies(sender.ip()) => {
+                self.refuse(Code::NotARequest, sender, now)
+            }
+            _ => {
+                self.tally.denied += 1;
+                Decision::Silence
+            }
+        }
+    }
+
+    /// The counts, for what is decided elsewhere.
+    pub fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    /// Whether nothing may come from this address.
+    #[must_use]
+    pub fn denies(&self, address: SocketAddr) -> bool {
+        self.shared.access.denies(address.ip())
     }
 
     /// A connection has ended: what greeted by it is no peer any more.
@@ -172,21 +214,27 @@ impl Rules {
         }
     }
 
-    fn send<'a>(&mut self, message: Message<'a>, sender: Endpoint, now: Duration) -> Decision<'a> {
+    fn send<'a>(
+        &mut self,
+        message: Message<'a>,
+        sender: Endpoint,
+        from: Source,
+        now: Duration,
+    ) -> Decision<'a> {
         let shared = Arc::clone(&self.shared);
         let to = message.to();
         let mut peers = lock(&shared.peers);
-        let heard = peers.hear(sender, now);
+        let heard = peers.hear(sender, from.is_connected, now);
         let receiver = peers.find(to, now);
         drop(peers);
-        match heard {
-            Some((_, false)) => {
-                self.tally.over_rate += 1;
-                return Decision::Silence;
-            }
-            Some((_, true)) => {}
-            None if shared.access.open => {}
+        let within = match heard {
+            Some((_, within)) => within,
+            None if shared.access.open => lock(&shared.strangers).allows(sender.ip(), now),
             None => return self.refuse(Code::Undeliverable, sender, now),
+        };
+        if !within {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
         }
         let is_peer = receiver.is_some() || shared.access.open;
         // Only a program of ours expects octets that are no text.
@@ -215,7 +263,7 @@ impl Rules {
         } else {
             return self.answer_stranger(sender, now);
         };
-        self.welcome(sender, standing, from.way, now)
+        self.welcome(sender, standing, from, now)
     }
 
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
@@ -242,7 +290,7 @@ impl Rules {
         } else {
             Standing::Proven
         };
-        self.welcome(sender, standing, from.way, now)
+        self.welcome(sender, standing, from, now)
     }
 
     /// Makes the sender a peer where there is room, and tells it its address.
@@ -250,13 +298,14 @@ impl Rules {
         &mut self,
         sender: Endpoint,
         standing: Standing,
-        way: Way,
+        from: Source,
         now: Duration,
     ) -> Decision<'static> {
         let is_trusted = self.shared.access.trusts(sender.ip());
+        let way = from.way;
         let mut peers = lock(&self.shared.peers);
         let registration = peers.register(sender, Peer { standing, way }, is_trusted, now);
-        let heard = peers.hear(sender, now);
+        let heard = peers.hear(sender, from.is_connected, now);
         drop(peers);
         match registration {
             Registration::New => self.tally.registered += 1,
@@ -264,9 +313,8 @@ impl Rules {
             Registration::Taken => self.tally.taken += 1,
             Registration::NoRoom => self.tally.no_room += 1,
         }
-        let within = match heard {
-            Some((_, within)) => within,
-            None => return self.answer_stranger(sender, now),
+        let Some((_, within)) = heard else {
+            return self.answer_stranger(sender, now);
         };
         if !within {
             self.tally.over_rate += 1;

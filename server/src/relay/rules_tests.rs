@@ -10,7 +10,7 @@ use hii_protocol::{Code, Endpoint};
 use super::access::{Access, network};
 use super::peers::Way;
 use super::reach::Reach;
-use super::rules::{Config, Decision, Rules, Shared, Source};
+use super::rules::{Config, Decision, Delivery, Rules, Shared, Source};
 use crate::allow_exit::AllowExit;
 use crate::args::rate;
 use crate::quiet::Quiet;
@@ -71,7 +71,7 @@ fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> String {
         Decision::Forward { to, forward, .. } => {
             let forward = Answer::Forward(forward).to_string();
             let sender = Endpoint::try_from(from.address).unwrap();
-            let result = rules.forwarded(true, sender, now);
+            let result = rules.forwarded(Delivery::Sent, sender, now);
             assert_eq!(result, Decision::Reply(Answer::Sent));
             format!("{to} <- {forward}")
         }
@@ -229,6 +229,22 @@ fn an_open_relay_lets_anyone_send_to_anyone_but_never_everywhere() {
 }
 
 #[test]
+fn an_open_relay_has_a_rate_for_those_who_never_greeted() {
+    let mut rules = relay(Access {
+        open: true,
+        ..Access::default()
+    });
+    let passed = |rules: &mut Rules, from| {
+        let send = b"to:192.0.2.9/9;content:x";
+        (0..1000)
+            .filter(|_| said(rules, send, from, 0) != "silence")
+            .count()
+    };
+    assert_eq!(passed(&mut rules, "192.0.2.7:7000"), 100);
+    assert_eq!(rules.tally().over_rate, 900);
+}
+
+#[test]
 fn what_is_denied_gets_nothing_and_says_nothing() {
     let mut rules = relay(Access {
         open: true,
@@ -328,6 +344,9 @@ fn a_connection_is_a_peer_while_it_is_open() {
     // Its address is its own: no datagram takes it.
     prove(&mut rules, "192.0.2.7:7000", 2);
     assert_eq!(rules.tally().taken, 1);
+    // Nor does anybody send in its name.
+    let back = b"to:192.0.2.9/9000;content:x";
+    assert_eq!(said(&mut rules, back, "192.0.2.7:7000", 2), UNDELIVERABLE);
     rules.disconnected(connection);
     assert_eq!(said(&mut rules, send, "192.0.2.9:9000", 3), UNDELIVERABLE);
 }
@@ -336,7 +355,7 @@ fn a_connection_is_a_peer_while_it_is_open() {
 fn what_the_network_refuses_reads_like_what_the_relay_refuses() {
     let mut rules = relay(Access::default());
     let sender = "192.0.2.7/7000".parse().unwrap();
-    let refused = rules.forwarded(false, sender, Duration::ZERO);
+    let refused = rules.forwarded(Delivery::Failed, sender, Duration::ZERO);
     assert_eq!(
         refused,
         Decision::Reply(Answer::Refused(Code::Undeliverable))

@@ -30,14 +30,41 @@ pub struct Tally {
     pub over_error_rate: u64,
     /// Of those refused with 405: the network would not take it.
     pub send_failed: u64,
+    /// Of those refused with 405: the receiver's connection had as much waiting as it may.
+    pub queue_full: u64,
     /// Of those answered: answers that the network would not take.
     pub answer_failed: u64,
+    /// Of those passed on: messages that waited for a connection when it ended.
+    pub abandoned: u64,
     /// Greetings that made a peer.
     pub registered: u64,
     /// Greetings that did not, for lack of room.
     pub no_room: u64,
     /// Greetings that did not, since another peer has the address.
     pub taken: u64,
+    /// How they came over TCP.
+    pub tcp: Connections,
+}
+
+/// Counts of TCP connections. What came over them is in the other counts as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// Connections served.
+    pub connections: u64,
+    /// Of these, those that have ended.
+    pub ended: u64,
+    /// Frames that came over them.
+    pub frames: u64,
+    /// Messages that went to them.
+    pub forwarded: u64,
+    /// Connections closed at once: there were as many as allowed.
+    pub refused: u64,
+    /// Connections closed at once: their source had as many as it may.
+    pub over_source: u64,
+    /// Connections closed because nothing whole came for too long.
+    pub idle: u64,
+    /// Connections closed because they did not take what was sent to them.
+    pub unread: u64,
 }
 
 /// Counts of refusals, by code.
@@ -93,10 +120,13 @@ impl AddAssign for Tally {
             over_rate,
             over_error_rate,
             send_failed,
+            queue_full,
             answer_failed,
+            abandoned,
             registered,
             no_room,
             taken,
+            tcp,
         } = other;
         self.received += received;
         self.addresses += addresses;
@@ -108,10 +138,36 @@ impl AddAssign for Tally {
         self.over_rate += over_rate;
         self.over_error_rate += over_error_rate;
         self.send_failed += send_failed;
+        self.queue_full += queue_full;
         self.answer_failed += answer_failed;
+        self.abandoned += abandoned;
         self.registered += registered;
         self.no_room += no_room;
         self.taken += taken;
+        self.tcp += tcp;
+    }
+}
+
+impl AddAssign for Connections {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            connections,
+            ended,
+            frames,
+            forwarded,
+            refused,
+            over_source,
+            idle,
+            unread,
+        } = other;
+        self.connections += connections;
+        self.ended += ended;
+        self.frames += frames;
+        self.forwarded += forwarded;
+        self.refused += refused;
+        self.over_source += over_source;
+        self.idle += idle;
+        self.unread += unread;
     }
 }
 
@@ -138,7 +194,9 @@ impl fmt::Display for Tally {
                 "over the rate for strangers and errors",
             ),
             (self.send_failed, "that the network refused"),
+            (self.queue_full, "that a connection had no room for"),
             (self.answer_failed, "answers not sent (network)"),
+            (self.abandoned, "left over when a connection ended"),
             (self.no_room, "greetings without room for a peer"),
             (self.taken, "greetings for an address that was taken"),
         ] {
@@ -146,6 +204,31 @@ impl fmt::Display for Tally {
                 write!(f, ", {count} {what}")?;
             }
         }
-        write!(f, "; {} peers registered", self.registered)
+        write!(f, "; {} peers registered", self.registered)?;
+        if self.tcp.connections + self.tcp.refused + self.tcp.over_source > 0 {
+            write!(f, "; {}", self.tcp)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "over TCP {} of them on {} connections, {} messages to these",
+            self.frames, self.connections, self.forwarded
+        )?;
+        for (count, what) in [
+            (self.refused, "connections over the limit"),
+            (self.over_source, "connections over the limit of one source"),
+            (self.idle, "connections idle too long"),
+            (self.unread, "connections that took nothing"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -66,6 +66,17 @@ impl<R: FnMut() -> Key> Tokens<R> {
     }
 }
 
+/// Keys without end that all follow from one secret, and tell nothing of it or of each other.
+pub fn keys(secret: Key) -> impl FnMut() -> Key + Send {
+    let mut drawn = 0_u64;
+    move || {
+        drawn += 1;
+        let mut hasher = SipHasher24::new_with_key(&secret);
+        hasher.write_u64(drawn);
+        hasher.finish128().as_bytes()
+    }
+}
+
 fn mac(key: &Key, endpoint: Endpoint) -> Token {
     let mut hasher = SipHasher24::new_with_key(key);
     let ip = match endpoint.ip() {
@@ -108,6 +119,16 @@ mod tests {
         let mut wrong = token;
         wrong.0[15] ^= 1;
         assert!(!tokens.proves(wrong, at("192.0.2.7/9000"), secs(2)));
+    }
+
+    #[test]
+    fn every_key_is_another_and_another_secret_has_others() {
+        let drawn = [[1; 16], [2; 16]].map(|secret| {
+            let mut draw = keys(secret);
+            [draw(), draw(), draw()]
+        });
+        let all: std::collections::HashSet<_> = drawn.concat().into_iter().collect();
+        assert_eq!(all.len(), 6);
     }
 
     #[test]
