@@ -153,7 +153,10 @@ impl Rules {
             Ok(Request::Greeting) => self.greet(sender, from, now),
             Ok(Request::TokenRequest) => self.give_token(sender, from, now),
             Ok(Request::TokenGreeting(token)) => self.prove(token, sender, from, now),
-            Ok(Request::ExitServer) if shared.allow_exit.honours(sender.ip()) => Decision::Stop,
+            Ok(Request::ExitServer) if shared.allow_exit.honours(sender.ip()) => {
+                self.tally.exits += 1;
+                Decision::Stop
+            }
             Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, now),
             Err(error) => self.refuse(error.code(), sender, now),
         }

@@ -7,7 +7,7 @@ use hii_protocol::Code;
 use serde::{Serialize, Serializer};
 
 /// Counts of frames, over both transports. Every one received is in exactly one of the counts from `addresses` to
-/// `over_error_rate`, but for those whose forward still waits.
+/// `exits`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// All that came in.
@@ -28,6 +28,8 @@ pub struct Tally {
     pub over_rate: u64,
     /// Not answered, since the source had as many answers of that kind as it may: it is no peer, or makes errors.
     pub over_error_rate: u64,
+    /// The `exit server` that was obeyed.
+    pub exits: u64,
     /// Of those refused with 405: the network would not take it.
     pub send_failed: u64,
     /// Of those refused with 405: the receiver's connection had as much waiting as it may.
@@ -119,6 +121,7 @@ impl AddAssign for Tally {
             denied,
             over_rate,
             over_error_rate,
+            exits,
             send_failed,
             queue_full,
             answer_failed,
@@ -137,6 +140,7 @@ impl AddAssign for Tally {
         self.denied += denied;
         self.over_rate += over_rate;
         self.over_error_rate += over_error_rate;
+        self.exits += exits;
         self.send_failed += send_failed;
         self.queue_full += queue_full;
         self.answer_failed += answer_failed;
