@@ -72,3 +72,26 @@ pub fn main() -> ExitCode {
 pub fn init_logs() {
     LogFormat::Text.init();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_starts_a_relay_that_nobody_stops_from_afar() {
+        let unit = include_str!("../systemd/hii-relay.service");
+        let command = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let words = command.expect("a command").split_whitespace();
+        let words = words.filter(|word| !word.starts_with('$'));
+        let cli = Cli::try_parse_from(words).expect("a command line");
+        let Service::Relay(args) = cli.service else {
+            panic!("it starts something else");
+        };
+        let config = args.config();
+        assert_eq!(config.allow_exit, allow_exit::AllowExit::Never);
+        assert!(config.access.distrusts_loopback && !config.access.open);
+        assert!(config.access.trust.is_empty());
+    }
+}

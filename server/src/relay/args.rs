@@ -106,7 +106,7 @@ impl Args {
         (&self.bind, self.port)
     }
 
-    pub(super) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         Config {
             access: Access {
                 open: self.open,

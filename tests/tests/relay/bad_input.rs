@@ -45,16 +45,16 @@ fn vectors() -> Vec<Vec<u8>> {
     let text = include_str!("../../../protocol/vectors/relay.json");
     let cases: Vec<Value> = serde_json::from_str(text).expect("JSON");
     let requests = cases.iter().filter(|case| case["direction"] == "request");
-    let octets = requests.map(|case| match case["hex"].as_str() {
-        Some(hex) => unhex(hex),
-        None => {
-            let parts = case["parts"].as_array().expect("parts");
-            let part = |part: &Value| {
-                let times = usize::try_from(count(&part[1])).expect("few");
-                unhex(part[0].as_str().expect("hex")).repeat(times)
-            };
-            parts.iter().flat_map(part).collect()
+    let octets = requests.map(|case| {
+        if let Some(hex) = case["hex"].as_str() {
+            return unhex(hex);
         }
+        let parts = case["parts"].as_array().expect("parts");
+        let part = |part: &Value| {
+            let times = usize::try_from(count(&part[1])).expect("few");
+            unhex(part[0].as_str().expect("hex")).repeat(times)
+        };
+        parts.iter().flat_map(part).collect()
     });
     octets.filter(|octets| octets.len() <= 65_507).collect()
 }

@@ -108,6 +108,10 @@ fn the_original_clients_talk_through_it_and_close_it() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
+/// More than one batch, of different lengths, to two destinations in turn, but less than buffers hold.
+const ROUNDS: usize = 8;
+const EACH: usize = 16;
+
 #[test]
 fn messages_of_one_pair_keep_their_order_and_have_an_answer_each() {
     let server = relay(&["--rate", "0"]);
@@ -117,9 +121,6 @@ fn messages_of_one_pair_keep_their_order_and_have_an_answer_each() {
     to.greet();
     stream.greet();
     let (udp, tcp) = (to.address(), stream.address());
-    // More than one batch, of different lengths, to two destinations in turn, but less than buffers hold.
-    const ROUNDS: usize = 8;
-    const EACH: usize = 16;
     for round in 0..ROUNDS {
         for n in 0..EACH {
             let n = round * EACH + n;

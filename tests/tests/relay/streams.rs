@@ -82,7 +82,7 @@ fn a_frame_that_is_too_long_ends_its_connection_and_an_empty_one_does_not() {
     tcp.greet();
     // Four gibibytes, less one octet, and the beginning of them.
     tcp.0.write_all(&[0xff; 4]).unwrap();
-    tcp.0.write_all(&[b'x'; 50_000]).unwrap();
+    tcp.0.write_all(&b"x".repeat(50_000)).unwrap();
     assert_eq!(tcp.hear_text(), "400");
     assert!(tcp.rest().is_empty());
     // What is no frame at all is one that is too long.
@@ -91,7 +91,7 @@ fn a_frame_that_is_too_long_ends_its_connection_and_an_empty_one_does_not() {
     assert_eq!(browser.hear_text(), "400");
     assert!(browser.rest().is_empty());
     let mut longest = Tcp::of(server.address());
-    longest.say(&[b'x'; 65_507]);
+    longest.say(&b"x".repeat(65_507));
     assert_eq!(longest.hear_text(), "400");
     longest.greet();
     assert_eq!(count(&tally(server)["refused"]["400"]), 4);
