@@ -389,7 +389,7 @@ fn interrupted_it_prints_the_summary() {
     stdout.read_to_string(&mut text).unwrap();
     assert_eq!(finish(child).code, Some(130));
     assert!(
-        text.contains("probes without end of 128 octets, as fast as they are answered"),
+        text.contains("probes of 128 octets, as fast as they are answered, without end"),
         "{text}"
     );
     assert!(text.contains("probes/s offered"), "{text}");

@@ -288,9 +288,7 @@ fn names_are_resolved_and_people_are_told_each_step() {
     assert!(ended.stdout.contains("2 sent, 2 answered"), "{ended:?}");
     let server = server.stop();
     assert!(
-        server
-            .stdout
-            .contains("over TCP 3 of them on 1 connections"),
+        server.stdout.contains("over TCP 3 of them on 1 connection"),
         "{server:?}"
     );
 }

@@ -22,5 +22,6 @@ pub mod suspend;
 pub mod tcp;
 pub mod terminal;
 pub mod timer;
+pub mod traffic;
 pub mod udp;
 mod watched;

@@ -111,6 +111,10 @@ impl Link for BurstLink {
         Some("not of probes in bursts")
     }
 
+    fn tells_refusals(&self) -> bool {
+        false
+    }
+
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
         let (line, stage) = (Arc::clone(&self.line), Arc::clone(&self.stage));
         let teller = Teller::new(events.clone());

@@ -13,7 +13,7 @@ use hii_transport::udp;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::events::Interrupt;
+use super::events::{GLANCE, Interrupt};
 use super::method::{Known, ServerKind};
 
 /// How often a server is asked, each time from a socket of its own.
@@ -22,8 +22,6 @@ const QUESTIONS: u64 = 5;
 const PAUSE: Duration = Duration::from_millis(600);
 /// How long the last question waits.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-/// How often the wait looks whether the user wants to stop.
-const GLANCE: Duration = Duration::from_millis(100);
 /// Answers to others that are passed over at once; a flood of them is not to keep the user from stopping.
 const MOST_STRAYS: usize = 64;
 

@@ -16,6 +16,9 @@ use super::local_drops::Dropped;
 use super::method::Heard;
 use super::refusal::Refusal;
 
+/// How often a wait looks whether the user wants to stop.
+pub const GLANCE: Duration = Duration::from_millis(100);
+
 /// For so long, a further wish to stop is the same keystroke.
 const SAME_KEYSTROKE: Duration = Duration::from_secs(1);
 

@@ -66,7 +66,7 @@ impl Distribution {
 
     /// Adds a time.
     pub fn record(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos(time);
         if self.few.len() == FEW {
             self.many = Buckets::of(&std::mem::take(&mut self.few));
         }
@@ -172,7 +172,12 @@ pub fn serialize_nanos<S: serde::Serializer>(
     time: &Duration,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    serializer.serialize_u64(nanos(*time))
+}
+
+/// A time in nanoseconds, as far as they go: 584 years.
+pub fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A time in nanoseconds, shown to three or four digits.

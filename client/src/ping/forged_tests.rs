@@ -5,7 +5,7 @@ use std::time::Duration;
 use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
 use proptest::prelude::*;
 
-use super::ledger_tests::{Simulated, Truth, end, happenings, ms, simulate, slot, truths};
+use super::ledger::tests::{Simulated, Truth, end, happenings, ms, simulate, slot, truths};
 use super::verdict::Counts;
 
 /// What is false about an answer.

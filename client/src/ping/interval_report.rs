@@ -18,6 +18,7 @@ pub struct IntervalReport {
     late: u64,
     lost: u64,
     refused: u64,
+    tells_refusals: bool,
     rtt: Distribution,
 }
 
@@ -32,14 +33,15 @@ pub struct IntervalLine {
     sent: u64,
     late: u64,
     lost: u64,
-    refused: u64,
+    /// None where it is not told which probes were.
+    refused: Option<u64>,
     #[serde(rename = "rtt_ns")]
     rtt: Option<Figures>,
 }
 
 impl IntervalReport {
-    /// A line every so often.
-    pub fn new(every: Duration) -> Self {
+    /// A line every so often; `tells_refusals`: it is known which probes were refused.
+    pub fn new(every: Duration, tells_refusals: bool) -> Self {
         Self {
             every,
             next: every,
@@ -47,6 +49,7 @@ impl IntervalReport {
             late: 0,
             lost: 0,
             refused: 0,
+            tells_refusals,
             rtt: Distribution::new(),
         }
     }
@@ -88,17 +91,30 @@ impl IntervalReport {
         let passed = (now.saturating_sub(self.next).as_nanos() / every + 1) * every;
         let passed = Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
         self.next = self.next.saturating_add(passed);
+        Some(self.take(now, decimals(self.every)))
+    }
+
+    /// What happened since the last line, at the end of the run; none where nothing did.
+    pub fn rest(&mut self, now: Duration) -> Option<IntervalLine> {
+        let is_empty = self.rtt.figures().is_none()
+            && [self.sent, self.late, self.lost, self.refused] == [0; 4];
+        (!is_empty).then(|| self.take(now, decimals(self.every).max(3)))
+    }
+
+    fn take(&mut self, until: Duration, decimals: usize) -> IntervalLine {
         let line = IntervalLine {
-            until: now,
-            decimals: decimals(self.every),
+            until,
+            decimals,
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
-            refused: std::mem::take(&mut self.refused),
+            refused: self
+                .tells_refusals
+                .then_some(std::mem::take(&mut self.refused)),
             rtt: self.rtt.figures(),
         };
         self.rtt = Distribution::new();
-        Some(line)
+        line
     }
 }
 
@@ -142,7 +158,7 @@ impl fmt::Display for IntervalLine {
             }
         }
         write!(f, ", {lost} lost")?;
-        if *refused > 0 {
+        if let Some(refused) = refused.filter(|refused| *refused > 0) {
             write!(f, ", {refused} refused")?;
         }
         Ok(())
@@ -155,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_line_has_what_happened_since_the_last() {
-        let mut report = IntervalReport::new(Duration::from_secs(10));
+        let mut report = IntervalReport::new(Duration::from_secs(10), true);
         let rtt = Duration::from_millis(5);
         let answered = Answered {
             seq: 1,
@@ -187,11 +203,15 @@ mod tests {
                 .contains("35 s: 0 sent, 0 answered, 0 lost, 1 refused")
         );
         assert_eq!(report.next(), Duration::from_secs(40));
+        assert_eq!(report.rest(Duration::from_secs(36)), None);
+        report.sent();
+        let rest = report.rest(Duration::from_millis(37_250)).unwrap();
+        assert_eq!(rest.to_string(), "37.250 s: 1 sent, 0 answered, 0 lost");
     }
 
     #[test]
     fn the_shortest_interval_is_soon_in_step_again() {
-        let mut report = IntervalReport::new(Duration::from_nanos(1));
+        let mut report = IntervalReport::new(Duration::from_nanos(1), true);
         let year = Duration::from_secs(366 * 24 * 3600);
         assert!(report.due(year).is_some());
         assert_eq!(report.next(), year + Duration::from_nanos(1));
@@ -202,7 +222,10 @@ mod tests {
     fn lines_closer_than_a_second_are_told_apart() {
         for (every, start) in [(500, "0.5 s: "), (250, "0.250 s: "), (2000, "2 s: ")] {
             let every = Duration::from_millis(every);
-            let line = IntervalReport::new(every).due(every).unwrap().to_string();
+            let line = IntervalReport::new(every, true)
+                .due(every)
+                .unwrap()
+                .to_string();
             assert!(line.starts_with(start), "{line}");
         }
     }

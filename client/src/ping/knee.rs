@@ -75,6 +75,11 @@ impl KneeFinder {
         }
     }
 
+    /// The highest offered rate at which a knee would have been seen; none before there are enough probes to tell.
+    pub fn highest_rate(&self) -> Option<f64> {
+        self.groups.get(USUAL + 1..)?.last().map(|group| group.rate)
+    }
+
     /// The knee, when there is one: the first group that broke away with the next one doing so as well, since one alone
     /// may be chance.
     pub fn knee(&self) -> Option<Knee> {
@@ -127,12 +132,17 @@ mod tests {
 
     /// A ramp over a path that behaves so at each offered rate.
     fn knee(path: impl Fn(f64, u64) -> Option<Duration>) -> Option<Knee> {
+        ramp(200, path).knee()
+    }
+
+    /// The same of a ramp of so many probes.
+    fn ramp(probes: u64, path: impl Fn(f64, u64) -> Option<Duration>) -> KneeFinder {
         let schedule = Schedule {
             decay: 0.95,
             ..Schedule::fixed(Some(200), Duration::from_secs(1))
         };
         let mut finder = KneeFinder::default();
-        for seq in 1..=200 {
+        for seq in 1..=probes {
             let interval = schedule.interval_after(seq);
             let verdict = match path(1.0 / interval.as_secs_f64(), seq) {
                 Some(rtt) => Verdict::InTime { rtt },
@@ -141,7 +151,7 @@ mod tests {
             let sent = schedule.slot(seq);
             finder.take(&Settled::of(seq, sent, verdict), interval);
         }
-        finder.knee()
+        finder
     }
 
     const RTT: Duration = Duration::from_millis(10);
@@ -172,5 +182,13 @@ mod tests {
         // Steady loss of a tenth, as the original server fakes it, is no knee either.
         assert_eq!(knee(|_, seq| (seq % 10 != 3).then_some(RTT)), None);
         assert_eq!(knee(|_, _| None), None);
+    }
+
+    #[test]
+    fn tells_up_to_which_rate_it_looked() {
+        let highest = |probes| ramp(probes, |_, _| Some(RTT)).highest_rate();
+        assert_eq!(highest(39), None);
+        let rate = highest(40).unwrap();
+        assert!((rate - 1.0 / 0.95_f64.powi(30)).abs() < 0.01, "{rate}");
     }
 }

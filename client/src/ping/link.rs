@@ -25,6 +25,11 @@ pub trait Link: Send {
         Some("only of probes over UDP")
     }
 
+    /// Whether it tells which probes were refused, and whose answers this host threw away.
+    fn tells_refusals(&self) -> bool {
+        true
+    }
+
     /// Starts to send on the schedule, and to receive.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figures::nanos;
 use super::ledger::Settled;
 use super::verdict::Verdict;
 
@@ -70,8 +71,8 @@ impl LossRuns {
 
     fn outage_until(&mut self, now: Duration) {
         let outage = now.saturating_sub(self.since.unwrap_or(now));
-        let nanos = u64::try_from(outage.as_nanos()).unwrap_or(u64::MAX);
-        self.figures.longest_outage_ns = self.figures.longest_outage_ns.max(nanos);
+        let outage = nanos(outage);
+        self.figures.longest_outage_ns = self.figures.longest_outage_ns.max(outage);
     }
 }
 

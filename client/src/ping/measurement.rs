@@ -72,6 +72,7 @@ impl Measurement {
         if link.lacks_stamps().is_none() {
             ledger = ledger.with_stamps();
         }
+        let report = report.map(|every| IntervalReport::new(every, link.tells_refusals()));
         let epoch = link.clock().epoch_range();
         let mut statistics = Statistics::new(*epoch.end());
         if !schedule.has_slots() {
@@ -80,7 +81,7 @@ impl Measurement {
         Self {
             link,
             schedule,
-            report: report.map(IntervalReport::new),
+            report,
             knee: KneeFinder::default(),
             printer,
             target,
@@ -142,6 +143,9 @@ impl Measurement {
         let now = self.link.clock().elapsed();
         while let Some(settled) = self.ledger.close(now, self.interrupt.is_raised()) {
             self.settled(&settled);
+        }
+        if let Some(line) = self.report.as_mut().and_then(|report| report.rest(now)) {
+            self.print(|output, target| output.interval(target, &line));
         }
         Ok(())
     }
@@ -341,6 +345,9 @@ impl Measurement {
             self.link.tells_direction(),
         )
         .without_stamps(self.link.lacks_stamps());
+        if !self.link.tells_refusals() {
+            summary = summary.without_refusals();
+        }
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
@@ -348,7 +355,10 @@ impl Measurement {
         summary.rates = self
             .rates_of
             .and_then(|size| self.statistics.rates(summary.answered, size));
-        summary.knee = self.knee.knee();
+        if !self.schedule.is_fixed() {
+            summary.knee = self.knee.knee();
+            summary.ramp_probes_per_second = Some(self.knee.highest_rate());
+        }
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;

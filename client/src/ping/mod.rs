@@ -28,8 +28,6 @@ mod kernel_tests;
 pub mod kernel_times;
 pub mod knee;
 pub mod ledger;
-#[cfg(test)]
-mod ledger_tests;
 pub mod line;
 pub mod link;
 pub mod local_drops;
@@ -99,6 +97,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     catch_interrupt(&interrupt)?;
 
     let mut subjects = Vec::new();
+    let mut missing = Vec::new();
     let mut exits = Vec::new();
     for (number, found) in subject::find(args, schedule, &interrupt)? {
         match found {
@@ -108,6 +107,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             Err(failure) => {
                 let _ = failure.report("hii");
                 exits.push((number, failure.exit()));
+                missing.extend(args.targets.get(number).zip(Some(failure)));
             }
         }
     }
@@ -117,7 +117,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
     let backlog =
         Backlog::start(io::stdout(), args.backlog(), interrupt.clone()).map_err(cannot_start)?;
-    let output = args.output(&schedule, backlog.clone(), &interrupt);
+    let mut output = args.output(&schedule, backlog.clone(), &interrupt);
+    for (target, failure) in missing {
+        output.not_measured(&target.to_string(), failure.what());
+    }
     let printer = Printer::new(output, backlog, interrupt.clone());
     let headings: Vec<_> = subjects
         .iter()
@@ -264,7 +267,7 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
         Some(Exit::Unreachable)
     } else if summary.answered > 0 || summary.ambiguous > 0 {
         None
-    } else if summary.refused + summary.refused_unknown > 0 {
+    } else if summary.all_refused() > 0 {
         Some(Exit::Unreachable)
     } else {
         Some(Exit::NoAnswer)

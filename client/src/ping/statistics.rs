@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::figures::{Distribution, Figures};
+use super::figures::{Distribution, Figures, nanos};
 use super::ledger::{Answered, Sent, Settled};
 use super::loss_runs::{LossRunFigures, LossRuns};
 use super::server_clock::{OneWayFigures, ServerClock};
@@ -149,7 +149,7 @@ impl Statistics {
         if let Some(received) = settled.reported.received {
             let by_program = (settled.sent, rtt);
             let (sent, rtt) = kernel.map_or(by_program, |kernel| (kernel.sent, kernel.rtt));
-            let since = u64::try_from(sent.as_nanos()).unwrap_or(u64::MAX);
+            let since = nanos(sent);
             let sent = self.epoch.saturating_add(since);
             self.server_clock.take(sent, rtt, received, held);
         }

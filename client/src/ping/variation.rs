@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::figures::{Distribution, Figures};
+use super::figures::{Distribution, Figures, nanos};
 
 /// How many answers may come between those to two probes in a row for the two to be compared.
 const RECENT: u64 = 128;
@@ -70,7 +70,7 @@ impl Variation {
 
     /// Takes the first answer to a probe.
     pub fn take(&mut self, seq: u64, rtt: Duration) {
-        let rtt = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
+        let rtt = nanos(rtt);
         self.arrived += 1;
         if seq < self.next_expected {
             self.reordered += 1;

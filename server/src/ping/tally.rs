@@ -138,8 +138,14 @@ impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "over TCP {} of them on {} connections",
-            self.messages, self.connections
+            "over TCP {} of them on {} {}",
+            self.messages,
+            self.connections,
+            if self.connections == 1 {
+                "connection"
+            } else {
+                "connections"
+            }
         )?;
         for (count, what) in [
             (self.classic_connections, "connections without frames"),

@@ -98,6 +98,12 @@ fn a_ramp_that_nothing_breaks_has_no_knee() {
     let summary = &ended.json()["summary"];
     assert_eq!(count(&summary["answered"]), 100);
     assert_eq!(summary.get("knee"), None, "{summary}");
+    let highest = summary["ramp_probes_per_second"].as_f64().unwrap();
+    // That of the last ten probes: the 91st interval is 0.99^90 of the first.
+    assert!(
+        (highest - 100.0 / 0.99_f64.powi(90)).abs() < 3.0,
+        "{summary}"
+    );
 }
 
 #[test]

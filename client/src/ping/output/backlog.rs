@@ -8,12 +8,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use crate::ping::events::Interrupt;
-
-/// How often a wait looks whether the run was interrupted.
-const GLANCE: Duration = Duration::from_millis(100);
+use crate::ping::events::{GLANCE, Interrupt};
 
 /// What becomes of what is printed while more than so many octets wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -148,15 +148,16 @@ impl Heading {
             pace,
             ..
         } = self.schedule;
-        let probes = match (count, pace) {
-            (Some(count), _) => format!("{count} probes"),
+        let (probes, end) = match (count, pace) {
+            (Some(1), _) => ("1 probe".to_owned(), String::new()),
+            (Some(count), _) => (format!("{count} probes"), String::new()),
             (
                 None,
                 Pace::Flood {
                     lasts: Some(lasts), ..
                 },
-            ) => format!("probes for {}", Time::from(lasts)),
-            (None, _) => "probes without end".to_owned(),
+            ) => ("probes".to_owned(), format!(", for {}", Time::from(lasts))),
+            (None, _) => ("probes".to_owned(), ", without end".to_owned()),
         };
         let interval = Time::from(interval);
         let every = match pace {
@@ -173,7 +174,7 @@ impl Heading {
                 )
             }
         };
-        format!("{probes} of {} octets, {every}", self.size)
+        format!("{probes} of {} octets, {every}{end}", self.size)
     }
 
     fn server(&self) -> String {

@@ -31,6 +31,13 @@ pub struct JsonOutput<W> {
     items: Items,
     written: u64,
     has_several: bool,
+    not_measured: Vec<NotMeasured>,
+}
+
+#[derive(Debug, Serialize)]
+struct NotMeasured {
+    target: String,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -44,6 +51,8 @@ struct OneTarget<'a> {
 struct SeveralTargets<'a> {
     version: u32,
     targets: &'a [Heading],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    not_measured: &'a [NotMeasured],
 }
 
 #[derive(Serialize)]
@@ -62,6 +71,7 @@ impl<W: Write> JsonOutput<W> {
             items,
             written: 0,
             has_several,
+            not_measured: Vec::new(),
         }
     }
 
@@ -78,13 +88,24 @@ impl<W: Write> JsonOutput<W> {
 }
 
 impl<W: Write + Send> Output for JsonOutput<W> {
+    fn not_measured(&mut self, target: &str, why: &str) {
+        self.not_measured.push(NotMeasured {
+            target: target.to_owned(),
+            reason: why.to_owned(),
+        });
+    }
+
     fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
         let version = VERSION;
         let begin = match headings {
             [heading] if !self.has_several => {
                 serde_json::to_string(&OneTarget { version, heading })?
             }
-            targets => serde_json::to_string(&SeveralTargets { version, targets })?,
+            targets => serde_json::to_string(&SeveralTargets {
+                version,
+                targets,
+                not_measured: &self.not_measured,
+            })?,
         };
         let begin = begin.strip_suffix('}').unwrap_or(&begin);
         match self.items {
@@ -152,7 +173,7 @@ mod tests {
                 let rtt = Duration::from_micros(5);
                 let settled = Settled::of(seq, Duration::from_secs(seq), Verdict::InTime { rtt });
                 output.settled(target, &settled).unwrap();
-                let mut report = IntervalReport::new(Duration::from_secs(1));
+                let mut report = IntervalReport::new(Duration::from_secs(1), true);
                 let line = report.due(Duration::from_secs(seq)).unwrap();
                 output.interval(target, &line).unwrap();
             }

@@ -1,9 +1,8 @@
 //! What is told of one probe, in JSON and in CSV alike.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
+use crate::ping::figures::nanos;
 use crate::ping::ledger::Settled;
 use crate::ping::refusal::Refusal;
 
@@ -57,8 +56,4 @@ impl<T> ProbeRow<T> {
             refused_by: settled.verdict.refusal().map(Refusal::name),
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

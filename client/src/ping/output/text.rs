@@ -17,6 +17,8 @@ pub struct TextOutput<W> {
     shows_probes: bool,
     /// The targets' names.
     names: Vec<String>,
+    /// Those that are not measured.
+    missing: Vec<String>,
 }
 
 impl<W: Write> TextOutput<W> {
@@ -26,6 +28,7 @@ impl<W: Write> TextOutput<W> {
             out,
             shows_probes,
             names: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -58,7 +61,8 @@ impl<W: Write> TextOutput<W> {
 
     /// A line for each target, to compare them.
     fn comparison(&mut self, summaries: &[Summary]) -> io::Result<()> {
-        let width = self.names.iter().map(|name| name.chars().count()).max();
+        let all = self.names.iter().chain(&self.missing);
+        let width = all.map(|name| name.chars().count()).max();
         let width = width.unwrap_or_default();
         let line = |name: &str, [sent, lost, median, p99]: [&str; 4]| {
             format!("{name:width$}  {sent:>9}  {lost:>7}  {median:>9}  {p99:>9}")
@@ -85,11 +89,18 @@ impl<W: Write> TextOutput<W> {
                 line(name, cells.each_ref().map(String::as_str))
             )?;
         }
+        for name in &self.missing {
+            writeln!(self.out, "{name:width$}  not measured, see above")?;
+        }
         Ok(())
     }
 }
 
 impl<W: Write + Send> Output for TextOutput<W> {
+    fn not_measured(&mut self, target: &str, _why: &str) {
+        self.missing.push(target.to_owned());
+    }
+
     fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
         self.names = headings
             .iter()
@@ -158,7 +169,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
         for (name, summary) in self.names.iter().zip(summaries) {
             write!(self.out, "--- {name} ---\n{summary}")?;
         }
-        if summaries.len() > 1 {
+        if summaries.len() + self.missing.len() > 1 {
             self.comparison(summaries)?;
         }
         self.out.flush()

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::axis::Axis;
+use crate::ping::figures::nanos;
 
 /// What the histograms tell apart at most.
 const LONGEST: u64 = 60_000_000_000;
@@ -53,7 +54,7 @@ impl Distribution {
             &mut self.in_time
         };
         if let Some(histogram) = histogram {
-            histogram.saturating_record(u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX));
+            histogram.saturating_record(nanos(rtt));
         }
     }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hii_transport::clock::Clock;
 
+use super::PATIENCE;
 use super::framed::ending;
 use super::hello::is_pause;
-use super::{GLANCE, PATIENCE};
-use crate::ping::events::{Ending, Event};
+use crate::ping::events::{Ending, Event, GLANCE};
 use crate::ping::ledger::{Arrival, Sent};
 use crate::ping::link::Link;
 use crate::ping::schedule::Schedule;

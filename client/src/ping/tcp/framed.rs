@@ -11,10 +11,10 @@ use hii_protocol::ping::ProbeSize;
 use hii_transport::clock::Clock;
 use hii_transport::udp::BUFFER_LEN;
 
+use super::PATIENCE;
 use super::frames::{Frames, write_frame};
 use super::hello::is_pause;
-use super::{GLANCE, PATIENCE};
-use crate::ping::events::{Ending, Event};
+use crate::ping::events::{Ending, Event, GLANCE};
 use crate::ping::ledger::Sent;
 use crate::ping::link::Link;
 use crate::ping::method::Method;

@@ -10,12 +10,11 @@ use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 use hii_transport::options::SocketOptions;
 
-use super::GLANCE;
 use super::classic::ANSWER;
 use super::frames::{Frames, write_frame};
 use super::race::{self, NoWinner, Winner};
 use crate::ping::detect;
-use crate::ping::events::Interrupt;
+use crate::ping::events::{GLANCE, Interrupt};
 use crate::ping::method::{Known, ServerKind};
 use crate::ping::summary::Uncounted;
 

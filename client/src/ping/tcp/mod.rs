@@ -7,6 +7,7 @@ use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 
 use super::events::Interrupt;
+use super::figures::nanos;
 use super::link::Link;
 use super::measurement::CLOSING_PROBES;
 use super::method::{Method, ServerKind};
@@ -25,9 +26,6 @@ pub mod race;
 use classic::ClassicLink;
 use framed::FramedLink;
 use hello::{Greeted, Hello};
-
-/// How often a wait looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// TCP sends again what was lost, so an answer may come long after its time and is not given up before.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,8 +114,4 @@ fn check(args: &Args, schedule: &Schedule) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

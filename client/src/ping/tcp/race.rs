@@ -10,16 +10,13 @@ use hii_transport::clock::Clock;
 use hii_transport::options::SocketOptions;
 use hii_transport::tcp;
 
-use crate::ping::events::Interrupt;
+use crate::ping::events::{GLANCE, Interrupt};
 
 /// The head start of each address before the next (RFC 8305 section 8).
 pub const STAGGER: Duration = Duration::from_millis(250);
 
 /// How long all of them have.
 pub const TIME_OUT: Duration = Duration::from_secs(10);
-
-/// How often the wait looks whether the user wants to stop.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// The address that won, and how long its own handshake took.
 #[derive(Debug)]

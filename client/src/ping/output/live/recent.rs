@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::ping::figures::nanos;
 use crate::ping::plot::dots::Mark;
 
 /// Slots of time that the while is divided into: about as many as the widest terminal has dots.
@@ -122,10 +123,6 @@ impl Recent {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         Some((number, self.slots.get_mut(index)?))
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
 use proptest::prelude::*;
 
-use super::ledger::{Answered, Arrival, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled};
-use super::statistics::{RunFigures, Statistics};
-use super::verdict::{Counts, Verdict};
+use super::{Answered, Arrival, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled};
+use crate::ping::statistics::{RunFigures, Statistics};
+use crate::ping::verdict::{Counts, Verdict};
 
-pub(super) const fn ms(millis: u64) -> Duration {
+pub(in crate::ping) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -271,12 +271,12 @@ fn an_interrupted_run_has_probes_in_flight() {
 
 /// What really happens to a probe.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Truth {
-    pub(super) there: Option<Duration>,
-    pub(super) back: Option<Duration>,
+pub(in crate::ping) struct Truth {
+    pub(in crate::ping) there: Option<Duration>,
+    pub(in crate::ping) back: Option<Duration>,
 }
 
-pub(super) fn truths() -> impl Strategy<Value = Vec<Truth>> {
+pub(in crate::ping) fn truths() -> impl Strategy<Value = Vec<Truth>> {
     let way = |lost: u32| {
         prop_oneof![
             lost => Just(None),
@@ -318,27 +318,27 @@ impl Server {
 
 /// What happens at the client, by its time; the second number keeps apart what happens at one time. None is the sending of
 /// the next probe.
-pub(super) type Happenings = BTreeMap<(Duration, u64), Option<ProbeAnswer>>;
+pub(in crate::ping) type Happenings = BTreeMap<(Duration, u64), Option<ProbeAnswer>>;
 
 /// What came of a simulated run.
-pub(super) struct Simulated {
-    pub(super) ledger: Ledger,
-    pub(super) verdicts: Vec<Verdict>,
-    pub(super) figures: RunFigures,
+pub(in crate::ping) struct Simulated {
+    pub(in crate::ping) ledger: Ledger,
+    pub(in crate::ping) verdicts: Vec<Verdict>,
+    pub(in crate::ping) figures: RunFigures,
 }
 
 /// When a probe is sent: one every 10 ms.
-pub(super) fn slot(seq: u64) -> Duration {
+pub(in crate::ping) fn slot(seq: u64) -> Duration {
     ms(10) * u32::try_from(seq - 1).unwrap()
 }
 
 /// When the run is over, but for a closing probe that is answered at once.
-pub(super) fn end(truths: &[Truth]) -> Duration {
+pub(in crate::ping) fn end(truths: &[Truth]) -> Duration {
     slot(truths.len() as u64) + LEAST_PATIENCE
 }
 
 /// What happens at the client of a path where these things happen.
-pub(super) fn happenings(truths: &[Truth]) -> Happenings {
+pub(in crate::ping) fn happenings(truths: &[Truth]) -> Happenings {
     let last = truths.len() as u64;
     let mut server = Server::default();
     // Events in the order of their times; the second number keeps those of one time apart.
@@ -364,7 +364,7 @@ pub(super) fn happenings(truths: &[Truth]) -> Happenings {
 }
 
 /// Runs probes, one every 10 ms, through what happens; an uncounted closing probe is sent at the end.
-pub(super) fn simulate(truths: &[Truth], happenings: Happenings) -> Simulated {
+pub(in crate::ping) fn simulate(truths: &[Truth], happenings: Happenings) -> Simulated {
     let deadline = ms(50);
     let end = end(truths);
     let mut ledger = Ledger::new(truths.len() as u64, deadline, true);

@@ -7,138 +7,35 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeAnswer;
-
 use hii_transport::probe::Stamp;
 
 use super::early::Early;
 use super::evidence::{Trip, Witness};
-use super::kernel_times::{KernelTimes, KernelTrip};
+use super::kernel_times::KernelTimes;
 use super::local_drops::{Dropped, Gaps};
 use super::marks::Marks;
 use super::plausibility::Known;
 use super::refusal::{Refusal, Refusals};
 use super::verdict::{Counts, Verdict};
 
+mod events;
+mod record;
+mod settling;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use events::{Answered, Arrival, Outcome, Reported, Sent, Settled};
+
+use record::{Further, Record, State};
+
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
 pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
-const MEMORY: Duration = Duration::from_secs(10);
-
-/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
-const MOST_REMEMBERED: usize = 1 << 16;
-
-/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
-const MOST_WAITING: usize = 1 << 19;
 
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
-/// How long the kernel may take to tell when it sent a probe; a network card's queue is shorter.
-const STAMP_PATIENCE: Duration = Duration::from_secs(1);
-
 /// Refusals that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
-
-/// An answer that arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
-    /// The number of the probe that it answers.
-    pub seq: u64,
-    /// When it arrived.
-    pub at: Duration,
-    /// What a Hii server told with it.
-    pub report: Option<ProbeAnswer>,
-    /// What the kernel noted of its arrival.
-    pub stamp: Option<Stamp>,
-}
-
-/// A probe whose verdict is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
-    /// The probe's number.
-    pub seq: u64,
-    /// When it was due.
-    pub due: Duration,
-    /// When it was sent.
-    pub sent: Duration,
-    /// What became of it.
-    pub verdict: Verdict,
-    /// What a Hii server told with its answer.
-    pub reported: Reported,
-    /// The round trip between the kernel's notes, where there are some that can be true.
-    pub kernel: Option<KernelTrip>,
-    /// Whether [`Ledger::overdue`] or [`Ledger::refused`] has told of it before.
-    pub told: bool,
-}
-
-#[cfg(test)]
-impl Settled {
-    /// A probe sent when it was due, of which nothing else is known.
-    pub(crate) fn of(seq: u64, sent: Duration, verdict: Verdict) -> Self {
-        Self {
-            seq,
-            due: sent,
-            sent,
-            verdict,
-            reported: Reported::default(),
-            kernel: None,
-            told: false,
-        }
-    }
-}
-
-/// What a Hii server told of a probe with its answer, as far as that was long enough for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// How long it held the probe, in nanoseconds.
-    pub held: Option<u64>,
-    /// Its wall clock at the receipt, in nanoseconds since the Unix epoch.
-    pub received: Option<u64>,
-}
-
-/// What an arrival or a refusal meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The first answer to a probe.
-    Answered(Answered),
-    /// A probe was refused.
-    Refused(u64, Refusal),
-    /// Counted, and nothing to show.
-    Counted,
-}
-
-/// The first answer to a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
-    /// The probe's number.
-    pub seq: u64,
-    /// In time or late.
-    pub verdict: Verdict,
-    /// When the probe was sent.
-    pub sent: Duration,
-    /// From its sending to its answer.
-    pub rtt: Duration,
-    /// From when it was due to its answer: what a client sees that had to wait for its turn.
-    pub from_due: Duration,
-    /// What a Hii server told with it.
-    pub report: Option<ProbeAnswer>,
-}
-
-/// A probe that was sent, or could not be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
-    /// When it was due.
-    pub due: Duration,
-    /// How long its answer may take and still be in time.
-    pub deadline: Duration,
-    /// When it was sent: just before the call.
-    pub at: Duration,
-    /// Whether the kernel took it.
-    pub went_out: bool,
-    /// An earlier probe whose answer cannot be told from this one's.
-    pub clash: Option<u64>,
-}
 
 /// What is known of the probes of the last moments.
 #[derive(Debug)]
@@ -172,39 +69,6 @@ pub struct Ledger {
     refusals: Refusals,
 }
 
-impl From<ProbeAnswer> for Reported {
-    fn from(answer: ProbeAnswer) -> Self {
-        Self {
-            held: answer.held(),
-            received: answer.received(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    due: Duration,
-    deadline: Duration,
-    sent: Duration,
-    state: State,
-    reported: Reported,
-    kernel: KernelTimes,
-    told: bool,
-    /// The server had received it.
-    received: bool,
-    /// The server had not received it when it answered a later one.
-    missing: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Answered(Verdict),
-    Refused(Refusal),
-    Unknown,
-    NotSent,
-}
-
 /// When a probe was sent.
 #[derive(Debug, Clone, Copy)]
 enum Sending {
@@ -213,15 +77,6 @@ enum Sending {
     Since(Duration),
     /// Not at all, as far as is known.
     Never,
-}
-
-/// What an answer is that comes to a probe whose verdict is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Further {
-    Duplicate,
-    Foreign,
-    /// It came too late to count.
-    Forgotten,
 }
 
 impl Ledger {
@@ -552,147 +407,12 @@ impl Ledger {
         }
     }
 
-    /// The next probe that has waited too long and has not been told of: its number and what is known by now. Its
-    /// verdict is not final yet.
-    pub fn overdue(&mut self, now: Duration) -> Option<(u64, Verdict)> {
-        loop {
-            let seq = self.next_overdue.max(self.first);
-            let patience = self.patience;
-            let record = self.record(seq)?;
-            if record.sent + patience > now {
-                return None;
-            }
-            let waiting = record.state == State::Waiting;
-            record.told |= waiting;
-            let verdict = record.lost();
-            self.next_overdue = seq + 1;
-            if waiting {
-                return Some((seq, verdict));
-            }
-        }
-    }
-
     /// When a probe was sent that is still remembered.
     #[must_use]
     pub fn sent_at(&self, seq: u64) -> Option<Duration> {
         let index = seq.checked_sub(self.first)?;
         let record = self.records.get(usize::try_from(index).ok()?)?;
         Some(record.sent)
-    }
-
-    /// When the next probe becomes overdue.
-    #[must_use]
-    pub fn next_overdue(&self) -> Option<Duration> {
-        let index = self.next_overdue.max(self.first) - self.first;
-        let record = self.records.get(usize::try_from(index).ok()?)?;
-        Some(record.sent + self.patience)
-    }
-
-    /// The next probe, in order, whose verdict is final.
-    pub fn settle(&mut self, now: Duration) -> Option<Settled> {
-        let front = self.records.front()?;
-        let age = now.saturating_sub(front.sent);
-        let may_change = match front.state {
-            State::Waiting => None,
-            // Whoever refused it, it may be answered after all.
-            State::Refused(_) => Some(age < self.patience),
-            State::Answered(_) => {
-                Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
-            }
-            State::Unknown | State::NotSent => Some(false),
-        };
-        if let Some(may_change) = may_change {
-            let stays = may_change && self.records.len() <= MOST_REMEMBERED;
-            return if stays { None } else { self.pop(Record::lost) };
-        }
-        let most = if age < self.patience {
-            MOST_WAITING
-        } else {
-            MOST_REMEMBERED
-        };
-        if self.records.len() <= most && age < MEMORY.max(self.patience) {
-            return None;
-        }
-        // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.lost() == Verdict::LostUnknown;
-        if undecided && self.tells_direction && self.records.len() < 64 {
-            return None;
-        }
-        self.pop(Record::lost)
-    }
-
-    /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
-    pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
-        let patience = self.patience;
-        self.counts.foreign += self.early.clear();
-        self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
-        self.pop(|record| {
-            if interrupted && record.sent + patience > now {
-                Verdict::InFlight
-            } else {
-                record.lost()
-            }
-        })
-    }
-
-    fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
-        let record = *self.records.front()?;
-        let verdict = match record.state {
-            State::Waiting => match unanswered(&record) {
-                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
-                    Verdict::DroppedLocally
-                }
-                verdict => verdict,
-            },
-            State::Answered(verdict) => verdict,
-            State::Refused(why) => Verdict::Refused(why),
-            State::Unknown => Verdict::Unknown,
-            State::NotSent => Verdict::NotSent,
-        };
-        self.records.pop_front();
-        self.counts.add(verdict);
-        if self.settled.len() == MOST_REMEMBERED {
-            self.settled.pop_front();
-        }
-        self.settled.push_back(Further::after(record.state));
-        if let Verdict::Refused(why) = verdict {
-            self.refusals.add(why);
-        }
-        let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
-        let kernel = record.kernel.judge(answered);
-        self.counts.unusable_stamps += kernel.unusable;
-        let seq = self.first;
-        self.first += 1;
-        Some(Settled {
-            seq,
-            due: record.due,
-            sent: record.sent,
-            verdict,
-            reported: record.reported,
-            kernel: kernel.trip,
-            told: record.told,
-        })
-    }
-
-    /// Whether this host threw the answer to the first probe away.
-    fn is_explained(&mut self) -> bool {
-        let Self {
-            records,
-            first,
-            gaps,
-            ..
-        } = self;
-        // A probe that the server has not received had no answer to lose.
-        let may_be_answered =
-            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
-        gaps.explain(*first, |probes| {
-            let among = |seq: &u64| probes.contains(seq);
-            let numbered = (*first..).zip(records.iter());
-            let in_gap = numbered
-                .skip_while(|(seq, _)| !among(seq))
-                .take_while(|(seq, _)| among(seq));
-            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
-        })
     }
 
     /// Whether every probe sent so far is answered, or cannot be.
@@ -726,26 +446,5 @@ impl Ledger {
     fn record(&mut self, seq: u64) -> Option<&mut Record> {
         let index = seq.checked_sub(self.first)?;
         self.records.get_mut(usize::try_from(index).ok()?)
-    }
-}
-
-impl Further {
-    fn after(state: State) -> Self {
-        match state {
-            State::Answered(_) => Self::Duplicate,
-            State::Unknown | State::NotSent => Self::Foreign,
-            State::Waiting | State::Refused(_) => Self::Forgotten,
-        }
-    }
-}
-
-impl Record {
-    /// Which way it was lost, if it was: a set bit anywhere outweighs clear ones, since a probe may be overtaken.
-    fn lost(&self) -> Verdict {
-        match (self.received, self.missing) {
-            (true, _) => Verdict::LostBack,
-            (false, true) => Verdict::LostThere,
-            (false, false) => Verdict::LostUnknown,
-        }
     }
 }

@@ -6,22 +6,23 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Arg;
-use clap::builder::{PathBufValueParser, TypedValueParser, UnknownArgumentValueParser};
+use clap::builder::UnknownArgumentValueParser;
 use hii_protocol::ping::ProbeSize;
-use hii_server::args::{duration, rate};
+use hii_server::args::duration;
 use hii_server::exit::{Exit, Failure};
 use hii_transport::addresses;
 use hii_transport::options::SocketOptions;
 
-use super::dscp::dscp;
-use super::events::Interrupt;
-use super::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
-use super::plot::file::PlotFile;
-use super::schedule::Schedule;
-use super::target::{Family, Target};
+use crate::ping::dscp::dscp;
+use crate::ping::events::Interrupt;
+use crate::ping::output::{CsvOutput, Items, JsonOutput, Limit, LiveOutput, Output, TextOutput};
+use crate::ping::plot::file::PlotFile;
+use crate::ping::schedule::Schedule;
+use crate::ping::target::{Family, Target};
 
-/// More probes than anybody sends: their numbers leave room for the closing ones.
-const MOST_PROBES: u64 = u64::MAX / 2;
+mod values;
+
+use values::{MOST_PROBES, count, decay, interval, plot_file, probe_rate, size, window};
 
 /// Octets of lines for people that may wait for their reader: some thousand lines.
 const MOST_LINES: usize = 256 * 1024;
@@ -36,9 +37,6 @@ const DEFAULT_BURSTS: Duration = Duration::from_secs(10);
 /// When an answer is late in a run in bursts, and how often such a run prints its figures.
 const BURSTS_DEADLINE: Duration = Duration::from_secs(1);
 const BURSTS_REPORT: Duration = Duration::from_secs(1);
-
-/// More in flight than this no buffer holds.
-const LARGEST_WINDOW: usize = 1 << 16;
 
 /// How often a run without end prints its figures.
 const DEFAULT_REPORT: Duration = Duration::from_secs(10);
@@ -80,115 +78,115 @@ pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]
     #[arg(value_name = "TARGET")]
-    pub(super) targets: Vec<Target>,
+    pub(in crate::ping) targets: Vec<Target>,
 
     /// How many probes; 0 is without end, with a line of figures every so often [default: 10; with --rate and --flood as
     /// many as there are in 10 s]
     #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
-    pub(super) count: Option<u64>,
+    pub(in crate::ping) count: Option<u64>,
 
     /// Send for so long instead, in seconds or as 5m
     #[arg(short, long, value_name = "TIME", value_parser = duration, conflicts_with = "count")]
-    pub(super) duration: Option<Duration>,
+    pub(in crate::ping) duration: Option<Duration>,
 
     /// Time between two probes, in seconds or as 10ms
     #[arg(short, long, value_name = "TIME", default_value = "1", allow_negative_numbers = true, value_parser = interval)]
-    pub(super) interval: Duration,
+    pub(in crate::ping) interval: Duration,
 
     /// So many probes a second, as 50000/s, 50k/s or 2M/s: none is skipped, and those due at one moment go out together.
     /// A Hii server answers one source 20,000 a second unless it is started with --rate 0
     #[arg(long, value_name = "N/s", value_parser = probe_rate, group = "bursts", conflicts_with_all = ["interval", "decay"])]
-    pub(super) rate: Option<NonZeroU32>,
+    pub(in crate::ping) rate: Option<NonZeroU32>,
 
     /// As fast as possible: a probe goes out when another is answered, or given up
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
-    pub(super) flood: bool,
+    pub(in crate::ping) flood: bool,
 
     /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 208 of 128 octets; on a long path
     /// twice what is under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
-    pub(super) window: Option<usize>,
+    pub(in crate::ping) window: Option<usize>,
 
     /// Do not send or take several probes in one system call (GSO, GRO) with --rate and --flood
     #[arg(long, requires = "bursts")]
-    pub(super) no_gso: bool,
+    pub(in crate::ping) no_gso: bool,
 
     /// An answer that takes longer is late [default: the time to the next probe; with --rate and --flood 1 s]
     #[arg(short = 'W', long, value_name = "TIME", value_parser = interval)]
-    pub(super) deadline: Option<Duration>,
+    pub(in crate::ping) deadline: Option<Duration>,
 
     /// Ramp: each interval is so much of the one before, as 0.95; tells the rate where delay or loss breaks away
     #[arg(long, value_name = "FACTOR", value_parser = decay)]
-    pub(super) decay: Option<f64>,
+    pub(in crate::ping) decay: Option<f64>,
 
     /// A line of figures every so often instead of one for each probe [default with -n 0: 10, with --rate and --flood: 1]
     #[arg(long, value_name = "TIME", value_parser = interval)]
-    pub(super) report: Option<Duration>,
+    pub(in crate::ping) report: Option<Duration>,
 
     /// Octets of each probe, 1 to 65507
     #[arg(short, long, value_name = "OCTETS", default_value = "128", value_parser = size)]
-    pub(super) size: ProbeSize,
+    pub(in crate::ping) size: ProbeSize,
 
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
-    pub(super) ipv4: bool,
+    pub(in crate::ping) ipv4: bool,
 
     /// Use IPv6 only
     #[arg(short = '6', long)]
-    pub(super) ipv6: bool,
+    pub(in crate::ping) ipv6: bool,
 
     /// Send from this address, one of this host's
     #[arg(long, value_name = "ADDRESS")]
-    pub(super) source: Option<IpAddr>,
+    pub(in crate::ping) source: Option<IpAddr>,
 
     /// Mark packets with this differentiated services code point, 0 to 63 or a name as ef, af41, cs1
     #[arg(long, value_name = "CODE", value_parser = dscp)]
-    pub(super) dscp: Option<u8>,
+    pub(in crate::ping) dscp: Option<u8>,
 
     /// Let packets pass so many routers, 1 to 255; the last one sends them back
     #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
-    pub(super) ttl: Option<u8>,
+    pub(in crate::ping) ttl: Option<u8>,
 
     /// Forbid to cut packets into fragments: those too long for the path are not sent, or refused, and its MTU is told
     /// (not with --rate and --flood)
     #[arg(long)]
-    pub(super) df: bool,
+    pub(in crate::ping) df: bool,
 
     /// Stay awake for the last 100 us before each probe, so that it goes out on time; takes the processor that long
     #[arg(long, conflicts_with = "flood")]
-    pub(super) precise: bool,
+    pub(in crate::ping) precise: bool,
 
     /// Octets of answers that the kernel keeps until they are taken; for tests
     #[arg(long, value_name = "OCTETS", hide = true)]
-    pub(super) receive_buffer: Option<usize>,
+    pub(in crate::ping) receive_buffer: Option<usize>,
 
     /// Ask the server to stop at the end, and show its last word
     #[arg(long)]
-    pub(super) stop: bool,
+    pub(in crate::ping) stop: bool,
 
     /// No line for each probe
     #[arg(short, long)]
-    pub(super) quiet: bool,
+    pub(in crate::ping) quiet: bool,
 
     /// Print one JSON document instead of lines: with each probe, where a run has lines of figures with those, with -q
     /// neither
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::ping) json: bool,
 
     /// Print a row of CSV for each probe; the summary goes to stderr (with -q nowhere). With --rate and --flood a slow
     /// reader slows the run
     #[arg(long, conflicts_with_all = ["json", "report"])]
-    pub(super) csv: bool,
+    pub(in crate::ping) csv: bool,
 
     /// Show a moving chart and the figures on the terminal (rates: over 1 s, ten intervals, or --report); q, Esc or
     /// Ctrl-C stops and prints the summary
     #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
-    pub(super) live: bool,
+    pub(in crate::ping) live: bool,
 
     /// Draw the run into a file that ends in .svg, .png or .html; may be given several times. Of several targets, each
     /// has its own: run-1.svg, run-2.svg
     #[arg(long, value_name = "FILE", value_parser = plot_file())]
-    pub(super) plot: Vec<PlotFile>,
+    pub(in crate::ping) plot: Vec<PlotFile>,
 }
 
 /// An option that other programs have, so that it is answered with what it is called here.
@@ -197,55 +195,8 @@ fn mistaken(short: char, value: &'static str, advice: &'static str) -> Arg {
     arg.value_parser(UnknownArgumentValueParser::suggest(advice))
 }
 
-fn plot_file() -> impl TypedValueParser<Value = PlotFile> {
-    PathBufValueParser::new().try_map(PlotFile::try_from)
-}
-
-fn count(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(count) if count <= MOST_PROBES => Ok(count),
-        _ => Err(format!(
-            "give a whole number from 1 to {MOST_PROBES}, or 0 for no end"
-        )),
-    }
-}
-
-fn probe_rate(text: &str) -> Result<NonZeroU32, String> {
-    rate(text)?
-        .0
-        .ok_or_else(|| "give a rate above 0, or --flood".into())
-}
-
-fn window(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(places) if (1..=LARGEST_WINDOW).contains(&places) => Ok(places),
-        _ => Err(format!("give a whole number from 1 to {LARGEST_WINDOW}")),
-    }
-}
-
-fn decay(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(factor) if factor > 0.0 && factor <= 1.0 => Ok(factor),
-        _ => Err("give a factor above 0, up to 1".into()),
-    }
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("the interval has to be longer than 0".into()),
-        interval => Ok(interval),
-    }
-}
-
-fn size(text: &str) -> Result<ProbeSize, String> {
-    let octets = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a number of octets"))?;
-    ProbeSize::new(octets).map_err(|error| error.to_string())
-}
-
 impl Args {
-    pub(super) fn schedule(&self) -> Result<Schedule, Failure> {
+    pub(in crate::ping) fn schedule(&self) -> Result<Schedule, Failure> {
         let count = self.count.unwrap_or(DEFAULT_COUNT);
         let count = (count > 0).then_some(count);
         if self.has_bursts() {
@@ -300,12 +251,12 @@ impl Args {
     }
 
     /// Whether probes go out in bursts, at a rate or as fast as possible.
-    pub(super) fn has_bursts(&self) -> bool {
+    pub(in crate::ping) fn has_bursts(&self) -> bool {
         self.flood || self.rate.is_some()
     }
 
     /// How often a line of figures is printed instead of one for each probe.
-    pub(super) fn report(&self, schedule: &Schedule) -> Option<Duration> {
+    pub(in crate::ping) fn report(&self, schedule: &Schedule) -> Option<Duration> {
         let default = if self.has_bursts() {
             Some(BURSTS_REPORT)
         } else {
@@ -315,7 +266,7 @@ impl Args {
     }
 
     /// How much of what the run prints may wait for its reader.
-    pub(super) fn backlog(&self) -> Limit {
+    pub(in crate::ping) fn backlog(&self) -> Limit {
         match self.json || self.csv {
             false => Limit::Lines(MOST_LINES),
             true if self.has_bursts() => Limit::Bursts(MOST_LINES),
@@ -324,7 +275,7 @@ impl Args {
     }
 
     /// What the run prints.
-    pub(super) fn output(
+    pub(in crate::ping) fn output(
         &self,
         schedule: &Schedule,
         out: impl Write + Send + 'static,
@@ -349,12 +300,12 @@ impl Args {
     }
 
     /// The files of all pictures.
-    pub(super) fn pictures(&self) -> impl Iterator<Item = PlotFile> {
+    pub(in crate::ping) fn pictures(&self) -> impl Iterator<Item = PlotFile> {
         (0..self.targets.len().max(1)).flat_map(|target| self.pictures_of(target))
     }
 
     /// The files of a target's pictures: where there are several targets, each has its own.
-    pub(super) fn pictures_of(&self, target: usize) -> Vec<PlotFile> {
+    pub(in crate::ping) fn pictures_of(&self, target: usize) -> Vec<PlotFile> {
         if self.targets.len() <= 1 {
             return self.plot.clone();
         }
@@ -363,7 +314,7 @@ impl Args {
     }
 
     /// The family that the user asked for.
-    pub(super) fn family(&self) -> Family {
+    pub(in crate::ping) fn family(&self) -> Family {
         match (self.ipv4, self.ipv6, self.source()) {
             (true, ..) | (_, false, Some(IpAddr::V4(_))) => Family::V4,
             (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Family::V6,
@@ -372,7 +323,7 @@ impl Args {
     }
 
     /// A target's addresses, as far as they can be measured as asked for; at least one.
-    pub(super) fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Failure> {
+    pub(in crate::ping) fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Failure> {
         let Some(source) = self.source() else {
             return target.resolve(self.family());
         };
@@ -392,7 +343,7 @@ impl Args {
     }
 
     /// What is asked of all sockets towards the targets.
-    pub(super) fn socket_options(&self) -> SocketOptions {
+    pub(in crate::ping) fn socket_options(&self) -> SocketOptions {
         SocketOptions {
             source: self.source(),
             dscp: self.dscp,
@@ -403,7 +354,7 @@ impl Args {
     }
 
     /// Refuses a source that nothing can be sent from.
-    pub(super) fn check_source(&self) -> Result<(), Failure> {
+    pub(in crate::ping) fn check_source(&self) -> Result<(), Failure> {
         let Some(source) = self.source() else {
             return Ok(());
         };

@@ -1,0 +1,156 @@
+//! When a probe is overdue, and when its verdict is final.
+
+use std::time::Duration;
+
+use super::record::{Further, Record, State};
+use super::{Ledger, Settled};
+use crate::ping::verdict::Verdict;
+
+/// How long a probe without an answer is remembered while the run goes on: an answer within this time is late, not lost.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// Probes remembered at most, once they are overdue, and as many whose verdict is final.
+const MOST_REMEMBERED: usize = 1 << 16;
+
+/// Probes remembered at most, though the first of them is waited for: beyond that it is given up early.
+const MOST_WAITING: usize = 1 << 19;
+
+/// How long the kernel may take to tell when it sent a probe; a network card's queue is shorter.
+const STAMP_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Ledger {
+    /// The next probe that has waited too long and has not been told of: its number and what is known by now. Its
+    /// verdict is not final yet.
+    pub fn overdue(&mut self, now: Duration) -> Option<(u64, Verdict)> {
+        loop {
+            let seq = self.next_overdue.max(self.first);
+            let patience = self.patience;
+            let record = self.record(seq)?;
+            if record.sent + patience > now {
+                return None;
+            }
+            let waiting = record.state == State::Waiting;
+            record.told |= waiting;
+            let verdict = record.lost();
+            self.next_overdue = seq + 1;
+            if waiting {
+                return Some((seq, verdict));
+            }
+        }
+    }
+
+    /// When the next probe becomes overdue.
+    #[must_use]
+    pub fn next_overdue(&self) -> Option<Duration> {
+        let index = self.next_overdue.max(self.first) - self.first;
+        let record = self.records.get(usize::try_from(index).ok()?)?;
+        Some(record.sent + self.patience)
+    }
+
+    /// The next probe, in order, whose verdict is final.
+    pub fn settle(&mut self, now: Duration) -> Option<Settled> {
+        let front = self.records.front()?;
+        let age = now.saturating_sub(front.sent);
+        let may_change = match front.state {
+            State::Waiting => None,
+            // Whoever refused it, it may be answered after all.
+            State::Refused(_) => Some(age < self.patience),
+            State::Answered(_) => {
+                Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
+            }
+            State::Unknown | State::NotSent => Some(false),
+        };
+        if let Some(may_change) = may_change {
+            let stays = may_change && self.records.len() <= MOST_REMEMBERED;
+            return if stays { None } else { self.pop(Record::lost) };
+        }
+        let most = if age < self.patience {
+            MOST_WAITING
+        } else {
+            MOST_REMEMBERED
+        };
+        if self.records.len() <= most && age < MEMORY.max(self.patience) {
+            return None;
+        }
+        // As long as a later answer may still tell which way it was lost, it stays.
+        let undecided = front.lost() == Verdict::LostUnknown;
+        if undecided && self.tells_direction && self.records.len() < 64 {
+            return None;
+        }
+        self.pop(Record::lost)
+    }
+
+    /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
+    pub fn close(&mut self, now: Duration, interrupted: bool) -> Option<Settled> {
+        let patience = self.patience;
+        self.counts.foreign += self.early.clear();
+        self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
+        self.pop(|record| {
+            if interrupted && record.sent + patience > now {
+                Verdict::InFlight
+            } else {
+                record.lost()
+            }
+        })
+    }
+
+    fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
+        let record = *self.records.front()?;
+        let verdict = match record.state {
+            State::Waiting => match unanswered(&record) {
+                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
+                    Verdict::DroppedLocally
+                }
+                verdict => verdict,
+            },
+            State::Answered(verdict) => verdict,
+            State::Refused(why) => Verdict::Refused(why),
+            State::Unknown => Verdict::Unknown,
+            State::NotSent => Verdict::NotSent,
+        };
+        self.records.pop_front();
+        self.counts.add(verdict);
+        if self.settled.len() == MOST_REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Further::after(record.state));
+        if let Verdict::Refused(why) = verdict {
+            self.refusals.add(why);
+        }
+        let answered = verdict.rtt().map(|rtt| record.sent.saturating_add(rtt));
+        let kernel = record.kernel.judge(answered);
+        self.counts.unusable_stamps += kernel.unusable;
+        let seq = self.first;
+        self.first += 1;
+        Some(Settled {
+            seq,
+            due: record.due,
+            sent: record.sent,
+            verdict,
+            reported: record.reported,
+            kernel: kernel.trip,
+            told: record.told,
+        })
+    }
+
+    /// Whether this host threw the answer to the first probe away.
+    fn is_explained(&mut self) -> bool {
+        let Self {
+            records,
+            first,
+            gaps,
+            ..
+        } = self;
+        // A probe that the server has not received had no answer to lose.
+        let may_be_answered =
+            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
+        gaps.explain(*first, |probes| {
+            let among = |seq: &u64| probes.contains(seq);
+            let numbered = (*first..).zip(records.iter());
+            let in_gap = numbered
+                .skip_while(|(seq, _)| !among(seq))
+                .take_while(|(seq, _)| among(seq));
+            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
+        })
+    }
+}
