@@ -118,7 +118,7 @@ fn serve(socket: &UdpSocket, shared: &Shared, mut script: Script) {
         let datagram = &buffer[..length];
         lock(&shared.log).push(datagram.to_vec());
         let act = script(datagram);
-        let before: Vec<_> = held.drain(..).collect();
+        let before = std::mem::take(&mut held);
         if act == Act::Lose {
             flush(socket, before);
             continue;

@@ -3,12 +3,24 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use hii_tests::programs::{self, Ended, finish, run};
+use hii_tests::programs::{self, Ended, Server, finish, run};
 use serde_json::Value;
 
+mod chat;
+mod ends;
 mod originals;
+mod relays;
+mod terminal;
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
+const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
+
+/// A relay of ours at this address, and how clients are told of it over UDP and over TCP.
+fn relay(bind: &str, args: &[&str]) -> (Server, [String; 2]) {
+    let server = Server::start(HII_SERVER, &[&["relay", "-b", bind], args].concat());
+    let address = server.address();
+    (server, [address.to_string(), format!("tcp://{address}")])
+}
 
 /// A running `hii listen --json`.
 struct Listener {
