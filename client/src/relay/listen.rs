@@ -49,6 +49,7 @@ enum Row<'a> {
         relay: Relay,
     },
     Silent,
+    Rejected,
     Message {
         time_ns: u64,
         from: String,
@@ -102,7 +103,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
                 left = left.map(|left| left - 1);
             }
             Next::Told(Event::Registered(address, kind)) => listener.registered(address, kind)?,
-            Next::Told(Event::Silent | Event::Rejected) => listener.silent()?,
+            Next::Told(Event::Silent) => listener.lost(&Row::Silent, "does not answer")?,
+            Next::Told(Event::Rejected) => {
+                listener.lost(&Row::Rejected, "refuses the tokens that it gives")?;
+            }
             Next::Told(Event::Foreign(said, error)) => {
                 let said = said.get(..80).unwrap_or(&said);
                 tracing::debug!(%error, "no relay's frame: {}", Escaped(said));
@@ -142,12 +146,12 @@ impl Listener<'_> {
         })
     }
 
-    fn silent(&self) -> Result<(), Failure> {
+    fn lost(&self, row: &Row<'_>, why: &str) -> Result<(), Failure> {
         if self.args.json {
-            return self.print(&Row::Silent, String::new);
+            return self.print(row, String::new);
         }
         note(format_args!(
-            "hii: the relay at {} does not answer; it is asked again",
+            "hii: the relay at {} {why}; it is asked again",
             self.relay
         ));
         Ok(())

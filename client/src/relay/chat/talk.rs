@@ -189,13 +189,8 @@ impl Talk {
                 });
                 line.into_iter().collect()
             }
-            Event::Silent | Event::Rejected => {
-                self.waits_for_relay = false;
-                vec![format!(
-                    "{time} the relay at {} does not answer; it is asked again and again",
-                    self.relay
-                )]
-            }
+            Event::Silent => self.lost(&time, "does not answer"),
+            Event::Rejected => self.lost(&time, "refuses the tokens that it gives"),
             Event::Stop(stop) => {
                 self.waits_for_relay = false;
                 self.stops_relay = *stop == Stop::Stopped;
@@ -212,6 +207,14 @@ impl Talk {
             }
             Event::Foreign(..) => Vec::new(),
         }
+    }
+
+    fn lost(&mut self, time: &str, why: &str) -> Vec<String> {
+        self.waits_for_relay = false;
+        let relay = &self.relay;
+        vec![format!(
+            "{time} the relay at {relay} {why}; it is asked again and again"
+        )]
     }
 
     fn send(&mut self, to: Endpoint, text: &str) -> Vec<Act> {
