@@ -82,19 +82,30 @@ fn what_the_classic_form_cannot_carry_is_named_and_not_sent() {
 }
 
 #[test]
-fn a_message_before_the_answer_is_not_taken_for_it() {
-    let (_server, relay) = original(|datagram| {
-        if datagram == b"hii" || is_send(datagram) {
-            Act::Before(b"127.0.0.1/9 ; content : 200, UDP Packet Sent Successfully".to_vec())
+fn a_message_before_the_answer_is_not_taken_for_it_and_not_lost() {
+    // The first greeting and the first message have one, each.
+    let (mut greetings, mut messages) = (0, 0);
+    let (server, relay) = original(move |datagram| {
+        greetings += i32::from(datagram == b"hii");
+        messages += i32::from(is_send(datagram));
+        let early = b"127.0.0.1/9 ; content : 200, UDP Packet Sent Successfully";
+        let is_first = datagram == b"hii" && greetings == 1 || is_send(datagram) && messages == 1;
+        if is_first {
+            Act::Before(early.to_vec())
         } else {
             Act::Serve
         }
     });
+    let mut listener = Listener::start(&relay, &["-n", "2"]);
+    let mut theirs = RelayClient::new(server.addr()).unwrap();
+    theirs.initialise().unwrap();
     // Nobody may send to that address, whatever the message in between says.
     let ended = send(&relay, &["255.255.255.255/9", "a", "--json"]);
     assert_eq!(rows(&ended)[0]["code"], 405, "{ended:?}");
-    let mut listener = Listener::start(&relay, &["-n", "1"]);
+    let (ip, port) = listener.address.split_once('/').unwrap();
+    theirs.send(ip, port.parse().unwrap(), "later").unwrap();
     assert_eq!(listener.message().0, "127.0.0.1/9");
+    assert_eq!(listener.message().1, "later");
     assert_eq!(listener.wait().code, Some(0));
 }
 
