@@ -24,8 +24,8 @@ mod imp {
 
     use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 
-    /// Ends what line editors ask of a terminal: that it marks what is pasted.
-    const NO_BRACKETED_PASTE: &[u8] = b"\x1b[?2004l";
+    /// Ends what line editors ask of a terminal, that it marks what is pasted; and the line that was being typed.
+    const LEAVE_EDITOR: &[u8] = b"\x1b[?2004l\r\n";
 
     #[derive(Debug, Clone)]
     pub(super) struct Modes(Option<Termios>);
@@ -40,7 +40,7 @@ mod imp {
             // Nobody is there to be told.
             let changed = tcgetattr(stdin()).is_ok_and(|now| now != *modes);
             if changed && stdout().is_terminal() {
-                let _ = stdout().write_all(NO_BRACKETED_PASTE);
+                let _ = stdout().write_all(LEAVE_EDITOR);
                 let _ = stdout().flush();
             }
             let _ = tcsetattr(stdin(), SetArg::TCSADRAIN, modes);

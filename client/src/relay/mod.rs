@@ -8,6 +8,8 @@ pub mod interrupt;
 pub mod link;
 pub mod listen;
 pub mod moment;
+mod open;
+mod reach;
 pub mod send;
 pub mod session;
 #[cfg(test)]

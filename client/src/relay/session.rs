@@ -11,6 +11,7 @@ use hii_protocol::relay::{Answer, Request, Token};
 use hii_protocol::{Code, Endpoint};
 
 use super::compose::{Form, compose};
+use super::open::{Open, Question};
 use super::told::{Event, Outcome, Relay, Stop, Ticket};
 
 /// How long a greeting holds: much less than the 300 s after which a relay forgets, and less than what routers keep a
@@ -76,28 +77,6 @@ enum Standing {
     Registered(Duration),
     /// The relay does not answer; it is asked again then.
     Silent(Duration),
-}
-
-/// The request that is open.
-#[derive(Debug)]
-struct Open {
-    question: Question,
-    frame: Vec<u8>,
-    sent: Option<Duration>,
-    sends_left: u32,
-    /// From one sending to the next, or to giving up.
-    gap: Duration,
-    /// When that is.
-    next: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    Token,
-    Proof,
-    Greeting,
-    Send(Ticket, Form),
-    Stop,
 }
 
 #[derive(Debug)]
@@ -413,25 +392,6 @@ impl Session {
         self.may_have_stopped = false;
         self.is_asked_for = false;
         self.standing = Standing::Silent(now.saturating_add(PAUSE));
-    }
-}
-
-impl Open {
-    fn new(
-        question: Question,
-        request: Request<'_>,
-        sends_left: u32,
-        gap: Duration,
-        now: Duration,
-    ) -> Self {
-        Self {
-            question,
-            frame: request.to_vec(),
-            sent: None,
-            sends_left,
-            gap,
-            next: now,
-        }
     }
 }
 

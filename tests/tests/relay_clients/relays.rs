@@ -1,6 +1,9 @@
 //! With a relay of ours, over both families and both transports.
 
+use std::net::SocketAddr;
+
 use hii_tests::classic::relay_client::RelayClient;
+use hii_tests::path::{Fate, Path};
 
 use super::{Listener, relay, rows, send, with_input};
 
@@ -83,4 +86,45 @@ fn whom_the_relay_does_not_know_is_not_reached() {
             (&"refused".into(), &405.into())
         );
     }
+}
+
+#[test]
+fn a_relay_has_a_name_as_well() {
+    let (server, _) = relay("127.0.0.1", &[]);
+    // It may stand for an IPv6 address first, where nobody listens.
+    let name = format!("localhost:{}", server.address().port());
+    let mut listener = Listener::start(&name, &["-n", "1"]);
+    let ended = send(&format!("tcp://{name}"), &[&listener.address, "hello"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(listener.message().1, "hello");
+}
+
+/// A path to a server that loses these datagrams on their way there, by their index.
+fn losing(server: SocketAddr, lost: &'static [u64]) -> Path {
+    let judge = |index, _: &[u8]| {
+        if lost.contains(&index) {
+            Fate::Drop
+        } else {
+            Fate::Pass
+        }
+    };
+    Path::new(server, Box::new(judge), Box::new(|_, _| Fate::Pass)).unwrap()
+}
+
+#[test]
+fn greetings_that_are_lost_are_sent_again_and_messages_are_not() {
+    let (server, ways) = relay("127.0.0.1", &["--no-trust-loopback"]);
+    let mut listener = Listener::start(&ways[0], &["-n", "1"]);
+    // The first question for a token, and the first proof.
+    let path = losing(server.address(), &[0, 2]);
+    let relay = path.addr().to_string();
+    let ended = send(&relay, &[&listener.address, "12:30"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(listener.message().1, "12:30");
+    // The message itself.
+    let path = losing(server.address(), &[2]);
+    let relay = path.addr().to_string();
+    let ended = send(&relay, &["127.0.0.1/9", "lost", "--json", "-W", "2"]);
+    assert_eq!(rows(&ended)[0]["result"], "unanswered", "{ended:?}");
+    assert_eq!(ended.code, Some(1));
 }

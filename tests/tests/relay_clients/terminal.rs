@@ -98,6 +98,17 @@ fn the_terminal_is_left_as_it_was_however_the_chat_ends() {
     // The connection ends while a key is waited for.
     let (terminal, _) = chat(&ways[1]);
     Server::stop(server);
-    terminal.wait_for("the reason", |screen| screen.contains("the connection to"));
+    terminal.wait_for("the reason", |screen| {
+        screen.contains("\nhii: the connection to")
+    });
     ended(&terminal, 3);
+
+    // The same where that was asked for.
+    let (_server, ways) = relay("127.0.0.1", &[]);
+    let (terminal, _) = chat(&ways[1]);
+    terminal.line("exit server");
+    terminal.wait_for("the end", |screen| {
+        screen.contains("\nthe relay has stopped")
+    });
+    ended(&terminal, 0);
 }

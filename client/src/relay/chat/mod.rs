@@ -1,5 +1,6 @@
 //! `hii chat`: the original client's menu, made pleasant.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use hii_protocol::Endpoint;
@@ -54,6 +55,8 @@ struct Chat {
     input: Input,
     /// A line has been asked for and has not come.
     is_asked: bool,
+    /// What is said when the terminal is as it was.
+    last_word: Option<&'static str>,
 }
 
 /// Runs `hii chat`.
@@ -77,6 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         screen,
         input,
         is_asked: false,
+        last_word: None,
     };
     let result = chat
         .show(chat.talk.welcome(own, kind))
@@ -84,6 +88,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // The editor may be waiting for a key.
     chat.screen.finish();
     modes.restore();
+    if let Some(word) = chat.last_word {
+        writeln!(io::stdout(), "{word}").map_err(cannot_print)?;
+    }
     result
 }
 
@@ -94,7 +101,7 @@ impl Chat {
             let next = match self.conversation.wait() {
                 // It was asked to.
                 Err(_) if self.talk.stops_relay() => {
-                    self.show(vec!["the relay has stopped".into()])?;
+                    self.last_word = Some("the relay has stopped");
                     return Ok(FINE);
                 }
                 next => next?,
