@@ -79,6 +79,8 @@ pub struct Shared {
     peers: Mutex<Peers>,
     tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
     errors: Mutex<RateLimiter>,
+    /// Apart from the errors: whoever provokes these in another's name keeps nobody from a token.
+    token_requests: Mutex<RateLimiter>,
     /// What an open relay lets those send who are no peers.
     strangers: Mutex<RateLimiter>,
     access: Access,
@@ -105,6 +107,7 @@ impl Shared {
             peers: Mutex::new(Peers::new(config.peers, config.rate)),
             tokens: Mutex::new(Tokens::new(draw)),
             errors: Mutex::new(RateLimiter::new(config.error_rate)),
+            token_requests: Mutex::new(RateLimiter::new(config.error_rate)),
             strangers: Mutex::new(RateLimiter::new(config.rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
@@ -204,10 +207,11 @@ impl Rules {
         &mut self.tally
     }
 
-    /// Whether nothing may come from this address.
-    #[must_use]
-    pub fn denies(&self, address: SocketAddr) -> bool {
-        self.shared.access.denies(address.ip())
+    /// Whether a connection from this address is taken.
+    pub fn admits(&mut self, address: SocketAddr) -> bool {
+        let is_denied = self.shared.access.denies(address.ip());
+        self.tally.tcp.denied += u64::from(is_denied);
+        !is_denied
     }
 
     /// A connection has ended: what greeted by it is no peer any more.
@@ -239,7 +243,8 @@ impl Rules {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        let is_peer = receiver.is_some() || shared.access.open;
+        let is_peer = receiver.is_some()
+            || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
         // Only a program of ours expects octets that are no text.
         let takes_raw = receiver.is_some_and(|peer| peer.standing != Standing::Greeted);
         let is_raw = matches!(message.payload(), Payload::Raw(_));
@@ -270,8 +275,22 @@ impl Rules {
     }
 
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
-        if !from.is_connected && !self.is_within_budget(sender, now) {
-            return Decision::Silence;
+        let shared = Arc::clone(&self.shared);
+        let heard = lock(&shared.peers).hear(sender, from.is_connected, now);
+        match heard {
+            // A peer that proves itself anew has a budget of its own.
+            Some((_, true)) => {}
+            Some((_, false)) => {
+                self.tally.over_rate += 1;
+                return Decision::Silence;
+            }
+            None if from.is_connected => {}
+            None => {
+                if !lock(&shared.token_requests).allows(sender.ip(), now) {
+                    self.tally.over_error_rate += 1;
+                    return Decision::Silence;
+                }
+            }
         }
         self.tally.tokens += 1;
         let token = lock(&self.shared.tokens).issue(sender, now);
