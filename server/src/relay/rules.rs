@@ -91,6 +91,8 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
+    /// Who was over its rate, and when: further messages of that moment need no look. A flood comes in large batches.
+    over: Option<(SocketAddr, Duration)>,
 }
 
 impl Shared {
@@ -123,8 +125,11 @@ impl Rules {
     /// The rules of a relay, for one of its threads.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        let tally = Tally::default();
-        Self { shared, tally }
+        Self {
+            shared,
+            tally: Tally::default(),
+            over: None,
+        }
     }
 
     /// What was decided so far.
@@ -136,6 +141,11 @@ impl Rules {
     /// Decides about a datagram, or about a frame of a connection.
     pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
         self.tally.received += 1;
+        let may_be_message = matches!(frame.first(), Some(b't' | b'T'));
+        if may_be_message && !from.is_connected && self.over == Some((from.address, now)) {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
         let shared = Arc::clone(&self.shared);
         if shared.access.denies(from.address.ip()) {
             self.tally.denied += 1;
@@ -237,6 +247,9 @@ impl Rules {
         };
         if !within {
             self.tally.over_rate += 1;
+            if !from.is_connected {
+                self.over = Some((from.address, now));
+            }
             return Decision::Silence;
         }
         let is_peer = receiver.is_some() || shared.access.open;

@@ -319,6 +319,21 @@ fn strangers_and_errors_have_a_budget_and_peers_a_rate() {
 }
 
 #[test]
+fn a_peer_over_its_rate_may_still_greet_and_others_are_not_taken_for_it() {
+    let mut rules = relay(Access::default());
+    prove(&mut rules, "192.0.2.9:9000", 0);
+    prove(&mut rules, "192.0.2.10:9000", 0);
+    let send = b"to:192.0.2.10/9000;content:x";
+    for _ in 0..200 {
+        said(&mut rules, send, "192.0.2.9:9000", 1);
+    }
+    assert_eq!(said(&mut rules, send, "192.0.2.9:9000", 1), "silence");
+    assert!(said(&mut rules, send, "192.0.2.10:9000", 1).contains(" <- "));
+    assert!(said(&mut rules, &token_request(), "192.0.2.9:9000", 1).contains("token"));
+    assert!(said(&mut rules, send, "192.0.2.9:9000", 2).contains(" <- "));
+}
+
+#[test]
 fn exit_server_is_obeyed_from_where_it_is_allowed() {
     let mut rules = relay(Access::default());
     assert_eq!(said(&mut rules, b"exit server", "192.0.2.7:7000", 0), "400");
