@@ -209,15 +209,15 @@ impl Rules {
         }
     }
 
+    /// How many peers there are, for all threads together.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.shared.peers()
+    }
+
     /// The counts, for what is decided elsewhere.
     pub fn tally_mut(&mut self) -> &mut Tally {
         &mut self.tally
-    }
-
-    /// Whether nothing may come from this address.
-    #[must_use]
-    pub fn denies(&self, address: SocketAddr) -> bool {
-        self.shared.access.denies(address.ip())
     }
 
     /// A connection has ended: what greeted by it is no peer any more.
