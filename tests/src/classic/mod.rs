@@ -10,3 +10,4 @@ pub mod echo_server;
 pub mod ping_client;
 pub mod ping_server;
 pub mod relay_client;
+pub mod relay_server;
