@@ -93,6 +93,8 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
+    /// Who was over its rate, and when: further messages of that moment need no look. A flood comes in large batches.
+    over: Option<(SocketAddr, Duration)>,
 }
 
 impl Shared {
@@ -126,8 +128,11 @@ impl Rules {
     /// The rules of a relay, for one of its threads.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        let tally = Tally::default();
-        Self { shared, tally }
+        Self {
+            shared,
+            tally: Tally::default(),
+            over: None,
+        }
     }
 
     /// What was decided so far.
@@ -139,6 +144,11 @@ impl Rules {
     /// Decides about a datagram, or about a frame of a connection.
     pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
         self.tally.received += 1;
+        let may_be_message = matches!(frame.first(), Some(b't' | b'T'));
+        if may_be_message && !from.is_connected && self.over == Some((from.address, now)) {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
         let shared = Arc::clone(&self.shared);
         if shared.access.denies(from.address.ip()) {
             self.tally.denied += 1;
@@ -202,6 +212,12 @@ impl Rules {
         }
     }
 
+    /// How many peers there are, for all threads together.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.shared.peers()
+    }
+
     /// The counts, for what is decided elsewhere.
     pub fn tally_mut(&mut self) -> &mut Tally {
         &mut self.tally
@@ -241,6 +257,9 @@ impl Rules {
         };
         if !within {
             self.tally.over_rate += 1;
+            if !from.is_connected {
+                self.over = Some((from.address, now));
+            }
             return Decision::Silence;
         }
         let is_peer = receiver.is_some()
@@ -277,20 +296,11 @@ impl Rules {
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
         let shared = Arc::clone(&self.shared);
         let heard = lock(&shared.peers).hear(sender, from.is_connected, now);
-        match heard {
-            // A peer that proves itself anew has a budget of its own.
-            Some((_, true)) => {}
-            Some((_, false)) => {
-                self.tally.over_rate += 1;
-                return Decision::Silence;
-            }
-            None if from.is_connected => {}
-            None => {
-                if !lock(&shared.token_requests).allows(sender.ip(), now) {
-                    self.tally.over_error_rate += 1;
-                    return Decision::Silence;
-                }
-            }
+        // A peer that proves itself anew has its own rate first.
+        let is_within = from.is_connected || heard.is_some_and(|(_, within)| within);
+        if !is_within && !lock(&shared.token_requests).allows(sender.ip(), now) {
+            self.tally.over_error_rate += 1;
+            return Decision::Silence;
         }
         self.tally.tokens += 1;
         let token = lock(&self.shared.tokens).issue(sender, now);
