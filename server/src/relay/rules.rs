@@ -79,6 +79,8 @@ pub struct Shared {
     peers: Mutex<Peers>,
     tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
     errors: Mutex<RateLimiter>,
+    /// Apart from the errors: whoever provokes these in another's name keeps nobody from a token.
+    token_requests: Mutex<RateLimiter>,
     /// What an open relay lets those send who are no peers.
     strangers: Mutex<RateLimiter>,
     access: Access,
@@ -107,6 +109,7 @@ impl Shared {
             peers: Mutex::new(Peers::new(config.peers, config.rate)),
             tokens: Mutex::new(Tokens::new(draw)),
             errors: Mutex::new(RateLimiter::new(config.error_rate)),
+            token_requests: Mutex::new(RateLimiter::new(config.error_rate)),
             strangers: Mutex::new(RateLimiter::new(config.rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
@@ -220,6 +223,13 @@ impl Rules {
         &mut self.tally
     }
 
+    /// Whether a connection from this address is taken.
+    pub fn admits(&mut self, address: SocketAddr) -> bool {
+        let is_denied = self.shared.access.denies(address.ip());
+        self.tally.tcp.denied += u64::from(is_denied);
+        !is_denied
+    }
+
     /// A connection has ended: what greeted by it is no peer any more.
     pub fn disconnected(&mut self, from: Source) {
         if let Ok(endpoint) = Endpoint::try_from(from.address) {
@@ -252,7 +262,8 @@ impl Rules {
             }
             return Decision::Silence;
         }
-        let is_peer = receiver.is_some() || shared.access.open;
+        let is_peer = receiver.is_some()
+            || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
         // Only a program of ours expects octets that are no text.
         let takes_raw = receiver.is_some_and(|peer| peer.standing != Standing::Greeted);
         let is_raw = matches!(message.payload(), Payload::Raw(_));
@@ -283,7 +294,12 @@ impl Rules {
     }
 
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
-        if !from.is_connected && !self.is_within_budget(sender, now) {
+        let shared = Arc::clone(&self.shared);
+        let heard = lock(&shared.peers).hear(sender, from.is_connected, now);
+        // A peer that proves itself anew has its own rate first.
+        let is_within = from.is_connected || heard.is_some_and(|(_, within)| within);
+        if !is_within && !lock(&shared.token_requests).allows(sender.ip(), now) {
+            self.tally.over_error_rate += 1;
             return Decision::Silence;
         }
         self.tally.tokens += 1;

@@ -319,6 +319,40 @@ fn strangers_and_errors_have_a_budget_and_peers_a_rate() {
 }
 
 #[test]
+fn errors_in_a_host_s_name_keep_it_from_no_token() {
+    let mut rules = relay(Access::default());
+    prove(&mut rules, "192.0.2.7:7000", 0);
+    // Whoever forges these uses up what the host gets for errors.
+    let heard = (0..100).map(|_| said(&mut rules, b"x", "192.0.2.7:9000", 5));
+    assert_eq!(heard.filter(|answer| answer == "silence").count(), 90);
+    for _ in 0..50 {
+        // A peer proves itself anew from its own rate.
+        prove(&mut rules, "192.0.2.7:7000", 5);
+    }
+    prove(&mut rules, "192.0.2.7:7001", 5);
+}
+
+#[test]
+fn an_open_relay_sends_strangers_to_no_other_service_of_its_host() {
+    let open = Access {
+        open: true,
+        ..Access::default()
+    };
+    let mut rules = relay(open);
+    let send = b"to:198.51.100.1/5300;content:x";
+    assert_eq!(said(&mut rules, send, "192.0.2.7:7000", 0), UNDELIVERABLE);
+    let mapped = b"to:[2002:c633:6401::1]/5300;content:x";
+    assert_eq!(said(&mut rules, mapped, "192.0.2.7:7000", 0), UNDELIVERABLE);
+    // From the host itself it is what any program there may do.
+    let passed = said(&mut rules, send, "127.0.0.1:7000", 0);
+    assert!(passed.starts_with("198.51.100.1/5300 <- "), "{passed}");
+    // A peer there wants to hear from others.
+    prove(&mut rules, "198.51.100.1:5300", 0);
+    let passed = said(&mut rules, send, "192.0.2.7:7000", 0);
+    assert!(passed.starts_with("198.51.100.1/5300 <- "), "{passed}");
+}
+
+#[test]
 fn a_peer_over_its_rate_may_still_greet_and_others_are_not_taken_for_it() {
     let mut rules = relay(Access::default());
     prove(&mut rules, "192.0.2.9:9000", 0);
