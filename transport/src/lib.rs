@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod arrivals;
 mod batch;
 pub mod burst;
+pub mod channel;
 pub mod clock;
 pub mod datagrams;
 pub mod files;

@@ -40,10 +40,8 @@ impl<'a> Text<'a> {
     /// As much of this text as fits.
     #[must_use]
     pub fn cut(text: &'a str) -> Self {
-        Self(
-            text.get(..text.floor_char_boundary(Self::MAX_LEN))
-                .unwrap_or_default(),
-        )
+        let mut ends = (0..=Self::MAX_LEN.min(text.len())).rev();
+        Self(ends.find_map(|end| text.get(..end)).unwrap_or_default())
     }
 
     /// The text as it came.
