@@ -282,8 +282,8 @@ fn read_handshake(noise: &mut HandshakeState, message: &[u8]) -> Result<(), Chan
 }
 
 /// What only the system's randomness or its memory could cause.
-fn impossible(error: impl ToString) -> ChannelError {
-    ChannelError::Io(io::Error::other(error.to_string()))
+fn impossible<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> ChannelError {
+    ChannelError::Io(io::Error::other(error))
 }
 
 async fn send_one(
