@@ -22,5 +22,6 @@ mod socket;
 pub mod suspend;
 pub mod tcp;
 pub mod timer;
+pub mod traffic;
 pub mod udp;
 mod watched;

@@ -9,3 +9,4 @@ pub mod echo_client;
 pub mod echo_server;
 pub mod ping_client;
 pub mod ping_server;
+pub mod relay_client;

@@ -1,4 +1,4 @@
-//! The ping service's sockets: UDP and TCP on the same addresses and ports.
+//! A service's sockets: UDP and TCP on the same addresses and ports.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -12,15 +12,15 @@ const TRIES: usize = 64;
 
 /// Bound sockets; those of one index have the same address and port.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     /// For each address a socket for each thread.
-    pub(super) udp: Vec<Vec<UdpSocket>>,
-    pub(super) tcp: Vec<TcpListener>,
+    pub(crate) udp: Vec<Vec<UdpSocket>>,
+    pub(crate) tcp: Vec<TcpListener>,
 }
 
 impl Sockets {
     /// Listens on these addresses, or on all of this host, for so many threads.
-    pub(super) fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Self, Failure> {
+    pub(crate) fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Self, Failure> {
         let pairs = if addresses.is_empty() {
             vec![both(None, port, threads)?]
         } else {
@@ -32,7 +32,7 @@ impl Sockets {
     }
 
     /// Where they listen.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.udp
             .iter()
             .filter_map(|shared| shared.first()?.local_addr().ok())
