@@ -16,6 +16,7 @@ mod offload;
 pub mod options;
 mod outbox;
 pub mod probe;
+pub mod reading;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]
