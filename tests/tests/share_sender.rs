@@ -1,7 +1,13 @@
 //! `hii-server share` as a program, against a receiver that does as it is told.
 
+#[path = "share_sender/changes.rs"]
+mod changes;
+#[path = "share_sender/classic.rs"]
+mod classic;
 #[path = "share_sender/delivery.rs"]
 mod delivery;
+#[path = "share_sender/strangers.rs"]
+mod strangers;
 
 use std::fs;
 
@@ -18,7 +24,7 @@ const KEY: &str = "AEBAGBAFAYDQQCIKBMGA2DQPCA";
 struct Sender {
     server: Server,
     /// Dropped after it.
-    _files: Directory,
+    files: Directory,
 }
 
 fn key() -> Key {
@@ -50,10 +56,7 @@ impl Sender {
             .chain(paths)
             .collect();
         let server = Server::start(PROGRAM, &all);
-        Self {
-            server,
-            _files: files,
-        }
+        Self { server, files }
     }
 
     fn connect(&self) -> (Receiver, Vec<Offered>) {

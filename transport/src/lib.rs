@@ -17,6 +17,7 @@ pub mod options;
 mod outbox;
 pub mod probe;
 pub mod reading;
+pub mod sendfile;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]

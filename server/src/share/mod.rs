@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use hii_protocol::share::Path;
+use hii_protocol::share::{Id, Path};
 use tokio::sync::{Notify, watch};
 
 use crate::admission::{Admission, ConnectionLimits};
@@ -13,6 +13,7 @@ use crate::logs::LogFormat;
 use crate::{listen, running};
 
 mod args;
+mod classic;
 mod handshakes;
 pub mod key;
 mod offer;
@@ -24,12 +25,14 @@ mod source;
 mod tally;
 
 pub use args::Args;
+pub use classic::{Verdict, judge};
 pub use handshakes::{Failures, HalfOpen};
 pub use offer::{NotSendable, Offer, OfferError, Sendable, Skipped};
 pub use session::{Event, Session, Step};
 pub use source::{Failed, Source};
 pub use tally::Tally;
 
+use key::Given;
 use serve::{Common, Outcome, State};
 
 /// Runs `hii-server share` until it is stopped, or has no more to do.
@@ -37,33 +40,35 @@ use serve::{Common, Outcome, State};
 /// # Errors
 /// Something cannot be offered, an address cannot be listened on, or what was asked for was not delivered.
 pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
-    let given = key::Given::find(args.key_file.as_deref())?;
-    if given.is_new && log == LogFormat::Json {
-        return Err(Failure::new(
-            Exit::Usage,
-            "there is no key, and a new one would stand in the logs",
-            "give one with --key-file, or in the environment variable HII_KEY",
-        ));
-    }
+    let given = if args.classic {
+        None
+    } else {
+        Some(find_key(args, log)?)
+    };
     let offer = make_offer(args)?;
-    let is_for_one = args.once || offer.has_stdin();
+    let is_for_one = offer.has_stdin() || args.is_for_one();
     let max_receivers = args.max_receivers(is_for_one);
     let outcome = running::block_on_all_cores(async {
         // Caught from here on: whoever reads the announcement may stop the sender.
         let stop = running::asked_to_stop()?;
-        let sockets = listen::tcp(&args.bind, args.port)?;
+        let sockets = if args.classic {
+            classic::listen(&args.bind, args.port, args.classic_insecure)?
+        } else {
+            listen::tcp(&args.bind, args.port)?
+        };
         let addresses = listen::addresses(&sockets);
-        Announcement::new("share", "TCP, encrypted", &addresses, "hii get").tell(log);
+        let (transport, command) = match given {
+            Some(_) => ("TCP, encrypted", "hii get"),
+            None => ("TCP, plain text", "hii get --classic"),
+        };
+        Announcement::new("share", transport, &addresses, command).tell(log);
         tell_offer(&offer, log);
-        if given.is_new {
-            note(format_args!("  and the key, when it asks: {}", given.key));
-        }
-        if given.is_open {
-            tracing::warn!("others on this host can read the file of the key: chmod 600 it");
+        if let Some(given) = &given {
+            tell_key(given);
         }
         let common = Common {
             offer,
-            key: given.key,
+            key: given.map(|given| given.key),
             stdin: pipe::Pipe::new(io::stdin()),
             idle: args.idle,
             admission: Admission::new(ConnectionLimits {
@@ -87,6 +92,28 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     conclude(&outcome, is_for_one)
 }
 
+/// The key. One that is new has to be shown, and logs are no place for that.
+fn find_key(args: &Args, log: LogFormat) -> Result<Given, Failure> {
+    let given = Given::find(args.key_file.as_deref())?;
+    if given.is_new && log == LogFormat::Json {
+        return Err(Failure::new(
+            Exit::Usage,
+            "there is no key, and a new one would stand in the logs",
+            "give one with --key-file, or in the environment variable HII_KEY",
+        ));
+    }
+    Ok(given)
+}
+
+fn tell_key(given: &Given) {
+    if given.is_new {
+        note(format_args!("  and the key, when it asks: {}", given.key));
+    }
+    if given.is_open {
+        tracing::warn!("others on this host can read the file of the key: chmod 600 it");
+    }
+}
+
 fn make_offer(args: &Args) -> Result<Offer, Failure> {
     if Path::new(&args.stdin_name).is_err() {
         return Err(Failure::new(
@@ -96,7 +123,7 @@ fn make_offer(args: &Args) -> Result<Offer, Failure> {
         ));
     }
     let offer = Offer::of(&args.paths, &args.stdin_name);
-    offer.map_err(|error| {
+    let offer = offer.map_err(|error| {
         let (exit, advice) = match &error {
             OfferError::Read { error, .. } if error.kind() == io::ErrorKind::NotFound => {
                 (Exit::Usage, "give files and folders that are there")
@@ -120,7 +147,17 @@ fn make_offer(args: &Args) -> Result<Offer, Failure> {
             ),
         };
         Failure::new(exit, error, advice)
-    })
+    })?;
+    if args.classic && !matches!(offer.sendable(Id::FIRST), Ok(Sendable::File(..)))
+        || args.classic && offer.entries() > 1
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--classic hands over one file, and nothing else",
+            "give one file, or leave --classic out",
+        ));
+    }
+    Ok(offer)
 }
 
 /// Says what is offered, and what is not.
@@ -151,7 +188,7 @@ fn conclude(outcome: &Outcome, is_for_one: bool) -> Result<(), Failure> {
         None if is_for_one => Err(Failure::new(
             Exit::Interrupted,
             "interrupted before a receiver had all it wanted",
-            "start again with the same key: the receiver goes on where it was",
+            "start again: with the same key a receiver goes on where it was, but not with --classic",
         )),
         Some(1..) if is_for_one => Err(Failure::new(
             Exit::Partial,

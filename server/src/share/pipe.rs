@@ -46,12 +46,6 @@ impl Pipe {
             })?;
         Ok(Some(pieces))
     }
-
-    /// Whether somebody has asked.
-    pub(super) fn is_taken(&self) -> bool {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.is_none()
-    }
 }
 
 /// What there is, at most what one frame carries.
@@ -83,9 +77,8 @@ mod tests {
     fn the_first_who_asks_gets_all_of_it_and_nobody_else() {
         let octets: Vec<u8> = (0..200_000_u32).map(|at| at.to_le_bytes()[0]).collect();
         let pipe = Pipe::new(io::Cursor::new(octets.clone()));
-        assert!(!pipe.is_taken());
         let mut pieces = pipe.take().unwrap().expect("the first");
-        assert!(pipe.is_taken() && pipe.take().unwrap().is_none());
+        assert!(pipe.take().unwrap().is_none());
         let mut all = Vec::new();
         while let Some(piece) = pieces.blocking_recv() {
             let piece = piece.unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use blake3::Hasher;
 use hii_protocol::Escaped;
-use hii_protocol::share::{Answer, Data, Digest, Id, Problem, Start, Text, VERSION};
+use hii_protocol::share::{Answer, Data, Digest, Id, Key, Problem, Start, Text, VERSION};
 use hii_transport::channel::{Channel, ChannelError};
 use hii_transport::reading::Stamp;
 use tokio::net::TcpStream;
@@ -40,6 +40,8 @@ pub(super) struct Receiver<'a> {
     stop: watch::Receiver<bool>,
     /// Files that could not be sent to it.
     failed: u64,
+    /// Whether it is the one that gets what comes from stdin.
+    has_stdin: bool,
 }
 
 /// How it ends.
@@ -94,9 +96,10 @@ impl<'a> Receiver<'a> {
     pub(super) async fn meet(
         stream: &'a mut TcpStream,
         from: SocketAddr,
+        key: &Key,
         common: &'a Common,
     ) -> Result<(Self, Result<(), End>), ChannelError> {
-        let channel = Channel::offer(stream, &common.key).await?;
+        let channel = Channel::offer(stream, key).await?;
         let mut receiver = Self {
             channel,
             session: Session::default(),
@@ -104,6 +107,7 @@ impl<'a> Receiver<'a> {
             common,
             stop: common.stop.subscribe(),
             failed: 0,
+            has_stdin: false,
         };
         let greeted = receiver.hear().await;
         Ok((receiver, greeted))
@@ -124,6 +128,9 @@ impl<'a> Receiver<'a> {
             },
             Err(end) => end,
         };
+        if self.has_stdin && !matches!(end, End::Done(_)) {
+            self.common.lose_stdin();
+        }
         self.part(&end).await;
         end
     }
@@ -355,6 +362,7 @@ impl<'a> Receiver<'a> {
             Ok(None) => return Ok(Err(unreadable("it can be read once, and was".to_owned()))),
             Err(error) => return Ok(Err(unreadable(error.to_string()))),
         };
+        self.has_stdin = true;
         self.say(&Answer::File { id, offset: 0 })?;
         let (mut hasher, mut octets) = (Hasher::new(), 0);
         loop {

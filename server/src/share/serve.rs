@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::classic::Client;
 use super::handshakes::{Failures, HalfOpen};
 use super::offer::Offer;
 use super::pipe::Pipe;
@@ -36,7 +37,8 @@ const OTHER_FILES: usize = 512;
 /// What all connections have in common.
 pub(super) struct Common {
     pub(super) offer: Offer,
-    pub(super) key: Key,
+    /// None in the original hand-over.
+    pub(super) key: Option<Key>,
     pub(super) stdin: Pipe,
     pub(super) idle: Duration,
     pub(super) admission: Admission,
@@ -75,6 +77,11 @@ impl Common {
     /// Changes the counts.
     pub(super) fn tally(&self, change: impl FnOnce(&mut Tally)) {
         self.with(|state| change(&mut state.tally));
+    }
+
+    /// Notes that what came from stdin was not delivered, and never will be.
+    pub(super) fn lose_stdin(&self) {
+        self.with(|state| state.is_lost = true);
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut State) -> T) -> T {
@@ -159,7 +166,7 @@ async fn accept_all(listeners: &[TcpListener], common: &Arc<Common>, open: &mpsc
         let (evict, evicted) = oneshot::channel();
         let number = common.with(|state| {
             state.tally.connections += 1;
-            if state.failures.bars(from.ip(), clock.elapsed()) {
+            if common.key.is_some() && state.failures.bars(from.ip(), clock.elapsed()) {
                 state.tally.barred += 1;
                 return None;
             }
@@ -179,6 +186,55 @@ async fn accept_all(listeners: &[TcpListener], common: &Arc<Common>, open: &mpsc
     }
 }
 
+/// A receiver that may be let in.
+enum Guest<'a> {
+    Receiver(Box<Receiver<'a>>, Result<(), End>),
+    Classic(Client<'a>),
+}
+
+/// Why somebody is not let in.
+enum Refusal {
+    /// Something else came than what opens a conversation.
+    Key,
+    /// It broke off, or took too long.
+    Unfinished,
+}
+
+impl<'a> Guest<'a> {
+    async fn meet(
+        stream: &'a mut TcpStream,
+        from: SocketAddr,
+        common: &'a Common,
+    ) -> Result<Self, Refusal> {
+        let Some(key) = &common.key else {
+            let client = Client::meet(stream, common).await;
+            let client = client.map_err(|_| Refusal::Unfinished)?;
+            return client.map(Guest::Classic).ok_or(Refusal::Key);
+        };
+        match Receiver::meet(stream, from, key, common).await {
+            Ok((receiver, greeted)) => Ok(Self::Receiver(Box::new(receiver), greeted)),
+            Err(error @ (ChannelError::Key | ChannelError::Damaged)) => {
+                tracing::info!(%from, %error, "not let in");
+                Err(Refusal::Key)
+            }
+            Err(_) => Err(Refusal::Unfinished),
+        }
+    }
+
+    async fn turn_away(self) {
+        if let Self::Receiver(receiver, _) = self {
+            receiver.turn_away().await;
+        }
+    }
+
+    async fn converse(self) -> End {
+        match self {
+            Self::Receiver(receiver, greeted) => receiver.converse(greeted).await,
+            Self::Classic(client) => client.converse().await,
+        }
+    }
+}
+
 /// Serves one connection to its end.
 async fn receive(
     mut stream: TcpStream,
@@ -194,24 +250,25 @@ async fn receive(
     }
     let mut stopping = common.stop.subscribe();
     let met = tokio::select! {
-        met = timeout(HANDSHAKE, Receiver::meet(&mut stream, from, common)) => met.ok(),
-        _ = evicted => None,
-        () = stopped(&mut stopping) => None,
+        met = timeout(HANDSHAKE, Guest::meet(&mut stream, from, common)) => {
+            met.unwrap_or(Err(Refusal::Unfinished))
+        }
+        _ = evicted => Err(Refusal::Unfinished),
+        () = stopped(&mut stopping) => Err(Refusal::Unfinished),
     };
     match met {
-        Some(Ok((receiver, greeted))) => {
+        Ok(guest) => {
             drop(place);
-            Box::pin(greet(receiver, greeted, from, common)).await;
+            Box::pin(welcome(guest, from, common)).await;
         }
-        Some(Err(error @ (ChannelError::Key | ChannelError::Damaged))) => {
-            tracing::info!(%from, %error, "not let in");
+        Err(Refusal::Key) => {
             common.with(|state| {
                 state.tally.wrong_key += 1;
                 state.failures.add(from.ip(), clock.elapsed());
             });
             close_gently(stream).await;
         }
-        Some(Err(_)) | None => {
+        Err(Refusal::Unfinished) => {
             tracing::debug!(%from, "handshake unfinished");
             common.tally(|tally| tally.unfinished += 1);
         }
@@ -219,21 +276,16 @@ async fn receive(
 }
 
 /// Lets in who has the key, if there is room.
-async fn greet(
-    receiver: Receiver<'_>,
-    greeted: Result<(), End>,
-    from: SocketAddr,
-    common: &Common,
-) {
+async fn welcome(guest: Guest<'_>, from: SocketAddr, common: &Common) {
     let Ok(_place) = common.admission.enter(from.ip()) else {
         tracing::info!(%from, "busy");
         common.tally(|tally| tally.busy += 1);
-        receiver.turn_away().await;
+        guest.turn_away().await;
         return;
     };
     common.tally(|tally| tally.receivers += 1);
     tracing::info!(%from, "receiver let in");
-    let end = receiver.converse(greeted).await;
+    let end = guest.converse().await;
     tracing::info!(%from, ?end, "receiver gone");
     if common.log == LogFormat::Text {
         note(format_args!("  {from} {end}"));
@@ -253,7 +305,6 @@ async fn greet(
             End::Stopping => &mut tally.stopped,
         };
         *count += 1;
-        state.is_lost = common.stdin.is_taken() && !matches!(end, End::Done(_));
     });
     common.may_end.notify_one();
 }

@@ -132,3 +132,102 @@ impl Session {
         self.unconfirmed += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> Session {
+        let mut session = Session::default();
+        assert_eq!(session.receive(b"hello 1"), Event::Queued);
+        assert_eq!(session.next(), Some(Step::Offer));
+        session
+    }
+
+    fn id(number: u64) -> Id {
+        Id::new(number).unwrap()
+    }
+
+    #[test]
+    fn wants_are_served_in_their_order_and_done_comes_after_them() {
+        let mut session = open();
+        for frame in [&b"want 3"[..], b"want 1", b"want 3", b"done"] {
+            assert_eq!(session.receive(frame), Event::Queued);
+        }
+        let start = Start::Beginning;
+        for number in [3, 1, 3] {
+            let step = Step::Send {
+                id: id(number),
+                start,
+            };
+            assert_eq!(session.next(), Some(step));
+        }
+        assert_eq!(session.next(), Some(Step::Done));
+        assert_eq!(session.next(), None);
+    }
+
+    #[test]
+    fn nothing_comes_before_hello_but_a_farewell() {
+        for frame in [&b"want 1"[..], b"got 1", b"done"] {
+            let mut session = Session::default();
+            assert!(matches!(session.receive(frame), Event::Broken(_)));
+            assert_eq!(session.next(), None);
+        }
+        let cancelled = Event::Cancelled("why".into());
+        assert_eq!(Session::default().receive(b"cancel why"), cancelled);
+        let gave_up = Event::GaveUp(Problem::Storage, "full".into());
+        assert_eq!(Session::default().receive(b"error storage full"), gave_up);
+    }
+
+    #[test]
+    fn another_version_is_named_and_offered_nothing() {
+        let mut session = Session::default();
+        let version = NonZeroU64::new(2).unwrap();
+        assert_eq!(session.receive(b"hello 2"), Event::Version(version));
+        assert_eq!(session.next(), None);
+    }
+
+    #[test]
+    fn rejects_what_is_out_of_turn_and_what_is_no_request() {
+        let mut session = open();
+        for frame in [
+            &b"hello 1"[..],
+            b"got 1",
+            b"want 0",
+            b"page 1",
+            b"",
+            b"\xff",
+        ] {
+            assert!(matches!(session.receive(frame), Event::Broken(_)));
+        }
+        session.receive(b"done");
+        for frame in [&b"want 1"[..], b"done", b"hello 1"] {
+            assert!(matches!(session.receive(frame), Event::Broken(_)));
+        }
+    }
+
+    #[test]
+    fn each_file_that_was_sent_is_confirmed_once() {
+        let mut session = open();
+        session.sent();
+        session.sent();
+        assert_eq!(session.receive(b"got 2"), Event::Confirmed(id(2)));
+        session.receive(b"done");
+        assert_eq!(session.receive(b"got 1"), Event::Confirmed(id(1)));
+        assert!(matches!(session.receive(b"got 1"), Event::Broken(_)));
+    }
+
+    #[test]
+    fn so_many_wants_wait_and_none_are_held_when_all_are_served() {
+        let mut session = open();
+        let mut taken = 0;
+        while session.has_room() {
+            session.receive(b"want 1");
+            taken += 1;
+        }
+        assert_eq!(taken, MOST_WAITING);
+        while session.next().is_some() {}
+        assert!(session.has_room());
+        assert!(session.waiting.capacity() <= FEW);
+    }
+}

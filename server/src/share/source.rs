@@ -69,6 +69,12 @@ impl Source {
         Ok(source)
     }
 
+    /// The file itself, for whoever reads it otherwise; that moves nothing here.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Octets that were read.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -176,4 +182,156 @@ impl Source {
 /// Whether something else than a file is there.
 fn is_other(path: &std::path::Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    /// A file that is gone at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, content: &[u8]) -> Self {
+            let name = format!("hii-source-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::write(&path, content).unwrap();
+            Self(path)
+        }
+
+        fn stamp(&self) -> Stamp {
+            Stamp::of(&fs::symlink_metadata(&self.0).unwrap())
+        }
+
+        fn open(&self, stamp: Stamp) -> Result<Source, Failed> {
+            Source::open(self.0.clone(), stamp)
+        }
+
+        /// Writes, so that the time of the change is another for certain.
+        fn change(&self, content: &[u8]) {
+            fs::write(&self.0, content).unwrap();
+            let later = SystemTime::now() + Duration::from_secs(5);
+            let file = File::options().write(true).open(&self.0).unwrap();
+            file.set_modified(later).unwrap();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn all(source: &mut Source) -> Result<Vec<u8>, Failed> {
+        let mut octets = Vec::new();
+        let mut room = [0; 1000];
+        loop {
+            match source.fill(&mut room)? {
+                0 => return Ok(octets),
+                len => octets.extend_from_slice(&room[..len]),
+            }
+        }
+    }
+
+    fn hash(octets: &[u8]) -> Digest {
+        Digest(*blake3::hash(octets).as_bytes())
+    }
+
+    fn problem<T>(result: Result<T, Failed>) -> Problem {
+        result.map(|_| ()).unwrap_err().problem
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_and_hashed() {
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(12_345).collect();
+        let scratch = Scratch::new("whole", &content);
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        assert_eq!(all(&mut source).unwrap(), content);
+        assert_eq!(source.digest(), hash(&content));
+        assert_eq!(source.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_there_already_is_read_in_parts_and_not_beyond() {
+        let content = vec![7; STEP * 2 + 9];
+        let scratch = Scratch::new("prefix", &content);
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        let mut buffer = Vec::new();
+        let offset = STEP + 5;
+        let at = u64::try_from(offset).unwrap();
+        assert_eq!(source.skip(at, &mut buffer), Ok(false));
+        assert_eq!(source.skip(at, &mut buffer), Ok(true));
+        assert_eq!(
+            (source.position(), source.digest()),
+            (at, hash(&content[..offset]))
+        );
+        assert_eq!(all(&mut source).unwrap().len(), content.len() - offset);
+        assert_eq!(source.digest(), hash(&content));
+        source.rewind();
+        assert_eq!(all(&mut source).unwrap(), content);
+        assert_eq!(source.digest(), hash(&content));
+    }
+
+    #[test]
+    fn a_file_that_is_another_by_now_is_not_opened() {
+        let scratch = Scratch::new("before", b"1234");
+        let stamp = scratch.stamp();
+        for content in [&b"12345"[..], b"123", b"4321"] {
+            scratch.change(content);
+            assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        }
+        fs::remove_file(&scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        fs::create_dir(&scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        fs::remove_dir(&scratch.0).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn neither_a_link_nor_a_copy_passes_for_the_file() {
+        let scratch = Scratch::new("place", b"1234");
+        let other = Scratch::new("other", b"1234");
+        let stamp = scratch.stamp();
+        let modified = fs::metadata(&scratch.0).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(&other.0).unwrap();
+        file.set_modified(modified).unwrap();
+        fs::rename(&other.0, &scratch.0).unwrap();
+        let replaced = scratch.open(stamp).unwrap_err();
+        assert_eq!(replaced.text, "another file is in its place");
+        fs::rename(&scratch.0, &other.0).unwrap();
+        std::os::unix::fs::symlink(&other.0, &scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(other.stamp())), Problem::Changed);
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_told() {
+        let scratch = Scratch::new("during", &[1; 5000]);
+        let stamp = scratch.stamp();
+        let mut room = [0; 1000];
+
+        let mut source = scratch.open(stamp).unwrap();
+        source.fill(&mut room).unwrap();
+        scratch.change(&[1; 500]);
+        assert_eq!(problem(all(&mut source)), Problem::Changed);
+
+        for size in [5000, 6000] {
+            scratch.change(&[2; 5000]);
+            let mut source = scratch.open(scratch.stamp()).unwrap();
+            source.fill(&mut room).unwrap();
+            let file = File::options().write(true).open(&scratch.0).unwrap();
+            file.set_len(size).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(9))
+                .unwrap();
+            // Never more than was offered.
+            assert_eq!(all(&mut source).unwrap().len(), 4000);
+            assert_eq!(problem(source.check()), Problem::Changed);
+        }
+
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        fs::remove_file(&scratch.0).unwrap();
+        all(&mut source).unwrap();
+        assert_eq!(source.check().unwrap_err().text, "it is gone");
+    }
 }
