@@ -53,7 +53,6 @@ mod server_clock_tests;
 pub mod statistics;
 mod subject;
 pub mod summary;
-pub mod target;
 pub mod tcp;
 pub mod threads;
 pub mod throughput;
@@ -69,6 +68,8 @@ use output::{Backlog, Heading, LiveOutput, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
+
+use crate::target;
 
 /// A target that has been measured.
 struct Measured {
@@ -145,7 +146,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         exits.extend(exit_of(&one.summary).map(|exit| (number, exit)));
     }
     if let Some(error) = printer.take_error() {
-        return Err(cannot_print(&error, &summaries));
+        return Err(cannot_print(&error, &headings, &summaries));
     }
     if summaries.iter().any(|summary| summary.interrupted) {
         return Ok(Exit::Interrupted.into());
@@ -232,9 +233,9 @@ fn measure(
 }
 
 /// What was measured is not lost with the output.
-fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
-    for summary in summaries {
-        note(summary);
+fn cannot_print(error: &io::Error, headings: &[Heading], summaries: &[Summary]) -> Failure {
+    for (heading, summary) in headings.iter().zip(summaries) {
+        note(format_args!("--- {} ---\n{summary}", heading.target()));
     }
     let advice = match error.kind() {
         io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",

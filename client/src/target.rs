@@ -1,4 +1,4 @@
-//! What is measured: a host and a port, by name or by address.
+//! What is talked to: a host and a port, by name or by address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -7,7 +7,10 @@ use std::str::FromStr;
 use hii_server::exit::{Exit, Failure};
 
 /// The port of a ping server.
-pub const DEFAULT_PORT: u16 = 8080;
+pub const PING_PORT: u16 = 8080;
+
+/// The port of a relay.
+pub const RELAY_PORT: u16 = 8081;
 
 /// A host and a port as the user gave them, and how they are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Target {
     port: u16,
 }
 
-/// What carries the probes.
+/// What carries the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Datagrams.
@@ -40,8 +43,27 @@ pub enum Family {
 impl FromStr for Target {
     type Err = String;
 
-    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it.
+    /// A ping server, as in [`with_port`](Self::with_port).
     fn from_str(text: &str) -> Result<Self, String> {
+        Self::with_port(text, PING_PORT)
+    }
+}
+
+impl Target {
+    /// A relay, as in [`with_port`](Self::with_port).
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn relay(text: &str) -> Result<Self, String> {
+        Self::with_port(text, RELAY_PORT)
+    }
+
+    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it. Without a
+    /// port it is this one.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn with_port(text: &str, default_port: u16) -> Result<Self, String> {
         let (transport, text) = match text.strip_prefix("tcp://") {
             Some(text) => (Transport::Tcp, text),
             None => (Transport::Udp, text),
@@ -69,13 +91,18 @@ impl FromStr for Target {
         if host.is_empty() {
             return Err("the host is missing".into());
         }
+        if host.bytes().all(|octet| octet.is_ascii_digit()) {
+            return Err(format!(
+                "{host:?} is a number, not a host; a port goes with its host, as in host:8080"
+            ));
+        }
         if host.contains(':') && !is_ipv6(host) {
             return Err(format!(
                 "{host:?} is not an IPv6 address; give a port after it as [address]:port"
             ));
         }
         let port = match port {
-            None => DEFAULT_PORT,
+            None => default_port,
             Some(port) if port.bytes().all(|octet| octet.is_ascii_digit()) => port
                 .parse()
                 .ok()
@@ -112,7 +139,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// What carries the probes.
+    /// What carries the frames.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
@@ -149,10 +176,15 @@ impl Target {
             .collect();
         if addresses.is_empty() {
             let wanted = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            let advice = if self.is_name() {
+                "leave out -4 or -6, or give another name"
+            } else {
+                "leave out -4 or -6"
+            };
             return Err(Failure::new(
                 Exit::Unreachable,
                 format_args!("{:?} has no {wanted} address", self.host),
-                "leave out -4 or -6, or give another name",
+                advice,
             ));
         }
         Ok(addresses)
