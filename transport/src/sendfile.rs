@@ -23,11 +23,11 @@ pub async fn send_some(stream: &TcpStream, file: &File, at: u64, most: u64) -> i
     #[cfg(target_os = "linux")]
     {
         let count = usize::try_from(most.min(PIECE)).unwrap_or(usize::MAX);
-        let send = || {
+        let hand_over = || {
             let mut offset = at;
             rustix::fs::sendfile(stream, file, Some(&mut offset), count).map_err(io::Error::from)
         };
-        match stream.async_io(Interest::WRITABLE, send).await {
+        match stream.async_io(Interest::WRITABLE, hand_over).await {
             Ok(sent) => return Ok(u64::try_from(sent).unwrap_or_default()),
             // Some file systems have no such thing.
             Err(error) if is_unsupported(&error) => {}

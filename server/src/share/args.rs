@@ -8,6 +8,10 @@ use crate::args::duration;
 
 /// The command line of `hii-server share`.
 #[derive(Debug, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 #[command(after_help = "Examples:\n  \
     hii-server share photos notes.txt        a folder and a file, on port 8082, for whoever has the key that it shows\n  \
     hii-server share --once movie.mkv        end when somebody has it\n  \
@@ -34,7 +38,7 @@ pub struct Args {
     #[arg(short, long, value_name = "IP")]
     pub(super) bind: Vec<IpAddr>,
 
-    /// Take the key from this file [default: from the environment variable HII_KEY, else a new one, which is shown]
+    /// Take the key from this file [default: from the environment variable `HII_KEY`, else a new one, which is shown]
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
 

@@ -148,9 +148,8 @@ fn make_offer(args: &Args) -> Result<Offer, Failure> {
         };
         Failure::new(exit, error, advice)
     })?;
-    if args.classic && !matches!(offer.sendable(Id::FIRST), Ok(Sendable::File(..)))
-        || args.classic && offer.entries() > 1
-    {
+    let is_a_file = matches!(offer.sendable(Id::FIRST), Ok(Sendable::File(..)));
+    if args.classic && !(is_a_file && offer.entries() == 1) {
         return Err(Failure::new(
             Exit::Usage,
             "--classic hands over one file, and nothing else",

@@ -363,12 +363,12 @@ fn name_of(path: &FilePath) -> Result<String, OfferError> {
         path: path.into(),
         error,
     };
-    let real = match path.file_name() {
+    let named = match path.file_name() {
         Some(_) => path.to_owned(),
         None => path.canonicalize().map_err(read)?,
     };
     let nameless = || OfferError::Nameless { path: path.into() };
-    utf8(real.file_name().ok_or_else(nameless)?, path)
+    utf8(named.file_name().ok_or_else(nameless)?, path)
 }
 
 /// The path that something beneath a root is offered by.

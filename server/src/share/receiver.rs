@@ -141,7 +141,7 @@ impl<'a> Receiver<'a> {
 
     async fn serve(&mut self) -> Result<Infallible, End> {
         loop {
-            while let Some(step) = self.session.next() {
+            while let Some(step) = self.session.next_step() {
                 self.listen().await?;
                 match step {
                     Step::Offer => self.offer().await?,

@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// What is to be done next, when something is.
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn next_step(&mut self) -> Option<Step> {
         let step = self.waiting.pop_front();
         if step.is_none() && self.waiting.capacity() > FEW {
             self.waiting = VecDeque::new();
@@ -140,7 +140,7 @@ mod tests {
     fn open() -> Session {
         let mut session = Session::default();
         assert_eq!(session.receive(b"hello 1"), Event::Queued);
-        assert_eq!(session.next(), Some(Step::Offer));
+        assert_eq!(session.next_step(), Some(Step::Offer));
         session
     }
 
@@ -160,10 +160,10 @@ mod tests {
                 id: id(number),
                 start,
             };
-            assert_eq!(session.next(), Some(step));
+            assert_eq!(session.next_step(), Some(step));
         }
-        assert_eq!(session.next(), Some(Step::Done));
-        assert_eq!(session.next(), None);
+        assert_eq!(session.next_step(), Some(Step::Done));
+        assert_eq!(session.next_step(), None);
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         for frame in [&b"want 1"[..], b"got 1", b"done"] {
             let mut session = Session::default();
             assert!(matches!(session.receive(frame), Event::Broken(_)));
-            assert_eq!(session.next(), None);
+            assert_eq!(session.next_step(), None);
         }
         let cancelled = Event::Cancelled("why".into());
         assert_eq!(Session::default().receive(b"cancel why"), cancelled);
@@ -184,7 +184,7 @@ mod tests {
         let mut session = Session::default();
         let version = NonZeroU64::new(2).unwrap();
         assert_eq!(session.receive(b"hello 2"), Event::Version(version));
-        assert_eq!(session.next(), None);
+        assert_eq!(session.next_step(), None);
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
             taken += 1;
         }
         assert_eq!(taken, MOST_WAITING);
-        while session.next().is_some() {}
+        while session.next_step().is_some() {}
         assert!(session.has_room());
         assert!(session.waiting.capacity() <= FEW);
     }

@@ -110,7 +110,7 @@ fn frames_out_of_turn_are_told_and_end_the_conversation() {
         b"got 1",
         b"page 1",
         b"\xff\0",
-        &[b'x'; 65_507],
+        &vec![b'x'; 65_507],
     ] {
         let mut receiver = connect(&sender);
         receiver.say_octets(frame).unwrap();
