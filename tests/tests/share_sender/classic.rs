@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hii_tests::classic::file_client;
 use hii_tests::programs::{Server, run};
@@ -63,6 +65,29 @@ fn nothing_comes_with_the_answer_and_the_key_may_come_in_parts() {
     assert_eq!(rest, b"content");
     drop(stream);
     server.wait();
+}
+
+#[test]
+fn a_client_that_reads_late_finds_the_answer_alone() {
+    let files = directory("classic-late");
+    fs::write(files.path("file"), b"content").unwrap();
+    let file = files.path("file");
+    let server = Server::start(PROGRAM, &["share", "--json", "--classic", "--stay", &file]);
+    // On a busy machine this may be too late even for the pause that the sender makes: then it says nothing, and again.
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let start = Instant::now();
+        stream.write_all(b"SECRET_KEY").unwrap();
+        thread::sleep(Duration::from_millis(50));
+        let mut buffer = [0; 1024];
+        let len = stream.read(&mut buffer).unwrap();
+        if start.elapsed() < Duration::from_millis(300) {
+            assert_eq!(&buffer[..len], b"AUTH_SUCCESS");
+            server.stop();
+            return;
+        }
+    }
+    panic!("too slow to tell");
 }
 
 #[test]
