@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod arrivals;
 mod batch;
 pub mod burst;
+pub mod channel;
 pub mod clock;
 pub mod datagrams;
 pub mod files;
@@ -15,6 +16,8 @@ mod offload;
 pub mod options;
 mod outbox;
 pub mod probe;
+pub mod reading;
+pub mod sendfile;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]
