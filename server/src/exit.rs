@@ -24,10 +24,16 @@ pub enum Exit {
     Usage = 2,
     /// 3: the network, the name or the port cannot be reached or used.
     Unreachable = 3,
+    /// 4: the other side refuses: another key, or a rule of its own.
+    Refused = 4,
     /// 5: the other side does not speak this protocol.
     Protocol = 5,
+    /// 6: what came is not what was sent.
+    Integrity = 6,
     /// 7: output cannot be written.
     Output = 7,
+    /// 8: something is missing, and the same command goes on where this one stopped.
+    Resumable = 8,
     /// 130: interrupted; the summary was printed.
     Interrupted = 130,
 }
