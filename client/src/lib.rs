@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod get;
+pub mod output;
 pub mod ping;
+pub mod target;
 
 /// Measure what a path does to UDP and TCP.
 #[derive(Debug, Parser)]
@@ -15,7 +18,8 @@ pub mod ping;
     hii ping                       measure a server inside this program\n  \
     hii ping example.net           ... or any ping server, Hii or original\n  \
     hii ping 192.0.2.7:8080 -n 100 -i 10ms\n  \
-    hii ping tcp://example.net     ... over TCP\n\n\
+    hii ping tcp://example.net     ... over TCP\n  \
+    hii get 192.0.2.7 -o folder    fetch what `hii-server share` offers there\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     #[command(subcommand)]
@@ -26,6 +30,8 @@ struct Cli {
 enum Command {
     /// Round-trip times and loss to a ping server, over UDP or TCP (not ICMP)
     Ping(ping::Args),
+    /// Fetch the files and folders that `hii-server share` offers
+    Get(get::Args),
 }
 
 /// The program `hii`.
@@ -35,6 +41,7 @@ pub fn main() -> ExitCode {
     hii_server::init_logs();
     let result = match cli.command {
         Command::Ping(args) => ping::run(&args),
+        Command::Get(args) => get::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report("hii"))
 }

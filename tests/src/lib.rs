@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, servers that answer as they are told, namespaces, a browser, a terminal, and the system benchmark.
+//! delays and repeats, servers that answer as they are told, a sender of files, namespaces, a browser, a terminal, and the system benchmark.
 
 pub mod benchmark;
 pub mod browser;
@@ -11,4 +11,5 @@ pub mod programs;
 pub mod schema;
 pub mod scratch;
 pub mod script;
+pub mod sender;
 pub mod terminal;

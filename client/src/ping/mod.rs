@@ -53,7 +53,6 @@ mod server_clock_tests;
 pub mod statistics;
 mod subject;
 pub mod summary;
-pub mod target;
 pub mod tcp;
 pub mod threads;
 pub mod throughput;
@@ -69,6 +68,8 @@ use output::{Backlog, Heading, LiveOutput, Printer};
 use plot::data::Collector;
 use subject::Subject;
 use summary::Summary;
+
+use crate::target;
 
 /// A target that has been measured.
 struct Measured {

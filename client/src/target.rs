@@ -1,4 +1,4 @@
-//! What is measured: a host and a port, by name or by address.
+//! What is talked to: a host and a port, by name or by address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -7,7 +7,13 @@ use std::str::FromStr;
 use hii_server::exit::{Exit, Failure};
 
 /// The port of a ping server.
-pub const DEFAULT_PORT: u16 = 8080;
+pub const PING_PORT: u16 = 8080;
+
+/// The port of a relay.
+pub const RELAY_PORT: u16 = 8081;
+
+/// The port of a sender of files.
+pub const SHARE_PORT: u16 = 8082;
 
 /// A host and a port as the user gave them, and how they are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub struct Target {
     port: u16,
 }
 
-/// What carries the probes.
+/// What carries the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Datagrams.
@@ -40,8 +46,38 @@ pub enum Family {
 impl FromStr for Target {
     type Err = String;
 
-    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it.
+    /// A ping server, as in [`with_port`](Self::with_port).
     fn from_str(text: &str) -> Result<Self, String> {
+        Self::with_port(text, PING_PORT)
+    }
+}
+
+impl Target {
+    /// A relay, as in [`with_port`](Self::with_port).
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn relay(text: &str) -> Result<Self, String> {
+        Self::with_port(text, RELAY_PORT)
+    }
+
+    /// A sender of files, which is always reached over TCP.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn share(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return Err("give host or host:port".into());
+        }
+        Self::with_port(text, SHARE_PORT)
+    }
+
+    /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it. Without a
+    /// port it is this one.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn with_port(text: &str, default_port: u16) -> Result<Self, String> {
         let (transport, text) = match text.strip_prefix("tcp://") {
             Some(text) => (Transport::Tcp, text),
             None => (Transport::Udp, text),
@@ -75,7 +111,7 @@ impl FromStr for Target {
             ));
         }
         let port = match port {
-            None => DEFAULT_PORT,
+            None => default_port,
             Some(port) if port.bytes().all(|octet| octet.is_ascii_digit()) => port
                 .parse()
                 .ok()
@@ -112,7 +148,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// What carries the probes.
+    /// What carries the frames.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
