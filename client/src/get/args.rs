@@ -7,6 +7,10 @@ use hii_server::exit::{Exit, Failure};
 use super::plan::OnExists;
 use crate::target::{Family, Target};
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 /// Fetches the files and folders that `hii-server share` offers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -29,7 +33,7 @@ pub struct Args {
     pub(super) server: Target,
 
     /// Where to: a folder; a file name, when one file is offered; or - for standard output
-    /// [default: this folder; with --classic RECIEVED_FILE.txt]
+    /// [default: this folder; with --classic `RECIEVED_FILE.txt`]
     #[arg(short, long, value_name = "DIR|FILE|-")]
     pub(super) output: Option<PathBuf>,
 

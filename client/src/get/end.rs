@@ -38,10 +38,6 @@ impl End {
     }
 
     /// A frame breaks the grammar.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "it is handed over by map_err"
-    )]
     pub fn malformed(error: ParseError) -> Self {
         let what = format!("the sender said what is no frame: {error}");
         Self::new(Exit::Protocol, &what, "tell whoever wrote the sender")
@@ -49,10 +45,6 @@ impl End {
     }
 
     /// A frame has no place there.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "it is handed over by map_err"
-    )]
     pub fn violation(violation: Violation) -> Self {
         let what = violation.to_string();
         match violation {
@@ -101,7 +93,7 @@ impl End {
         let what = format!("cannot write what comes: {error}");
         let end = if Self::is_full(&error) {
             Self::new(
-                Exit::Resumable,
+                Exit::Partial,
                 what,
                 "free some space and run the same command again: it goes on where this one stopped",
             )
@@ -135,7 +127,7 @@ impl End {
             _ => format!("the sender's side ended it: {}", text.escaped()),
         };
         if is_resumable {
-            Self::new(Exit::Resumable, what, GO_ON)
+            Self::new(Exit::Partial, what, GO_ON)
         } else {
             Self::new(Exit::Refused, what, "ask whoever runs the sender")
         }
@@ -151,7 +143,7 @@ impl End {
         let what = format!("the sender ended it: {what}");
         match problem {
             Problem::Busy => Self::new(Exit::Refused, what, "try again later"),
-            Problem::Stopping if is_resumable => Self::new(Exit::Resumable, what, GO_ON),
+            Problem::Stopping if is_resumable => Self::new(Exit::Partial, what, GO_ON),
             Problem::Stopping => Self::new(Exit::Unreachable, what, "start the sender again"),
             Problem::Version => Self::new(
                 Exit::Protocol,
@@ -182,7 +174,7 @@ impl End {
     #[must_use]
     pub fn cut_off(what: &str, is_resumable: bool) -> Self {
         if is_resumable {
-            Self::new(Exit::Resumable, what, GO_ON)
+            Self::new(Exit::Partial, what, GO_ON)
         } else {
             Self::new(Exit::Unreachable, what, "run it again to receive it")
         }

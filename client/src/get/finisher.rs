@@ -128,9 +128,12 @@ fn finish(batch: Vec<Whole>, on_exists: OnExists) -> Vec<Placed> {
     let mut folders: Vec<Arc<Folder>> = Vec::new();
     for (whole, prepared) in batch.into_iter().zip(prepared) {
         let result = prepared
-            .and_then(|()| match are_synced {
-                true => Ok(()),
-                false => whole.file.sync_all(),
+            .and_then(|()| {
+                if are_synced {
+                    Ok(())
+                } else {
+                    whole.file.sync_all()
+                }
             })
             .and_then(|()| rename(&whole, on_exists));
         if result.is_ok()

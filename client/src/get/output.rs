@@ -126,15 +126,17 @@ impl Output {
     pub fn finish(&mut self, entry: &Offered<'_>, digest: Digest) -> io::Result<Verified> {
         match self {
             Self::Folder(store) if !store.is_receiving() => Ok(Verified::Nothing),
-            Self::Folder(store) => Ok(match store.finish(entry, digest)? {
-                true => Verified::Placing,
-                false => Verified::Wrong,
+            Self::Folder(store) => Ok(if store.finish(entry, digest)? {
+                Verified::Placing
+            } else {
+                Verified::Wrong
             }),
             Self::Stdout(hasher) => {
                 io::stdout().flush()?;
-                Ok(match Digest(hasher.finalize().into()) == digest {
-                    true => Verified::InPlace,
-                    false => Verified::Wrong,
+                Ok(if Digest(hasher.finalize().into()) == digest {
+                    Verified::InPlace
+                } else {
+                    Verified::Wrong
                 })
             }
         }

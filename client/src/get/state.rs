@@ -179,9 +179,10 @@ impl<'a> State<'a> {
     }
 
     fn failed(&mut self, id: Id, has_begun: bool, problem: Problem, text: Text<'_>) {
-        let prepared = match has_begun {
-            true => None,
-            false => self.prepared.pop_front().flatten(),
+        let prepared = if has_begun {
+            None
+        } else {
+            self.prepared.pop_front().flatten()
         };
         let is_changed = problem == Problem::Changed;
         if let Some(output) = &mut self.output
@@ -196,7 +197,7 @@ impl<'a> State<'a> {
         }
         let exit = match problem {
             Problem::Changed => Exit::Integrity,
-            _ => Exit::Resumable,
+            _ => Exit::Partial,
         };
         let path = self
             .session
@@ -227,9 +228,8 @@ impl<'a> State<'a> {
     /// Notes what became of a file.
     pub fn note(&mut self, placed: Placed) {
         self.placing = self.placing.saturating_sub(1);
-        let error = match placed.result {
-            Ok(_) => return self.in_place(placed.id),
-            Err(error) => error,
+        let Err(error) = placed.result else {
+            return self.in_place(placed.id);
         };
         let path = self
             .session
@@ -245,7 +245,7 @@ impl<'a> State<'a> {
                 self.summary.fail(path, why, Exit::Output);
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                self.summary.fail(path, error, Exit::Resumable);
+                self.summary.fail(path, error, Exit::Partial);
             }
             _ => self.summary.fail(path, error, Exit::Output),
         }

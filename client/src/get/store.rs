@@ -95,9 +95,10 @@ impl Store {
         match (&decision, size) {
             (Decision::Receive { name: other, .. }, Size::Known(octets)) => {
                 let name = other.as_deref().unwrap_or(name);
-                let there = match is_resumable(size) {
-                    true => look(&names::part(name))?.map_or(0, |part| part.octets),
-                    false => 0,
+                let there = if is_resumable(size) {
+                    look(&names::part(name))?.map_or(0, |part| part.octets)
+                } else {
+                    0
                 };
                 let missing = octets.saturating_sub(there);
                 plan.octets = plan.octets.saturating_add(missing);

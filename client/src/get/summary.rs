@@ -53,7 +53,7 @@ impl Summary {
     /// How the program ends, when single files did not go well: the worst of it.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
-        let order = [Exit::Integrity, Exit::Output, Exit::Resumable];
+        let order = [Exit::Integrity, Exit::Output, Exit::Partial];
         order
             .into_iter()
             .find(|exit| self.failures.iter().any(|failure| failure.exit == *exit))
@@ -135,8 +135,8 @@ mod tests {
             summary.to_string(),
             "1 of 3 files received and verified, 2.00 KiB in 2.0 s (0.0 MB/s)"
         );
-        summary.fail("a\u{202e}b", "gone", Exit::Resumable);
-        assert_eq!(summary.exit(), Some(Exit::Resumable));
+        summary.fail("a\u{202e}b", "gone", Exit::Partial);
+        assert_eq!(summary.exit(), Some(Exit::Partial));
         summary.fail("c", "changed", Exit::Integrity);
         assert_eq!(summary.exit(), Some(Exit::Integrity));
         let text = summary.to_string();
@@ -151,7 +151,7 @@ mod tests {
     fn a_long_list_is_cut() {
         let mut summary = Summary::default();
         for number in 0..25 {
-            summary.fail(&number.to_string(), "x", Exit::Resumable);
+            summary.fail(&number.to_string(), "x", Exit::Partial);
         }
         let text = summary.to_string();
         assert_eq!(text.lines().count(), LISTED + 2);

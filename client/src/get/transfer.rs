@@ -87,12 +87,11 @@ async fn talk(
             frame = timeout(patience, channel.receive()) => match frame {
                 Ok(Ok(Some(frame))) => state.take(frame)?,
                 // Everything is there; only the last word is missing.
-                Ok(Ok(None)) if state.is_complete() => true,
+                Ok(Ok(None) | Err(_)) if state.is_complete() => true,
                 Ok(Ok(None)) => {
                     let what = "the sender closed the connection before the end";
                     return Err(End::cut_off(what, state.is_resumable()));
                 }
-                Ok(Err(_)) if state.is_complete() => true,
                 Ok(Err(error)) => return Err(End::channel(&error, state.is_resumable())),
                 Err(_) => return Err(silence(state)),
             },
