@@ -6,9 +6,11 @@ use std::time::Duration;
 use hii_protocol::ping::{Answer, Request};
 use hii_protocol::stream::{self, HEADER_LEN, Step};
 use hii_protocol::{Code, Limits, MAX_DATAGRAM};
+use hii_server::allow_exit::AllowExit;
 use hii_server::args::Rate;
-use hii_server::ping::{AllowExit, Config, Connection, End, Impairments, PingService, Tally};
+use hii_server::ping::{Config, Connection, Impairments, PingService, Tally};
 use hii_server::quiet::Quiet;
+use hii_server::streams::{Conversation as _, End};
 use hii_transport::clock::Now;
 
 /// What a ping server takes (`WIRE.md` section 4).
@@ -173,7 +175,7 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
         }
     }
     assert_eq!(connection.end(now.monotonic), Some(End::Done));
-    connection.close(&mut service);
+    connection.close(Some(End::Done), &mut service);
     bystander.is_served(&mut service, now);
     let tally = service.tally();
     let Tally {

@@ -7,16 +7,25 @@ use clap::{Parser, Subcommand};
 
 use logs::LogFormat;
 
+pub mod admission;
+pub mod allow_exit;
 pub mod announce;
 pub mod args;
 pub mod exit;
+mod inbox;
+mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod ping;
 pub mod quiet;
 pub mod rate;
+pub mod relay;
+mod running;
+pub mod share;
 pub mod source;
 pub mod stderr;
+pub mod streams;
+mod threads;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]
@@ -25,7 +34,9 @@ pub mod stderr;
     hii-server ping                          answer every message on port 8080\n  \
     hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
     hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n  \
-    hii-server ping --log json               ... with logs for machines\n\n\
+    hii-server ping --log json               ... with logs for machines\n  \
+    hii-server relay                         pass messages between hosts, on port 8081\n  \
+    hii-server share photos                  hand a folder over, encrypted, on port 8082\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     /// Form of the logs on stderr
@@ -40,6 +51,10 @@ struct Cli {
 enum Service {
     /// Answer every message, at once or with faked loss and delay
     Ping(ping::Args),
+    /// Pass messages between the hosts that greet it
+    Relay(relay::Args),
+    /// Hand files over to whoever has the key
+    Share(share::Args),
 }
 
 /// The program `hii-server`.
@@ -49,6 +64,8 @@ pub fn main() -> ExitCode {
     cli.log.init();
     let result = match cli.service {
         Service::Ping(args) => ping::run(&args, cli.log),
+        Service::Relay(args) => relay::run(&args, cli.log),
+        Service::Share(args) => share::run(&args, cli.log),
     };
     match result {
         Ok(()) => exit::FINE,
@@ -59,4 +76,27 @@ pub fn main() -> ExitCode {
 /// Sends the program's logs to stderr: warnings, or what the environment variable `HII_LOG` asks for.
 pub fn init_logs() {
     LogFormat::Text.init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_starts_a_relay_that_nobody_stops_from_afar() {
+        let unit = include_str!("../systemd/hii-relay.service");
+        let command = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let words = command.expect("a command").split_whitespace();
+        let words = words.filter(|word| !word.starts_with('$'));
+        let cli = Cli::try_parse_from(words).expect("a command line");
+        let Service::Relay(args) = cli.service else {
+            panic!("it starts something else");
+        };
+        let config = args.config();
+        assert_eq!(config.allow_exit, allow_exit::AllowExit::Never);
+        assert!(config.access.distrusts_loopback && !config.access.open);
+        assert!(config.access.trust.is_empty());
+    }
 }

@@ -11,9 +11,6 @@ use crate::source::Source;
 const BUCKETS: usize = 1 << 16;
 
 /// A token bucket for each source, by a keyed hash of its IPv4 address or IPv6 /64. A bucket holds one second's worth.
-///
-/// Each bucket is one number: when, at the allowed rate, all that was let through would have come (the generic cell
-/// rate algorithm).
 #[derive(Debug)]
 pub struct RateLimiter {
     buckets: Box<[u64]>,
@@ -26,7 +23,7 @@ impl RateLimiter {
     /// A limiter that lets this rate through for each source.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        let gap = rate.0.map(|rate| 1_000_000_000 / u64::from(rate.get()));
+        let gap = rate.gap();
         let buckets = if gap.is_some() { BUCKETS } else { 0 };
         Self {
             buckets: vec![0; buckets].into(),
@@ -37,21 +34,25 @@ impl RateLimiter {
 
     /// Whether a datagram from this source, now, is within its rate.
     pub fn allows(&mut self, source: IpAddr, now: Duration) -> bool {
-        const BURST: u64 = 1_000_000_000;
         let Some(gap) = self.gap else { return true };
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let index =
             usize::try_from(self.key.hash_one(Source::of(source))).unwrap_or_default() % BUCKETS;
-        let Some(bucket) = self.buckets.get_mut(index) else {
-            return true;
-        };
-        let all_due = (*bucket).max(now);
-        if all_due - now > BURST.saturating_sub(gap) {
-            return false;
-        }
-        *bucket = all_due.saturating_add(gap);
-        true
+        let bucket = self.buckets.get_mut(index);
+        bucket.is_none_or(|bucket| take(bucket, gap, now))
     }
+}
+
+/// Lets one through if its bucket has room for it: a second's worth at one every `gap` nanoseconds. The bucket is when,
+/// at that rate, all that was let through would have come (the generic cell rate algorithm).
+pub fn take(bucket: &mut u64, gap: u64, now: Duration) -> bool {
+    const BURST: u64 = 1_000_000_000;
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let all_due = (*bucket).max(now);
+    if all_due - now > BURST.saturating_sub(gap) {
+        return false;
+    }
+    *bucket = all_due.saturating_add(gap);
+    true
 }
 
 #[cfg(test)]

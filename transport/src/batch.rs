@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
-use quinn_udp::{Transmit, UdpSocketState};
+use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 
 use crate::arrivals::Arrivals;
@@ -16,8 +16,7 @@ use crate::watched::{Socket, Watched};
 #[derive(Debug)]
 pub(crate) struct BatchSocket {
     socket: Watched<Socket>,
-    state: UdpSocketState,
-    is_ipv6: bool,
+    outlet: Outlet,
     /// Whether it has several addresses, so that an answer has to say from which of them it goes: the routing table
     /// knows nothing of the question, and may choose one that the other side never asked.
     is_everywhere: bool,
@@ -26,13 +25,12 @@ pub(crate) struct BatchSocket {
 impl BatchSocket {
     /// Of a socket that is bound and does not block.
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let state = offload::prepare(&SockRef::from(&socket))?;
-        let local = socket.local_addr()?;
+        let outlet = Outlet::of(&socket)?;
+        let is_everywhere = socket.local_addr()?.ip().is_unspecified();
         Ok(Self {
             socket: Watched::socket(socket)?,
-            state,
-            is_ipv6: local.is_ipv6(),
-            is_everywhere: local.ip().is_unspecified(),
+            outlet,
+            is_everywhere,
         })
     }
 
@@ -40,32 +38,64 @@ impl BatchSocket {
         self.socket.poll_readable(context)
     }
 
-    /// Takes what is there; the datagrams are then in `arrivals`.
-    pub(crate) fn receive(&self, arrivals: &mut Arrivals) {
+    /// Takes what is there; the datagrams are then in `arrivals`. Returns whether anything came.
+    pub(crate) fn receive(&self, arrivals: &mut Arrivals) -> bool {
         let received = arrivals.fill(self.is_everywhere, |rooms, metas| {
             self.socket
-                .try_read(|socket| self.state.recv(socket.into(), rooms, metas))
+                .try_read(|socket| self.outlet.state.recv(socket.into(), rooms, metas))
         });
         if received.is_ok() && arrivals.are_all() {
             self.socket.drained();
         }
-        match received {
+        match &received {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 // An error of an earlier send.
                 tracing::debug!(%error, "receive");
             }
             _ => {}
         }
+        received.is_ok()
     }
 
     /// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of
     /// which is so long. The last one may be shorter; it is for the caller to let nothing follow that.
     pub(crate) fn joins(&self, len: usize, octets: usize, segments: usize, first: usize) -> bool {
-        offload::joins(&self.state, len, octets, segments, first)
+        offload::joins(&self.outlet.state, len, octets, segments, first)
     }
 
     /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
     pub(crate) fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
+        self.outlet
+            .send(self.socket.get_ref().into(), to, octets, segment)
+    }
+}
+
+/// How a socket sends.
+#[derive(Debug)]
+struct Outlet {
+    state: UdpSocketState,
+    is_ipv6: bool,
+    takes_ipv4: bool,
+}
+
+impl Outlet {
+    fn of(socket: &UdpSocket) -> io::Result<Self> {
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let socket = SockRef::from(socket);
+        Ok(Self {
+            state: offload::prepare(&socket)?,
+            is_ipv6,
+            takes_ipv4: !is_ipv6 || !socket.only_v6()?,
+        })
+    }
+
+    fn send(
+        &self,
+        socket: UdpSockRef<'_>,
+        to: Peer,
+        octets: &[u8],
+        segment: usize,
+    ) -> io::Result<()> {
         let transmit = Transmit {
             destination: if self.is_ipv6 {
                 as_ipv6(to.address)
@@ -77,8 +107,53 @@ impl BatchSocket {
             segment_size: (octets.len() > segment).then_some(segment),
             src_ip: to.asked,
         };
-        // Waiting for room would delay everybody else: a full send buffer costs these answers.
-        self.state.try_send(self.socket.get_ref().into(), &transmit)
+        // Waiting for room would delay everybody else: a full send buffer costs these datagrams.
+        self.state.try_send(socket, &transmit)
+    }
+}
+
+/// Sends single datagrams from a service's sockets beside its loop.
+#[derive(Debug)]
+pub struct Sender {
+    sockets: Vec<(UdpSocket, Outlet)>,
+}
+
+impl Sender {
+    /// From these sockets, which stay whose they are.
+    ///
+    /// # Errors
+    /// There are no files for it, or an option cannot be set.
+    pub fn of<'a>(sockets: impl IntoIterator<Item = &'a UdpSocket>) -> io::Result<Self> {
+        let sockets = sockets.into_iter().map(|socket| {
+            let socket = socket.try_clone()?;
+            let outlet = Outlet::of(&socket)?;
+            Ok((socket, outlet))
+        });
+        let sockets = sockets.collect::<io::Result<_>>()?;
+        Ok(Self { sockets })
+    }
+
+    /// Which of the sockets sends to this address, if one does.
+    #[must_use]
+    pub fn socket_for(&self, address: SocketAddr) -> Option<usize> {
+        self.sockets.iter().position(|(_, outlet)| {
+            if address.is_ipv4() {
+                outlet.takes_ipv4
+            } else {
+                outlet.is_ipv6
+            }
+        })
+    }
+
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// The network would not take it.
+    pub fn send(&self, to: Peer, datagram: &[u8]) -> io::Result<()> {
+        match self.sockets.get(to.socket) {
+            Some((socket, outlet)) => outlet.send(socket.into(), to, datagram, datagram.len()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }
 

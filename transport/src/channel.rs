@@ -134,6 +134,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         self.outgoing.len()
     }
 
+    /// Whether a whole message is there already, so that [`receive`](Self::receive) does not wait.
+    #[must_use]
+    pub fn has_message(&self) -> bool {
+        let held = self.incoming.get(self.taken..).unwrap_or_default();
+        !matches!(next_message(held, MAX_MESSAGE), Ok(None))
+    }
+
     /// Queues a frame; [`flush`](Self::flush) sends it.
     ///
     /// # Errors

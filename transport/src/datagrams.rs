@@ -11,9 +11,15 @@ use crate::batch::BatchSocket;
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
 use crate::timer::Timer;
+use crate::traffic::Traffic;
+
+pub use crate::batch::Sender;
 
 /// Answers that are due sent in a row before the loop takes datagrams again, and datagrams after which other tasks run.
 const BATCH: usize = 64;
+
+/// Rounds for what had come when the service was asked to stop. A flood does not keep it.
+const LAST_ROUNDS: usize = 64;
 
 /// Where a datagram came from, or where one goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +39,12 @@ pub enum Effect<A> {
     Nothing,
     /// Answer the sender.
     Answer(A),
+    /// Send this to somebody else, before any answer.
+    Forward(Peer, A),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
+    /// Stop.
+    Stop,
 }
 
 /// A service's decisions, without sockets: octets, sender and time in; answers out.
@@ -54,14 +64,21 @@ pub trait Service {
     /// Writes an answer at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
-    /// Learns whether an answer went out.
-    fn sent(&mut self, answer: &Self::Answer, result: &io::Result<()>);
+    /// Learns whether an answer or a forward went out. What is to be answered to that goes with the other answers.
+    fn sent(
+        &mut self,
+        answer: &Self::Answer,
+        result: &io::Result<()>,
+    ) -> Option<(Peer, Self::Answer)>;
 
-    /// Is told that a round of datagrams is done, before the loop waits for more.
-    fn round_done(&mut self) {}
+    /// Is told that a round of datagrams is done, before the loop waits for more, and what the loop moved so far.
+    fn round_done(&mut self, traffic: &Traffic) {
+        let _ = traffic;
+    }
 }
 
-/// Runs a service on its sockets, which are bound and do not block, until it stops itself or `stop` completes.
+/// Runs a service on its sockets, which are bound and do not block, until it stops itself or `stop` completes. What had
+/// come until then is dealt with.
 ///
 /// # Errors
 /// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
@@ -76,53 +93,107 @@ pub async fn serve<S: Service>(
         .into_iter()
         .map(BatchSocket::new)
         .collect::<io::Result<_>>()?;
-    let mut outbox = Outbox::new(&sockets, clock);
-    let mut arrivals = Arrivals::new();
+    let mut round = Round {
+        sockets: &sockets,
+        arrivals: Arrivals::new(),
+        outbox: Outbox::new(&sockets, clock),
+        clock,
+    };
     let mut stop = std::pin::pin!(stop);
     loop {
-        let mut taken = 0;
         let wait = service
             .next_due()
             .map(|due| due.saturating_sub(clock.elapsed()));
-        tokio::select! {
-            () = &mut stop => return Ok(()),
-            () = timer.wait(wait) => {}
-            () = ready(&sockets) => {
-                // Each socket has its turn in each round, so that none of them keeps the others waiting.
-                for (index, socket) in sockets.iter().enumerate() {
-                    socket.receive(&mut arrivals);
-                    let now = clock.now();
-                    for (origin, datagram) in arrivals.with_origins() {
-                        taken += 1;
-                        let peer = Peer {
-                            address: origin.address,
-                            socket: index,
-                            asked: origin.asked,
-                        };
-                        match service.handle(datagram, peer, now) {
-                            Effect::Nothing => {}
-                            Effect::Answer(answer) => outbox.push(service, peer, answer),
-                            Effect::AnswerAndStop(answer) => {
-                                outbox.push(service, peer, answer);
-                                outbox.flush(service);
-                                return Ok(());
-                            }
-                        }
-                        // What is due goes before the answers to what came later.
-                        if service.next_due().is_some_and(|due| due <= now.monotonic) {
-                            take_due(service, &mut outbox, clock);
-                        }
+        let taken = tokio::select! {
+            () = &mut stop => break,
+            () = timer.wait(wait) => Taken::Datagrams(0),
+            () = ready(&sockets) => round.take(service),
+        };
+        round.finish(service);
+        match taken {
+            Taken::Last => return Ok(()),
+            // A flood of datagrams leaves time for what else runs on this thread.
+            Taken::Datagrams(BATCH..) => tokio::task::yield_now().await,
+            Taken::Datagrams(_) => {}
+        }
+    }
+    for _ in 0..LAST_ROUNDS {
+        let taken = tokio::select! {
+            biased;
+            () = ready(&sockets) => round.take(service),
+            // The runtime looks for what has come once before it comes back here.
+            () = tokio::task::yield_now() => break,
+        };
+        round.finish(service);
+        if taken == Taken::Last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the loop has from round to round.
+struct Round<'a, S: Service> {
+    sockets: &'a [BatchSocket],
+    arrivals: Arrivals,
+    outbox: Outbox<'a, S>,
+    clock: &'a Clock,
+}
+
+/// What a round took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Datagrams(usize),
+    /// The one that stops the service, and maybe others before.
+    Last,
+}
+
+impl<S: Service> Round<'_, S> {
+    /// Lets the service decide about what has come. Each socket has its turn, so that none of them keeps the others
+    /// waiting.
+    fn take(&mut self, service: &mut S) -> Taken {
+        let mut taken = 0;
+        for (index, socket) in self.sockets.iter().enumerate() {
+            if !socket.receive(&mut self.arrivals) {
+                continue;
+            }
+            let now = self.clock.now();
+            let before = taken;
+            for (origin, datagram) in self.arrivals.with_origins() {
+                taken += 1;
+                let peer = Peer {
+                    address: origin.address,
+                    socket: index,
+                    asked: origin.asked,
+                };
+                let outbox = &mut self.outbox;
+                outbox.traffic().received.count(1, peer.address);
+                match service.handle(datagram, peer, now) {
+                    Effect::Nothing => {}
+                    Effect::Answer(answer) => outbox.push(service, peer, answer),
+                    Effect::Forward(to, answer) => outbox.push_forward(service, to, answer),
+                    Effect::AnswerAndStop(answer) => {
+                        outbox.push(service, peer, answer);
+                        return Taken::Last;
                     }
+                    Effect::Stop => return Taken::Last,
+                }
+                // What is due goes before the answers to what came later.
+                if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                    take_due(service, outbox, self.clock);
                 }
             }
+            let received = &mut self.outbox.traffic().received;
+            received.called((taken - before) as u64);
         }
-        take_due(service, &mut outbox, clock);
-        outbox.flush(service);
-        service.round_done();
-        if taken >= BATCH {
-            // A flood of datagrams leaves time for what else runs on this thread.
-            tokio::task::yield_now().await;
-        }
+        Taken::Datagrams(taken)
+    }
+
+    /// Sends what there is to send.
+    fn finish(&mut self, service: &mut S) {
+        take_due(service, &mut self.outbox, self.clock);
+        self.outbox.flush(service);
+        service.round_done(self.outbox.traffic());
     }
 }
 
@@ -180,7 +251,9 @@ mod tests {
             0
         }
 
-        fn sent(&mut self, (): &(), _: &io::Result<()>) {}
+        fn sent(&mut self, (): &(), _: &io::Result<()>) -> Option<(Peer, ())> {
+            None
+        }
     }
 
     #[test]

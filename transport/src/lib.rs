@@ -18,11 +18,14 @@ mod offload;
 pub mod options;
 mod outbox;
 pub mod probe;
+pub mod reading;
+pub mod sendfile;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]
 pub mod suspend;
 pub mod tcp;
 pub mod timer;
+pub mod traffic;
 pub mod udp;
 mod watched;

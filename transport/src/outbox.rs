@@ -1,4 +1,5 @@
-//! The answers of one round, sent with few system calls: those to one destination together.
+//! What one round sends, with few system calls: what goes to one destination goes together. Forwards go first, and what
+//! became of them may be part of the answers.
 
 use std::io;
 
@@ -6,17 +7,29 @@ use crate::batch::BatchSocket;
 use crate::clock::Clock;
 use crate::datagrams::{Peer, Service};
 use crate::offload::refuses_together;
+use crate::traffic::Traffic;
 use crate::udp::BUFFER_LEN;
 
-/// Answers that wait for the end of the round; one more ends it for all of them.
+/// What waits for the end of the round at most; one more ends it.
 const CAPACITY: usize = 512;
 
-/// Answers of one round.
+/// What one round sends.
 pub(crate) struct Outbox<'a, S: Service> {
     sockets: &'a [BatchSocket],
     clock: &'a Clock,
-    answers: Vec<(Peer, S::Answer)>,
+    forwards: Vec<Waiting<S::Answer>>,
+    answers: Vec<Waiting<S::Answer>>,
+    /// How many came before.
+    pushed: u32,
     group: Group,
+    traffic: Traffic,
+}
+
+struct Waiting<A> {
+    to: Peer,
+    /// Its place in the round, so that the answers to one sender come in the order of what it sent.
+    place: u32,
+    answer: A,
 }
 
 /// Datagrams to one destination, one behind the other.
@@ -34,25 +47,62 @@ impl<'a, S: Service> Outbox<'a, S> {
         Self {
             sockets,
             clock,
+            forwards: Vec::new(),
             answers: Vec::new(),
+            pushed: 0,
             group: Group::new(),
+            traffic: Traffic::default(),
         }
     }
 
+    /// What was moved so far: what came in is counted by whoever takes it.
+    pub(crate) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
+    /// An answer to a sender.
     pub(crate) fn push(&mut self, service: &mut S, to: Peer, answer: S::Answer) {
-        self.answers.push((to, answer));
-        if self.answers.len() >= CAPACITY {
+        let place = self.next_place();
+        self.answers.push(Waiting { to, place, answer });
+        self.flush_if_full(service);
+    }
+
+    /// A message on the way to somebody else; it goes before the answers.
+    pub(crate) fn push_forward(&mut self, service: &mut S, to: Peer, answer: S::Answer) {
+        let place = self.next_place();
+        self.forwards.push(Waiting { to, place, answer });
+        self.flush_if_full(service);
+    }
+
+    fn next_place(&mut self) -> u32 {
+        self.pushed += 1;
+        self.pushed
+    }
+
+    fn flush_if_full(&mut self, service: &mut S) {
+        if self.forwards.len() + self.answers.len() >= CAPACITY {
             self.flush(service);
         }
     }
 
-    /// Sends everything. The answers to one peer keep their order.
+    /// Sends everything. What goes to one peer keeps its order.
     pub(crate) fn flush(&mut self, service: &mut S) {
+        // Each keeps its memory for the next round.
+        let mut forwards = std::mem::take(&mut self.forwards);
+        self.send_all(service, &mut forwards);
+        self.forwards = forwards;
         let mut answers = std::mem::take(&mut self.answers);
-        answers.sort_by_key(|(to, _)| *to);
-        for same in answers.chunk_by(|(one, _), (other, _)| one == other) {
+        self.send_all(service, &mut answers);
+        answers.append(&mut self.answers);
+        self.answers = answers;
+        self.pushed = 0;
+    }
+
+    fn send_all(&mut self, service: &mut S, all: &mut Vec<Waiting<S::Answer>>) {
+        all.sort_by_key(|waiting| (waiting.to, waiting.place));
+        for same in all.chunk_by(|one, other| one.to == other.to) {
             let mut first = 0;
-            for (index, (to, answer)) in same.iter().enumerate() {
+            for (index, Waiting { to, answer, .. }) in same.iter().enumerate() {
                 // Written as late as can be: an answer tells how long it was held.
                 let now = self.clock.elapsed();
                 let len = service.write(answer, now, self.group.room());
@@ -68,36 +118,53 @@ impl<'a, S: Service> Outbox<'a, S> {
             self.send(service, same.get(first..).unwrap_or_default());
             self.group.restart(0);
         }
-        answers.clear();
-        // Keeps its memory for the next round.
-        self.answers = answers;
+        all.clear();
     }
 
-    /// Sends the group, which these answers are in.
-    fn send(&self, service: &mut S, answers: &[(Peer, S::Answer)]) {
-        let Some((to, _)) = answers.first() else {
+    /// Sends the group, which these are in. What a service answers to that goes with the answers.
+    fn send(&mut self, service: &mut S, sent: &[Waiting<S::Answer>]) {
+        let Some(Waiting { to, .. }) = sent.first() else {
             return;
         };
-        self.group.send(
-            |octets, segment| self.transmit(*to, octets, segment),
+        let (sockets, to) = (self.sockets, *to);
+        let (group, answers, traffic) = (&self.group, &mut self.answers, &mut self.traffic);
+        let mut calls = 0;
+        group.send(
+            |octets, segment| {
+                calls += 1;
+                transmit(sockets, to, octets, segment)
+            },
             |index, result| {
-                if let Some((_, answer)) = answers.get(index) {
-                    service.sent(answer, result);
+                traffic.sent.count(u64::from(result.is_ok()), to.address);
+                let Some(Waiting { answer, place, .. }) = sent.get(index) else {
+                    return;
+                };
+                if let Some((to, answer)) = service.sent(answer, result) {
+                    let place = *place;
+                    answers.push(Waiting { to, place, answer });
                 }
             },
         );
-    }
-
-    fn transmit(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
-        let result = match self.sockets.get(to.socket) {
-            Some(socket) => socket.send(to, octets, segment),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        };
-        if let Err(error) = &result {
-            tracing::debug!(to = %to.address, %error, "answer not sent");
+        if calls > 1 {
+            self.traffic.taken_apart += 1;
+            for _ in sent {
+                self.traffic.sent.called(1);
+            }
+        } else {
+            self.traffic.sent.called(sent.len() as u64);
         }
-        result
     }
+}
+
+fn transmit(sockets: &[BatchSocket], to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
+    let result = match sockets.get(to.socket) {
+        Some(socket) => socket.send(to, octets, segment),
+        None => Err(io::ErrorKind::NotConnected.into()),
+    };
+    if let Err(error) = &result {
+        tracing::debug!(to = %to.address, %error, "not sent");
+    }
+    result
 }
 
 impl Group {
@@ -118,7 +185,7 @@ impl Group {
     /// Sends all together, or one by one where the kernel refuses that, and tells of each how it went.
     fn send(
         &self,
-        transmit: impl Fn(&[u8], usize) -> io::Result<()>,
+        mut transmit: impl FnMut(&[u8], usize) -> io::Result<()>,
         mut told: impl FnMut(usize, &io::Result<()>),
     ) {
         let mut rest = self.octets();

@@ -42,12 +42,13 @@ impl Service for Echo {
         answer.len()
     }
 
-    fn sent(&mut self, _: &Vec<u8>, result: &io::Result<()>) {
+    fn sent(&mut self, _: &Vec<u8>, result: &io::Result<()>) -> Option<(Peer, Vec<u8>)> {
         *if result.is_ok() {
             &mut self.sent
         } else {
             &mut self.failed
         } += 1;
+        None
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hii_protocol::stream::{self, Step};
-use hii_protocol::{Limits, MAX_DATAGRAM};
+use hii_protocol::stream;
 use hii_transport::clock::Now;
 
 use super::delay_queue::DelayQueue;
 use super::service::{Decision, PingService, Reply};
+use crate::inbox::{Inbox, LIMITS, Next};
+use crate::streams::{Conversation, End};
 
 /// Answers that one connection may have waiting. Beyond, nothing more is read from it: the sender's own buffers fill.
 const MOST_WAITING: usize = 1024;
@@ -23,21 +24,13 @@ const FRAMED_READ: usize = 16 * 1024;
 /// Octets written at once, where there are several answers.
 const WRITE: usize = 16 * 1024;
 
-/// A ping frame is never longer than a datagram, so a longer one is refused before it is held.
-const LIMITS: Limits = Limits {
-    datagram: MAX_DATAGRAM,
-    stream_frame: 65_507,
-};
-const _: () = assert!(LIMITS.stream_frame as usize == MAX_DATAGRAM);
-
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
     from: SocketAddr,
     speaks: Speaks,
     input: Input,
-    /// The beginning of a frame, or frames that wait for room among the answers.
-    inbox: Vec<u8>,
+    inbox: Inbox,
     delayed: DelayQueue<Reply>,
     outbox: VecDeque<Reply>,
     writing: Writing,
@@ -71,17 +64,6 @@ struct Writing {
     answers: u64,
 }
 
-/// Why a connection is to be closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// All has been said.
-    Done,
-    /// Nothing whole came for too long.
-    Idle,
-    /// The answers were not taken for too long.
-    Unread,
-}
-
 impl Connection {
     /// A connection from this address, closed when nothing happens for `idle`.
     #[must_use]
@@ -90,7 +72,7 @@ impl Connection {
             from,
             speaks: Speaks::Unknown,
             input: Input::Open,
-            inbox: Vec::new(),
+            inbox: Inbox::default(),
             delayed: DelayQueue::new(MOST_WAITING),
             outbox: VecDeque::new(),
             writing: Writing::default(),
@@ -99,69 +81,17 @@ impl Connection {
         }
     }
 
-    /// How many octets may be read at once; none while nothing should be read.
-    #[must_use]
-    pub fn wants(&self) -> Option<usize> {
-        if self.input != Input::Open || self.is_full() {
-            return None;
-        }
-        Some(match self.speaks {
-            // Until it is known to be another, a read may be a classic message.
-            Speaks::Unknown | Speaks::Classic => CLASSIC_READ,
-            Speaks::Frames => FRAMED_READ,
-        })
-    }
-
-    /// Takes octets of one read; none is the end of the stream.
-    pub fn receive(&mut self, octets: &[u8], service: &mut PingService, now: Now) {
-        let Some(first) = octets.first() else {
-            self.input = Input::Ended;
-            return;
-        };
-        if self.input != Input::Open {
-            return;
-        }
-        if self.speaks == Speaks::Unknown {
-            if stream::is_framed(*first) {
-                self.speaks = Speaks::Frames;
-            } else {
-                self.speaks = Speaks::Classic;
-                service.connections().classic_connections += 1;
-            }
-        }
-        if self.speaks == Speaks::Classic {
-            self.progress = now.monotonic;
-            if octets == b"exit" {
-                self.refuse_more(service);
-            } else {
-                let decision = service.handle_classic(self.from, now);
-                self.apply(decision, service);
-            }
-        } else {
-            self.inbox.extend_from_slice(octets);
-            self.take_frames(service, now);
-        }
-    }
-
     /// Answers the frames that are there, as far as there is room for answers.
     fn take_frames(&mut self, service: &mut PingService, now: Now) {
-        let mut inbox = std::mem::take(&mut self.inbox);
-        let mut taken = 0;
-        while self.input != Input::Refused && !self.is_full() {
-            let rest = inbox.get(taken..).unwrap_or_default();
-            let (_, payload) = split(rest, stream::HEADER_LEN);
-            let frame = match stream::step(rest, &LIMITS) {
-                Step::Wait(_) => break,
-                Step::Frame(len) => {
-                    taken += stream::HEADER_LEN + len;
-                    Ok(split(payload, len).0)
-                }
-                Step::Skip(octets) => {
-                    taken += stream::HEADER_LEN;
-                    if octets > 0 {
-                        // Stepping over it would mean to listen to as much as a stranger cares to send.
-                        self.input = Input::Refused;
-                    }
+        while self.input != Input::Refused
+            && !self.is_full()
+            && let Some(next) = self.inbox.next()
+        {
+            let frame = match next {
+                Next::Frame(frame) => Ok(frame),
+                Next::Empty => Err(stream::malformed()),
+                Next::TooLong => {
+                    self.input = Input::Refused;
                     Err(stream::malformed())
                 }
             };
@@ -169,10 +99,10 @@ impl Connection {
             let decision = service.handle_frame(frame, self.from, now);
             self.apply(decision, service);
         }
-        if self.input != Input::Refused && taken < inbox.len() {
-            // A frame that comes in many pieces is not copied for each of them.
-            inbox.drain(..taken);
-            self.inbox = inbox;
+        if self.input == Input::Refused {
+            self.inbox = Inbox::default();
+        } else {
+            self.inbox.tidy();
         }
     }
 
@@ -199,24 +129,80 @@ impl Connection {
         self.delayed = DelayQueue::new(MOST_WAITING);
     }
 
-    /// When the next delayed answer is due.
+    /// Octets that it holds: of what came and waits for its answer, and of answers that are being sent.
     #[must_use]
-    pub fn next_due(&self) -> Option<Duration> {
+    pub fn held(&self) -> usize {
+        self.inbox.len() + self.writing.octets.len()
+    }
+
+    /// Answers that wait for their time, or for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let writing = usize::try_from(self.writing.answers).unwrap_or(usize::MAX);
+        self.delayed.len() + self.outbox.len() + writing
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting() >= MOST_WAITING
+    }
+}
+
+impl Conversation for Connection {
+    type Service = PingService;
+
+    fn wants(&self) -> Option<usize> {
+        if self.input != Input::Open || self.is_full() {
+            return None;
+        }
+        Some(match self.speaks {
+            // Until it is known to be another, a read may be a classic message.
+            Speaks::Unknown | Speaks::Classic => CLASSIC_READ,
+            Speaks::Frames => FRAMED_READ,
+        })
+    }
+
+    fn receive(&mut self, octets: &[u8], service: &mut PingService, now: Now) {
+        let Some(first) = octets.first() else {
+            self.input = Input::Ended;
+            return;
+        };
+        if self.input != Input::Open {
+            return;
+        }
+        if self.speaks == Speaks::Unknown {
+            if stream::is_framed(*first) {
+                self.speaks = Speaks::Frames;
+            } else {
+                self.speaks = Speaks::Classic;
+                service.connections().classic_connections += 1;
+            }
+        }
+        if self.speaks == Speaks::Classic {
+            self.progress = now.monotonic;
+            if octets == b"exit" {
+                self.refuse_more(service);
+            } else {
+                let decision = service.handle_classic(self.from, now);
+                self.apply(decision, service);
+            }
+        } else {
+            self.inbox.push(octets);
+            self.take_frames(service, now);
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
         self.delayed.next_due()
     }
 
-    /// When the connection is to be closed, if nothing happens until then.
-    #[must_use]
-    pub fn closes_at(&self) -> Option<Duration> {
+    fn closes_at(&self) -> Option<Duration> {
         // Its answers are delayed by this side.
         self.delayed
             .is_empty()
             .then(|| self.progress.saturating_add(self.idle))
     }
 
-    /// Whether the connection is to be closed now, and why.
-    #[must_use]
-    pub fn end(&self, now: Duration) -> Option<End> {
+    fn end(&self, now: Duration) -> Option<End> {
         if self.waiting() == 0 && self.input != Input::Open {
             Some(End::Done)
         } else if self.closes_at().is_some_and(|at| at <= now) {
@@ -230,8 +216,7 @@ impl Connection {
         }
     }
 
-    /// The octets to send next; empty when there are none.
-    pub fn to_send(&mut self, now: Duration) -> &[u8] {
+    fn to_send(&mut self, now: Duration) -> &[u8] {
         while let Some(reply) = self.delayed.take_due(now) {
             self.progress = now;
             self.outbox.push_back(reply);
@@ -246,8 +231,7 @@ impl Connection {
         split(&self.writing.octets, self.writing.written).1
     }
 
-    /// Notes that the network took so many of the octets.
-    pub fn sent(&mut self, octets: usize, service: &mut PingService, now: Now) {
+    fn sent(&mut self, octets: usize, service: &mut PingService, now: Now) {
         self.writing.written += octets;
         if self.writing.written < self.writing.octets.len() {
             return;
@@ -259,32 +243,23 @@ impl Connection {
         self.take_frames(service, now);
     }
 
-    /// Octets that it holds: of what came and waits for its answer, and of answers that are being sent.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.inbox.len() + self.writing.octets.len()
-    }
-
-    /// Whether there is something to send as soon as the network has room.
-    #[must_use]
-    pub fn has_output(&self) -> bool {
+    fn has_output(&self) -> bool {
         !self.writing.octets.is_empty() || !self.outbox.is_empty()
     }
 
-    /// Notes the connection's end, with what was not sent.
-    pub fn close(self, service: &mut PingService) {
+    /// What is delayed is too late.
+    fn hang_up(&mut self, service: &mut PingService) {
+        self.refuse_more(service);
+    }
+
+    fn close(self, end: Option<End>, service: &mut PingService) {
+        let counts = service.connections();
+        match end {
+            Some(End::Idle) => counts.idle += 1,
+            Some(End::Unread) => counts.unread += 1,
+            Some(End::Done | End::Stops) | None => {}
+        }
         service.abandoned_on_stream(self.waiting() as u64);
-    }
-
-    /// Answers that wait for their time, or for room.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        let writing = usize::try_from(self.writing.answers).unwrap_or(usize::MAX);
-        self.delayed.len() + self.outbox.len() + writing
-    }
-
-    fn is_full(&self) -> bool {
-        self.waiting() >= MOST_WAITING
     }
 }
 

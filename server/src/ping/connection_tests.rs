@@ -5,12 +5,14 @@ use std::time::Duration;
 use hii_transport::clock::Now;
 use proptest::prelude::*;
 
-use super::connection::{Connection, End};
+use super::connection::Connection;
 use super::impairment::Impairments;
-use super::service::{AllowExit, Config, PingService};
+use super::service::{Config, PingService};
 use super::tally::Tally;
+use crate::allow_exit::AllowExit;
 use crate::args::{Rate, delay_range};
 use crate::quiet::Quiet;
+use crate::streams::{Conversation as _, End};
 
 const IDLE: Duration = Duration::from_secs(60);
 const START: Duration = Duration::ZERO;
@@ -66,7 +68,7 @@ fn answers(service: &mut PingService, reads: &[&[u8]]) -> (Vec<u8>, Option<End>)
         all.extend(sent(&mut connection, service, at(0)));
     }
     let end = connection.end(START);
-    connection.close(service);
+    connection.close(None, service);
     (all, end)
 }
 
@@ -176,7 +178,7 @@ fn a_connection_that_takes_no_answers_is_read_no_further_and_then_closed() {
     assert_eq!(deaf.end(Duration::from_millis(60_001)), Some(End::Unread));
     assert!(service.tally().abandoned > 0);
     assert_balanced(&service.tally());
-    deaf.close(&mut service);
+    deaf.close(None, &mut service);
     assert_balanced(&service.tally());
 }
 

@@ -8,11 +8,11 @@ use hii_transport::clock::Clock;
 use hii_transport::{datagrams, udp};
 use tokio::sync::oneshot;
 
-use super::{
-    AllowExit, Config, Impairments, PingService, Tally, current_thread_runtime, random_seed,
-};
+use super::{Config, Impairments, PingService, Tally, random_seed};
+use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::quiet::Quiet;
+use crate::threads::current_thread_runtime;
 
 /// A ping server inside another program, on a thread of its own, for that program alone.
 #[derive(Debug)]

@@ -1,21 +1,23 @@
 //! `hii-server ping`: a server that answers every message.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
-use hii_transport::shutdown;
 
+use crate::admission::ConnectionLimits;
+use crate::allow_exit::AllowExit;
 use crate::announce::Announcement;
 use crate::args::{DelayRange, Rate, delay_range, duration, probability, rate};
-use crate::exit::{Exit, Failure, note};
+use crate::exit::{Failure, note};
+use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
+use crate::streams::StreamLimits;
+use crate::{running, threads};
 
-mod admission;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
@@ -25,30 +27,23 @@ mod departures;
 mod departures_tests;
 mod embedded;
 mod impairment;
-mod listen;
 mod metrics;
 mod reorder;
 mod runs;
 mod service;
 #[cfg(test)]
 mod service_tests;
-mod streams;
 mod tally;
-mod threads;
 
-pub use admission::{Admission, ConnectionLimits, Place, Refusal};
-pub use connection::{Connection, End};
+pub use connection::Connection;
 pub use delay_queue::DelayQueue;
 pub use departures::Outgoing;
 pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
 pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
-pub use service::{AllowExit, Config, Decision, PingService, Reply};
-pub use streams::StreamLimits;
+pub use service::{Config, Decision, PingService, Reply};
 pub use tally::{Connections, Tally};
-
-use listen::Sockets;
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
 const DEFAULT_RATE: &str = "20000/s";
@@ -126,17 +121,12 @@ pub struct Args {
     threads: u16,
 
     /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
-    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
+    #[arg(long, value_name = "ADDR", value_parser = running::metrics_address)]
     metrics: Option<SocketAddr>,
 
     /// Print what the server did as JSON when it stops
     #[arg(long)]
     json: bool,
-}
-
-fn metrics_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse();
-    address.map_err(|_| "give an address with a port, as 127.0.0.1:9100 or [::1]:9100".into())
 }
 
 impl Args {
@@ -166,6 +156,8 @@ impl Args {
                 each: self.connections_per_source,
             },
             idle: self.idle,
+            // What is delayed on purpose would not make it anyway.
+            farewell: Duration::ZERO,
         }
     }
 }
@@ -185,22 +177,9 @@ fn random_seed() -> u64 {
 pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let threads = threads::count(args.threads)?;
     let config = args.config();
-    let runtime = current_thread_runtime().map_err(|error| {
-        Failure::new(
-            Exit::Unreachable,
-            format_args!("cannot start: {error}"),
-            "free some memory or files",
-        )
-    })?;
-    let tally = runtime.block_on(async {
+    let tally = running::block_on(async {
         // Caught from here on: whoever reads the announcement may stop the server.
-        let stop = shutdown::asked_to_stop().map_err(|error| {
-            Failure::new(
-                Exit::Unreachable,
-                format_args!("cannot catch signals: {error}"),
-                "free some files",
-            )
-        })?;
+        let stop = running::asked_to_stop()?;
         let sockets = Sockets::listen(&args.bind, args.port, threads)?;
         let addresses = sockets.addresses();
         let board = Board::default();
@@ -208,11 +187,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let metrics = metrics.transpose()?;
         Announcement::new("ping", "UDP and TCP", &addresses, "hii ping").tell(log);
         if let Some(endpoint) = &metrics {
-            let address = endpoint.address();
-            match log {
-                LogFormat::Text => note(format_args!("  metrics at http://{address}/metrics")),
-                LogFormat::Json => tracing::info!(metrics = %address, "listening"),
-            }
+            running::tell_metrics(endpoint, log);
         }
         if config.impairments != Impairments::NONE {
             let Config {
@@ -241,38 +216,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         };
         threads::serve(sockets, service, args.stream_limits(), stop)
             .await
-            .map_err(|error| {
-                Failure::new(
-                    Exit::Unreachable,
-                    format_args!("cannot serve: {error}"),
-                    "free some files",
-                )
-            })
+            .map_err(|error| running::cannot_serve(&error))
     })?;
     tracing::info!(%tally, "stopped");
-    print(&tally, args.json).map_err(|error| {
-        Failure::new(
-            Exit::Output,
-            format_args!("cannot print the tally: {error}"),
-            "give stdout room",
-        )
-    })
-}
-
-fn print(tally: &Tally, json: bool) -> io::Result<()> {
-    use std::io::Write as _;
-    let mut out = io::stdout().lock();
-    if json {
-        serde_json::to_writer(&mut out, tally)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{tally}")?;
-    }
-    out.flush()
-}
-
-fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    running::print(&tally, args.json)
 }

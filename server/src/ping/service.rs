@@ -1,47 +1,29 @@
 //! What the ping service decides, without sockets or clocks.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::traffic::Traffic;
 
+use super::connection::Connection;
 use super::departures::{Departure, Departures, Outgoing};
 use super::impairment::{Dice, Fate, Impairments};
 use super::metrics::{Seat, Snapshot};
 use super::runs::{Runs, Standing};
 use super::tally::{Connections, Tally};
+use crate::admission::Refusal;
+use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::logs::Shown;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
-
-/// Whose `exit` stops the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AllowExit {
-    /// Anyone's, as with the originals
-    Any,
-    /// This host's
-    Loopback,
-    /// Nobody's
-    Never,
-}
-
-impl AllowExit {
-    /// Whether an `exit` from this address is honoured.
-    #[must_use]
-    pub fn honours(self, from: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Loopback => from.to_canonical().is_loopback(),
-            Self::Never => false,
-        }
-    }
-}
+use crate::streams::StreamService;
+use crate::threads::Tallied;
 
 /// How a ping service behaves.
 #[derive(Debug, Clone)]
@@ -227,17 +209,6 @@ impl PingService {
         &mut self.streams.tcp
     }
 
-    /// Is told that something has happened on a TCP connection, after it.
-    pub fn stream_round_done(&mut self) {
-        if let Some(seat) = &self.stream_seat {
-            seat.publish(Snapshot {
-                tally: self.streams(),
-                waiting: self.in_connections,
-                runs: self.stream_runs.len() as u64,
-            });
-        }
-    }
-
     /// Loses, delays, doubles or reorders an answer as it was asked to.
     fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Outgoing> {
         let Fate::Answered {
@@ -265,6 +236,40 @@ impl PingService {
             self.tally.queue_full += 1;
         }
         Effect::Nothing
+    }
+}
+
+impl StreamService for PingService {
+    type Conversation = Connection;
+
+    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Connection {
+        self.connections().connections += 1;
+        Connection::new(from, idle, now)
+    }
+
+    fn refused(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::All => self.connections().refused += 1,
+            Refusal::Source => self.connections().over_source += 1,
+        }
+    }
+
+    fn stream_round_done(&mut self) {
+        if let Some(seat) = &self.stream_seat {
+            seat.publish(Snapshot {
+                tally: self.streams(),
+                waiting: self.in_connections,
+                runs: self.stream_runs.len() as u64,
+            });
+        }
+    }
+}
+
+impl Tallied for PingService {
+    type Tally = Tally;
+
+    fn tally(&self) -> Tally {
+        PingService::tally(self)
     }
 }
 
@@ -318,7 +323,7 @@ impl Service for PingService {
         answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) {
+    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
         match (answer.copy, result) {
             (false, Ok(())) => self.tally.answered += 1,
             (false, Err(_)) => self.tally.send_failed += 1,
@@ -326,9 +331,10 @@ impl Service for PingService {
             // Its datagram is counted by the first copy.
             (true, Err(_)) => {}
         }
+        None
     }
 
-    fn round_done(&mut self) {
+    fn round_done(&mut self, _: &Traffic) {
         if let Some(seat) = &self.seat {
             seat.publish(Snapshot {
                 tally: self.datagrams(),

@@ -1,9 +1,10 @@
-//! A ping server on several threads: each has a runtime, sockets and tables of its own and shares nothing with the
-//! others, because a shared socket keeps each peer on one of them.
+//! A service on several threads: each has a runtime and sockets of its own, because a shared socket keeps each peer on
+//! one of them.
 
 use std::io;
 use std::net::{TcpListener as StdListener, UdpSocket};
 use std::num::NonZeroUsize;
+use std::ops::AddAssign;
 use std::thread::{self, JoinHandle};
 
 use hii_transport::clock::Clock;
@@ -12,17 +13,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::listen::Sockets;
-use super::service::PingService;
-use super::streams::{self, Shared, StreamLimits};
-use super::tally::Tally;
-use super::{Exit, Failure, current_thread_runtime};
+use crate::exit::{Exit, Failure};
+use crate::listen::Sockets;
+use crate::streams::{self, Shared, StreamLimits, StreamService, stopped};
+
+/// A service that tells what it did.
+pub(crate) trait Tallied {
+    type Tally: AddAssign + Default + Send + 'static;
+
+    fn tally(&self) -> Self::Tally;
+}
 
 /// How many threads there are to be, when so many were asked for; 0 is one for each core.
 ///
 /// # Errors
 /// More than one, on a platform where they could not share a port.
-pub(super) fn count(asked: u16) -> Result<usize, Failure> {
+pub(crate) fn count(asked: u16) -> Result<usize, Failure> {
     match usize::from(asked) {
         1 => Ok(1),
         0 if !udp::CAN_SHARE => Ok(1),
@@ -50,17 +56,20 @@ fn by_thread(addresses: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
     threads
 }
 
-/// Runs a service on each thread's sockets, the first on this thread and with the TCP listeners too, until one of them stops itself or `stop`
-/// completes. Gives the sum of their tallies.
+/// Runs a service on each thread's sockets, the first on this thread and with the TCP listeners too, until one of them
+/// stops itself or `stop` completes. Gives the sum of their tallies.
 ///
 /// # Errors
 /// A thread or its runtime cannot be had.
-pub(super) async fn serve(
+pub(crate) async fn serve<S>(
     sockets: Sockets,
-    service: impl Fn(u64) -> PingService,
+    mut service: impl FnMut(u64) -> S,
     limits: StreamLimits,
     stop: impl Future<Output = ()>,
-) -> io::Result<Tally> {
+) -> io::Result<S::Tally>
+where
+    S: StreamService + Tallied + Send,
+{
     let clock = Clock::start();
     let all = watch::Sender::new(false);
     let Sockets { udp, tcp } = sockets;
@@ -79,12 +88,20 @@ pub(super) async fn serve(
     };
     let all_started = others.iter().all(Result::is_ok);
     let result = if all_started {
-        run_with_streams(first, tcp, service(0), clock, limits, stop).await
+        Box::pin(run_with_streams(
+            (first, tcp),
+            service(0),
+            clock,
+            limits,
+            &all,
+            stop,
+        ))
+        .await
     } else {
-        Ok(Tally::default())
+        Ok(S::Tally::default())
     };
     all.send_replace(true);
-    let mut sum = Tally::default();
+    let mut sum = S::Tally::default();
     let mut failed = None;
     for ended in others.into_iter().map(join).chain([result]) {
         match ended {
@@ -95,21 +112,26 @@ pub(super) async fn serve(
     failed.map_or(Ok(sum), Err)
 }
 
-fn start(
+fn start<S>(
     sockets: Vec<UdpSocket>,
-    service: PingService,
+    mut service: S,
     clock: Clock,
     all: &watch::Sender<bool>,
-) -> io::Result<JoinHandle<io::Result<Tally>>> {
+) -> io::Result<JoinHandle<io::Result<S::Tally>>>
+where
+    S: StreamService + Tallied + Send,
+{
     let all = all.clone();
     let mut ended = all.subscribe();
     thread::Builder::new()
-        .name("ping server".into())
+        .name("hii-server".into())
         .spawn(move || {
             // However this thread ends, the others are not to go on without its peers.
             let _all = StopAll(all);
             let runtime = current_thread_runtime()?;
-            runtime.block_on(run(sockets, service, clock, stopped(&mut ended)))
+            let stop = stopped(&mut ended);
+            runtime.block_on(datagrams::serve(sockets, &mut service, &clock, stop))?;
+            Ok(service.tally())
         })
 }
 
@@ -122,48 +144,44 @@ impl Drop for StopAll {
     }
 }
 
-async fn run(
-    sockets: Vec<UdpSocket>,
-    mut service: PingService,
-    clock: Clock,
-    stop: impl Future<Output = ()>,
-) -> io::Result<Tally> {
-    datagrams::serve(sockets, &mut service, &clock, stop).await?;
-    Ok(service.tally())
-}
-
 /// Serves datagrams and connections with one service. Connections end with it.
-async fn run_with_streams(
-    sockets: Vec<UdpSocket>,
-    listeners: Vec<StdListener>,
-    service: PingService,
+async fn run_with_streams<S: StreamService + Tallied>(
+    (sockets, listeners): (Vec<UdpSocket>, Vec<StdListener>),
+    service: S,
     clock: Clock,
     limits: StreamLimits,
+    all: &watch::Sender<bool>,
     stop: impl Future<Output = ()>,
-) -> io::Result<Tally> {
+) -> io::Result<S::Tally> {
     let listeners: Vec<_> = listeners
         .into_iter()
         .map(TcpListener::from_std)
         .collect::<io::Result<_>>()?;
     let service = Shared::new(service);
     let mut for_datagrams = service.clone();
-    let both = async {
-        tokio::select! {
-            served = datagrams::serve(sockets, &mut for_datagrams, &clock, stop) => served,
-            () = streams::serve(&listeners, service.clone(), clock, limits) => Ok(()),
-        }
+    let datagrams = async {
+        let _all = StopAll(all.clone());
+        datagrams::serve(sockets, &mut for_datagrams, &clock, stop).await
     };
-    LocalSet::new().run_until(both).await?;
+    let streams = streams::serve(listeners, service.clone(), clock, limits, all.clone());
+    let both = async { tokio::join!(datagrams, streams) };
+    let (served, ()) = LocalSet::new().run_until(both).await;
+    served?;
     Ok(service.with(|service| service.tally()))
 }
 
-async fn stopped(ended: &mut watch::Receiver<bool>) {
-    // An error is the end of all senders, which is the end of the server as well.
-    let _ = ended.wait_for(|stopped| *stopped).await;
-}
-
-fn join(started: io::Result<JoinHandle<io::Result<Tally>>>) -> io::Result<Tally> {
+fn join<T>(started: io::Result<JoinHandle<io::Result<T>>>) -> io::Result<T> {
     started?
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("a thread ended early")))
+}
+
+/// The runtime of one thread.
+///
+/// # Errors
+/// There is no memory, or no file, for it.
+pub(crate) fn current_thread_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }

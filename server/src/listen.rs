@@ -1,4 +1,4 @@
-//! The ping service's sockets: UDP and TCP on the same addresses and ports.
+//! A service's sockets: UDP and TCP on the same addresses and ports.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -12,15 +12,15 @@ const TRIES: usize = 64;
 
 /// Bound sockets; those of one index have the same address and port.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     /// For each address a socket for each thread.
-    pub(super) udp: Vec<Vec<UdpSocket>>,
-    pub(super) tcp: Vec<TcpListener>,
+    pub(crate) udp: Vec<Vec<UdpSocket>>,
+    pub(crate) tcp: Vec<TcpListener>,
 }
 
 impl Sockets {
     /// Listens on these addresses, or on all of this host, for so many threads.
-    pub(super) fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Self, Failure> {
+    pub(crate) fn listen(addresses: &[IpAddr], port: u16, threads: usize) -> Result<Self, Failure> {
         let pairs = if addresses.is_empty() {
             vec![both(None, port, threads)?]
         } else {
@@ -32,12 +32,32 @@ impl Sockets {
     }
 
     /// Where they listen.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.udp
             .iter()
             .filter_map(|shared| shared.first()?.local_addr().ok())
             .collect()
     }
+}
+
+/// TCP listeners alone, on these addresses or on all of this host.
+pub(crate) fn tcp(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, Failure> {
+    let cannot = |ip, error| cannot_listen("TCP", ip, port, &error);
+    if addresses.is_empty() {
+        let listener = tcp::listen_everywhere(port).map_err(|error| cannot(None, error))?;
+        return Ok(vec![listener]);
+    }
+    let listen = |ip: &IpAddr| {
+        let listening = tcp::listen(SocketAddr::new(*ip, port));
+        listening.map_err(|error| cannot(Some(*ip), error))
+    };
+    addresses.iter().map(listen).collect()
+}
+
+/// Where these listen.
+pub(crate) fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let address = |listener: &TcpListener| listener.local_addr().ok();
+    listeners.iter().filter_map(address).collect()
 }
 
 /// UDP sockets for so many threads and one TCP listener, on one port. Where any free port will do, it is one that both

@@ -1,0 +1,46 @@
+//! Who may stop a server from afar.
+
+use std::net::IpAddr;
+
+use clap::ValueEnum;
+
+/// Whose `exit` stops the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AllowExit {
+    /// Anyone's, as with the originals
+    Any,
+    /// This host's
+    Loopback,
+    /// Nobody's
+    Never,
+}
+
+impl AllowExit {
+    /// Whether an `exit` from this address is honoured.
+    #[must_use]
+    pub fn honours(self, from: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Loopback => from.to_canonical().is_loopback(),
+            Self::Never => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_is_loopback_in_any_form() {
+        let honours = |who: AllowExit, ip: &str| who.honours(ip.parse().unwrap());
+        for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(honours(AllowExit::Loopback, ip), "{ip}");
+            assert!(!honours(AllowExit::Never, ip), "{ip}");
+        }
+        for ip in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert!(!honours(AllowExit::Loopback, ip), "{ip}");
+            assert!(honours(AllowExit::Any, ip), "{ip}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `hii-server relay`: passes messages between hosts that have greeted it.
+
+use std::sync::Arc;
+
+use hii_transport::addresses::interface_addresses;
+use hii_transport::datagrams::Sender;
+use rand::TryRng as _;
+
+use crate::announce::Announcement;
+use crate::exit::{Exit, Failure, note};
+use crate::listen::Sockets;
+use crate::logs::LogFormat;
+use crate::metrics::Endpoint;
+use crate::quiet::Quiet;
+use crate::{running, threads};
+
+pub mod access;
+mod args;
+mod connection;
+mod mailbox;
+mod metrics;
+mod peers;
+#[cfg(test)]
+mod peers_tests;
+mod reach;
+mod rules;
+#[cfg(test)]
+mod rules_tests;
+mod sampler;
+mod service;
+mod tally;
+mod tokens;
+
+pub use access::Access;
+pub use args::Args;
+pub use connection::Connection;
+pub use mailbox::{Mailbox, Mailboxes, Waiting};
+pub use metrics::{Board, Seat};
+pub use peers::{EXPIRY, Peer, Peers, Registration, Standing, Way};
+pub use reach::{Reach, Unreachable};
+pub use rules::{Config, Decision, Delivery, Rules, Shared, Source};
+pub use service::{Outgoing, RelayService, Verdict};
+pub use tally::{Connections, Refused, Tally};
+pub use tokens::{Key, Tokens, keys};
+
+/// Runs `hii-server relay` until it is stopped.
+///
+/// # Errors
+/// An address cannot be listened on, or the tally cannot be written.
+pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
+    let threads = threads::count(args.threads)?;
+    let config = args.config();
+    let keys = random_keys()?;
+    let tally = running::block_on(async {
+        // Caught from here on: whoever reads the announcement may stop the relay.
+        let stop = running::asked_to_stop()?;
+        let (addresses, port) = args.listens();
+        let sockets = Sockets::listen(addresses, port, threads)?;
+        let addresses = sockets.addresses();
+        let sender = Sender::of(sockets.udp.iter().filter_map(|shared| shared.first()));
+        let sender = sender.map_err(|error| running::cannot_serve(&error))?;
+        let reach = Reach::new(&addresses, interface_addresses());
+        let quiet = Quiet::new(&addresses, interface_addresses());
+        let shared = Arc::new(Shared::new(&config, reach, quiet, Box::new(keys)));
+        let board = Board::new(Arc::clone(&shared));
+        let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
+        let metrics = metrics.transpose()?;
+        Announcement::new("relay", "UDP and TCP", &addresses, "hii chat").tell(log);
+        if let Some(endpoint) = &metrics {
+            running::tell_metrics(endpoint, log);
+        }
+        tell_stance(&config.access, log);
+        let mailboxes = Mailboxes::default();
+        // All of TCP is the first's.
+        let mut sender = Some(sender);
+        let service = |thread| {
+            let rules = Rules::new(Arc::clone(&shared));
+            let seat = metrics.as_ref().map(|_| board.seat());
+            let service = RelayService::new(rules, mailboxes.clone()).with_metrics(seat);
+            match sender.take_if(|_| thread == 0) {
+                Some(sender) => service.with_sender(sender),
+                None => service,
+            }
+        };
+        threads::serve(sockets, service, args.stream_limits(), stop)
+            .await
+            .map_err(|error| running::cannot_serve(&error))
+    })?;
+    tracing::info!(%tally, "stopped");
+    running::print(&tally, args.json)
+}
+
+/// What tokens are made with: one secret of the system's, and what follows from it.
+fn random_keys() -> Result<impl FnMut() -> Key + Send, Failure> {
+    let mut secret = Key::default();
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut secret)
+        .map_err(|error| {
+            Failure::new(
+                Exit::Unreachable,
+                format_args!("the system gives no random numbers: {error}"),
+                "without them tokens would prove nothing; see to /dev/urandom",
+            )
+        })?;
+    Ok(keys(secret))
+}
+
+/// Says what the operator has to know about who can use the relay.
+fn tell_stance(access: &Access, log: LogFormat) {
+    if access.open {
+        tracing::warn!(
+            "--open: anyone sends to anyone through this relay, under any address; keep it from the Internet"
+        );
+    }
+    if log == LogFormat::Json {
+        return;
+    }
+    let networks: Vec<_> = access.trust.iter().map(ToString::to_string).collect();
+    let here = if access.distrusts_loopback {
+        None
+    } else {
+        Some("this host")
+    };
+    let from: Vec<_> = here
+        .into_iter()
+        .chain(networks.iter().map(String::as_str))
+        .collect();
+    let from = match from.as_slice() {
+        [] => "nowhere".to_owned(),
+        some => some.join(", "),
+    };
+    note(format_args!(
+        "  original clients can take part from {from} (--trust CIDR for more)"
+    ));
+}

@@ -1,0 +1,488 @@
+//! The peers of a relay: who registered, how, and when they were last heard of. Bounded, whoever registers.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use hashbrown::HashTable;
+use hii_protocol::Endpoint;
+
+use crate::args::Rate;
+
+/// How long a peer that proved its address is one, unless it proves it again.
+pub const EXPIRY: Duration = Duration::from_secs(300);
+
+/// Buckets that the peers of a network are counted in. Networks that share one share their room; the keyed hash keeps
+/// that from being arranged.
+const NETWORKS: usize = 1 << 16;
+
+/// What part of the table one network may take: the /24 or /48, and the /64.
+const SHARE_OF_SITE: usize = 64;
+const SHARE_OF_LINK: usize = 256;
+
+/// A network may have so many peers, however small the table.
+const LEAST_SHARE: u32 = 64;
+
+/// No peer: the end of the list.
+const NIL: u32 = u32::MAX;
+
+/// How a peer came to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// By a bare greeting from where that is enough. It stays until it is evicted: an original client greets once.
+    Greeted,
+    /// By a token: what is sent to its address arrives there.
+    Proven,
+    /// By a TCP connection, as long as that is open.
+    Connected,
+}
+
+/// Where a peer is reached, besides its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Which of the service's sockets, or which connection.
+    pub socket: u32,
+    /// The address of this host that the peer greeted, where the socket has several.
+    pub asked: Option<IpAddr>,
+}
+
+/// A peer, as it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// How it came to be one.
+    pub standing: Standing,
+    /// Where it is reached.
+    pub way: Way,
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// It is a peer now.
+    New,
+    /// It was one.
+    Known,
+    /// The address and port are another's: the first live registration keeps them.
+    Taken,
+    /// Its network has as many peers as it may.
+    NoRoom,
+}
+
+/// The peers, in bounded memory. The one not heard of for longest makes room for another.
+#[derive(Debug)]
+pub struct Peers {
+    slots: Vec<Slot>,
+    table: HashTable<u32>,
+    key: RandomState,
+    most: usize,
+    latest: u32,
+    oldest: u32,
+    /// Slots without a peer, one leading to the next.
+    free: u32,
+    /// Where the search for expired peers goes on.
+    hand: usize,
+    sites: Shares,
+    links: Shares,
+    /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
+    gap: Option<u64>,
+}
+
+/// A peer, packed: a relay may have a million of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    ip: u128,
+    /// Zero where it is not known.
+    asked: u128,
+    /// When, at the allowed rate, all that was let through would have come.
+    all_due: u64,
+    /// When it proved its address, in seconds.
+    proven: u32,
+    socket: u32,
+    before: u32,
+    after: u32,
+    /// Zero in a slot without a peer.
+    port: u16,
+    standing: Standing,
+    is_counted: bool,
+}
+
+impl Peers {
+    /// A table of so many peers at most, each of which may send at this rate.
+    #[must_use]
+    pub fn new(most: u32, rate: Rate) -> Self {
+        let most = most.clamp(1, NIL - 1) as usize;
+        let key = RandomState::new();
+        Self {
+            slots: Vec::new(),
+            table: HashTable::new(),
+            most,
+            latest: NIL,
+            oldest: NIL,
+            free: NIL,
+            hand: 0,
+            sites: Shares::new(key.clone(), most / SHARE_OF_SITE, site),
+            links: Shares::new(key.clone(), most / SHARE_OF_LINK, link),
+            key,
+            gap: rate.gap(),
+        }
+    }
+
+    /// How many there are, the expired among them that were not noticed yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Makes a sender a peer. `is_trusted`: its network may take as much of the table as it likes.
+    pub fn register(
+        &mut self,
+        endpoint: Endpoint,
+        peer: Peer,
+        is_trusted: bool,
+        now: Duration,
+    ) -> Registration {
+        self.sweep(now);
+        if let Some(index) = self.live(endpoint, now) {
+            return self.register_again(index, peer, now);
+        }
+        let is_counted = !is_trusted && peer.standing != Standing::Connected;
+        let ip = packed_ip(endpoint.ip());
+        if is_counted && !(self.sites.has_room(ip) && self.links.has_room(ip)) {
+            return Registration::NoRoom;
+        }
+        // One that has expired stands in its way.
+        if let Some(index) = self.index(endpoint) {
+            self.remove_at(index);
+        }
+        if self.table.len() >= self.most {
+            self.remove_at(self.oldest);
+        }
+        if self.table.len() >= self.most {
+            // All others are connections, which are not put out.
+            return Registration::NoRoom;
+        }
+        self.insert(Slot::new(endpoint, peer, is_counted, now));
+        Registration::New
+    }
+
+    fn register_again(&mut self, index: u32, peer: Peer, now: Duration) -> Registration {
+        let Some(slot) = self.slot_mut(index) else {
+            return Registration::NoRoom;
+        };
+        let is_connection = |standing| standing == Standing::Connected;
+        let is_other = is_connection(slot.standing) != is_connection(peer.standing)
+            || is_connection(slot.standing) && slot.socket != peer.way.socket;
+        if is_other {
+            return Registration::Taken;
+        }
+        // A bare greeting takes nothing from a peer that proved itself, and does not prove it again.
+        if peer.standing != Standing::Greeted {
+            slot.standing = peer.standing;
+            slot.proven = seconds(now);
+        }
+        if slot.standing == peer.standing {
+            slot.socket = peer.way.socket;
+            slot.asked = packed(peer.way.asked);
+        }
+        self.touch(index);
+        Registration::Known
+    }
+
+    /// The peer at this address, if there is one.
+    #[must_use]
+    pub fn find(&self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
+        let index = self.live(endpoint, now)?;
+        self.slot(index).map(Slot::peer)
+    }
+
+    /// The peer that sent something now, and whether that is within its rate. It has been heard of. Whoever has the
+    /// address of a connection, and sends datagrams, is not that peer; nor the other way round.
+    pub fn hear(
+        &mut self,
+        endpoint: Endpoint,
+        is_connected: bool,
+        now: Duration,
+    ) -> Option<(Peer, bool)> {
+        let index = self.live(endpoint, now)?;
+        let standing = self.slot(index)?.standing;
+        if is_connected != (standing == Standing::Connected) {
+            return None;
+        }
+        self.touch(index);
+        let gap = self.gap;
+        let slot = self.slot_mut(index)?;
+        let within = gap.is_none_or(|gap| crate::rate::take(&mut slot.all_due, gap, now));
+        Some((slot.peer(), within))
+    }
+
+    /// A connection has ended, and what was registered by it.
+    pub fn disconnect(&mut self, endpoint: Endpoint, connection: u32) {
+        let found = self.index(endpoint).filter(|index| {
+            self.slot(*index).is_some_and(|slot| {
+                slot.standing == Standing::Connected && slot.socket == connection
+            })
+        });
+        if let Some(index) = found {
+            self.remove_at(index);
+        }
+    }
+
+    /// Puts out a few expired peers, if they are where it looks.
+    fn sweep(&mut self, now: Duration) {
+        for _ in 0..2 {
+            let index = self.hand;
+            self.hand = if index + 1 < self.slots.len() {
+                index + 1
+            } else {
+                0
+            };
+            if self
+                .slots
+                .get(index)
+                .is_some_and(|slot| slot.has_expired(now))
+            {
+                self.remove_at(u32::try_from(index).unwrap_or(NIL));
+            }
+        }
+    }
+
+    /// The place of a peer that has not expired.
+    fn live(&self, endpoint: Endpoint, now: Duration) -> Option<u32> {
+        let index = self.index(endpoint)?;
+        let expired = self.slot(index).is_some_and(|slot| slot.has_expired(now));
+        (!expired).then_some(index)
+    }
+
+    pub(super) fn index(&self, endpoint: Endpoint) -> Option<u32> {
+        let (ip, port) = (packed_ip(endpoint.ip()), endpoint.port());
+        let hash = self.key.hash_one((ip, port));
+        let is_it = |index: &u32| {
+            self.slot(*index)
+                .is_some_and(|slot| slot.ip == ip && slot.port == port)
+        };
+        self.table.find(hash, is_it).copied()
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(usize::try_from(index).ok()?)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        let index = if self.free == NIL {
+            let index = u32::try_from(self.slots.len()).unwrap_or(NIL);
+            self.slots.push(slot);
+            index
+        } else {
+            let index = self.free;
+            if let Some(room) = self.slot_mut(index) {
+                let next = room.after;
+                *room = slot;
+                self.free = next;
+            }
+            index
+        };
+        let hash = self.key.hash_one((slot.ip, slot.port));
+        let Self {
+            table, slots, key, ..
+        } = self;
+        table.insert_unique(hash, index, |index| {
+            let slot = usize::try_from(*index)
+                .ok()
+                .and_then(|index| slots.get(index));
+            slot.map_or(0, |slot| key.hash_one((slot.ip, slot.port)))
+        });
+        if slot.is_counted {
+            self.sites.add(slot.ip);
+            self.links.add(slot.ip);
+        }
+        self.link(index);
+    }
+
+    fn remove_at(&mut self, index: u32) {
+        let Some(slot) = self.slot(index).copied().filter(|slot| slot.port != 0) else {
+            return;
+        };
+        self.unlink(index);
+        let hash = self.key.hash_one((slot.ip, slot.port));
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        if slot.is_counted {
+            self.sites.remove(slot.ip);
+            self.links.remove(slot.ip);
+        }
+        let free = self.free;
+        if let Some(slot) = self.slot_mut(index) {
+            slot.port = 0;
+            slot.after = free;
+        }
+        self.free = index;
+    }
+
+    /// Makes it the latest.
+    fn touch(&mut self, index: u32) {
+        if self.latest != index {
+            self.unlink(index);
+            self.link(index);
+        }
+    }
+
+    /// Puts it at the latest end of the list; connections are in no list, so that they are not put out.
+    fn link(&mut self, index: u32) {
+        let latest = self.latest;
+        let Some(slot) = self.slot_mut(index) else {
+            return;
+        };
+        slot.after = NIL;
+        slot.before = NIL;
+        if slot.standing == Standing::Connected {
+            return;
+        }
+        slot.before = latest;
+        match self.slot_mut(latest) {
+            Some(before) => before.after = index,
+            None => self.oldest = index,
+        }
+        self.latest = index;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(Slot {
+            before,
+            after,
+            standing,
+            ..
+        }) = self.slot(index).copied()
+        else {
+            return;
+        };
+        if standing == Standing::Connected {
+            return;
+        }
+        match self.slot_mut(before) {
+            Some(slot) => slot.after = after,
+            None => self.oldest = after,
+        }
+        match self.slot_mut(after) {
+            Some(slot) => slot.before = before,
+            None => self.latest = before,
+        }
+    }
+}
+
+impl Slot {
+    fn new(endpoint: Endpoint, peer: Peer, is_counted: bool, now: Duration) -> Self {
+        Self {
+            ip: packed_ip(endpoint.ip()),
+            asked: packed(peer.way.asked),
+            all_due: 0,
+            proven: seconds(now),
+            socket: peer.way.socket,
+            before: NIL,
+            after: NIL,
+            port: endpoint.port(),
+            standing: peer.standing,
+            is_counted,
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        let asked = (self.asked != 0).then(|| Ipv6Addr::from(self.asked).to_canonical());
+        Peer {
+            standing: self.standing,
+            way: Way {
+                socket: self.socket,
+                asked,
+            },
+        }
+    }
+
+    fn has_expired(&self, now: Duration) -> bool {
+        let age = seconds(now).saturating_sub(self.proven);
+        self.port != 0 && self.standing == Standing::Proven && u64::from(age) >= EXPIRY.as_secs()
+    }
+}
+
+/// How many peers there are of each network, by a keyed hash of it.
+#[derive(Debug)]
+struct Shares {
+    buckets: Box<[u32]>,
+    key: RandomState,
+    most: u32,
+    /// The network of an address.
+    network: fn(u128) -> u128,
+}
+
+impl Shares {
+    fn new(key: RandomState, most: usize, network: fn(u128) -> u128) -> Self {
+        Self {
+            buckets: vec![0; NETWORKS].into(),
+            key,
+            most: u32::try_from(most).unwrap_or(u32::MAX).max(LEAST_SHARE),
+            network,
+        }
+    }
+
+    fn bucket(&mut self, ip: u128) -> Option<&mut u32> {
+        let hash = self.key.hash_one((self.network)(ip));
+        let index = usize::try_from(hash).unwrap_or_default() % NETWORKS;
+        self.buckets.get_mut(index)
+    }
+
+    fn has_room(&mut self, ip: u128) -> bool {
+        let most = self.most;
+        self.bucket(ip).is_some_and(|count| *count < most)
+    }
+
+    fn add(&mut self, ip: u128) {
+        if let Some(count) = self.bucket(ip) {
+            *count += 1;
+        }
+    }
+
+    fn remove(&mut self, ip: u128) {
+        if let Some(count) = self.bucket(ip) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// The /24 or the /48: what one site has.
+fn site(ip: u128) -> u128 {
+    if is_v4(ip) { ip >> 8 } else { ip >> 80 }
+}
+
+/// The /24 or the /64: what one link has.
+fn link(ip: u128) -> u128 {
+    if is_v4(ip) { ip >> 8 } else { ip >> 64 }
+}
+
+/// Whether it is an IPv4-mapped address.
+fn is_v4(ip: u128) -> bool {
+    ip >> 32 == 0xffff
+}
+
+fn packed_ip(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn packed(ip: Option<IpAddr>) -> u128 {
+    ip.map_or(0, packed_ip)
+}
+
+fn seconds(now: Duration) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}

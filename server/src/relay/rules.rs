@@ -1,0 +1,358 @@
+//! What a relay decides about a frame: pure, but for the peers and the counts that it shares with the other threads.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
+use hii_protocol::{Code, Endpoint};
+
+use super::access::Access;
+use super::peers::{Peer, Peers, Registration, Standing, Way};
+use super::reach::Reach;
+use super::tally::Tally;
+use super::tokens::{Key, Tokens};
+use crate::allow_exit::AllowExit;
+use crate::args::Rate;
+use crate::quiet::Quiet;
+use crate::rate::RateLimiter;
+
+/// How a relay behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who may be a peer, and who may not be reached.
+    pub access: Access,
+    /// Messages a second that one peer may send.
+    pub rate: Rate,
+    /// Answers a second that one source gets to greetings and errors.
+    pub error_rate: Rate,
+    /// Whose `exit server` stops the relay.
+    pub allow_exit: AllowExit,
+    /// Peers at most.
+    pub peers: u32,
+}
+
+/// Where a frame came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The sender's address; never an IPv4-mapped one.
+    pub address: SocketAddr,
+    /// How it is answered.
+    pub way: Way,
+    /// Whether it came over a connection: then its address is no forgery.
+    pub is_connected: bool,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// No answer.
+    Silence,
+    /// This answer to the sender.
+    Reply(Answer<'static>),
+    /// This message to a peer; its result decides the answer to the sender: [`Rules::forwarded`].
+    Forward {
+        /// Where to.
+        to: Endpoint,
+        /// How that is reached; none is a stranger, to whom an open relay sends all the same.
+        way: Option<Peer>,
+        /// The message.
+        forward: Forward<'a>,
+    },
+    /// The relay stops.
+    Stop,
+}
+
+/// What became of a message that was to be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is on its way.
+    Sent,
+    /// The network would not take it, or the connection has ended.
+    Failed,
+    /// The receiver's connection has as much waiting as it may.
+    Full,
+}
+
+/// The peers, the tokens and the budgets, which all threads of a relay share.
+pub struct Shared {
+    peers: Mutex<Peers>,
+    tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
+    errors: Mutex<RateLimiter>,
+    /// What an open relay lets those send who are no peers.
+    strangers: Mutex<RateLimiter>,
+    access: Access,
+    allow_exit: AllowExit,
+    reach: Reach,
+    quiet: Quiet,
+}
+
+/// The rules, and one thread's counts.
+pub struct Rules {
+    shared: Arc<Shared>,
+    tally: Tally,
+}
+
+impl Shared {
+    /// What a relay has that behaves so, never sends beyond this reach, never answers these, and draws keys so.
+    pub fn new(
+        config: &Config,
+        reach: Reach,
+        quiet: Quiet,
+        draw: Box<dyn FnMut() -> Key + Send>,
+    ) -> Self {
+        Self {
+            peers: Mutex::new(Peers::new(config.peers, config.rate)),
+            tokens: Mutex::new(Tokens::new(draw)),
+            errors: Mutex::new(RateLimiter::new(config.error_rate)),
+            strangers: Mutex::new(RateLimiter::new(config.rate)),
+            access: config.access.clone(),
+            allow_exit: config.allow_exit,
+            reach,
+            quiet,
+        }
+    }
+
+    /// How many peers there are.
+    pub fn peers(&self) -> usize {
+        lock(&self.peers).len()
+    }
+}
+
+impl Rules {
+    /// The rules of a relay, for one of its threads.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let tally = Tally::default();
+        Self { shared, tally }
+    }
+
+    /// What was decided so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Decides about a datagram, or about a frame of a connection.
+    pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
+        self.tally.received += 1;
+        let shared = Arc::clone(&self.shared);
+        if shared.access.denies(from.address.ip()) {
+            self.tally.denied += 1;
+            return Decision::Silence;
+        }
+        // Over a connection nobody is made to answer anybody else.
+        let is_quiet = !from.is_connected && shared.quiet.applies(frame, from.address);
+        let sender = Endpoint::try_from(from.address);
+        let (Ok(sender), false) = (sender, is_quiet) else {
+            self.tally.ignored += 1;
+            return Decision::Silence;
+        };
+        match Request::decode(frame) {
+            Ok(Request::Send(message)) => self.send(message, sender, from, now),
+            Ok(Request::Greeting) => self.greet(sender, from, now),
+            Ok(Request::TokenRequest) => self.give_token(sender, from, now),
+            Ok(Request::TokenGreeting(token)) => self.prove(token, sender, from, now),
+            Ok(Request::ExitServer) if shared.allow_exit.honours(sender.ip()) => {
+                self.tally.exits += 1;
+                Decision::Stop
+            }
+            Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, now),
+            Err(error) => self.refuse(error.code(), sender, now),
+        }
+    }
+
+    /// Decides the answer to a sender whose message was passed on, or could not be.
+    pub fn forwarded(
+        &mut self,
+        delivery: Delivery,
+        sender: Endpoint,
+        now: Duration,
+    ) -> Decision<'static> {
+        match delivery {
+            Delivery::Sent => {
+                self.tally.forwarded += 1;
+                return Decision::Reply(Answer::Sent);
+            }
+            Delivery::Failed => self.tally.send_failed += 1,
+            Delivery::Full => self.tally.queue_full += 1,
+        }
+        self.refuse(Code::Undeliverable, sender, now)
+    }
+
+    /// Learns that the network would not take an answer.
+    pub fn answer_failed(&mut self) {
+        self.tally.answer_failed += 1;
+    }
+
+    /// A frame of a connection that is malformed, or too long.
+    pub fn malformed(&mut self, from: Source, now: Duration) -> Decision<'static> {
+        self.tally.received += 1;
+        match Endpoint::try_from(from.address) {
+            Ok(sender) if !self.shared.access.denies(sender.ip()) => {
+                self.refuse(Code::NotARequest, sender, now)
+            }
+            _ => {
+                self.tally.denied += 1;
+                Decision::Silence
+            }
+        }
+    }
+
+    /// The counts, for what is decided elsewhere.
+    pub fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    /// Whether nothing may come from this address.
+    #[must_use]
+    pub fn denies(&self, address: SocketAddr) -> bool {
+        self.shared.access.denies(address.ip())
+    }
+
+    /// A connection has ended: what greeted by it is no peer any more.
+    pub fn disconnected(&mut self, from: Source) {
+        if let Ok(endpoint) = Endpoint::try_from(from.address) {
+            lock(&self.shared.peers).disconnect(endpoint, from.way.socket);
+        }
+    }
+
+    fn send<'a>(
+        &mut self,
+        message: Message<'a>,
+        sender: Endpoint,
+        from: Source,
+        now: Duration,
+    ) -> Decision<'a> {
+        let shared = Arc::clone(&self.shared);
+        let to = message.to();
+        let mut peers = lock(&shared.peers);
+        let heard = peers.hear(sender, from.is_connected, now);
+        let receiver = peers.find(to, now);
+        drop(peers);
+        let within = match heard {
+            Some((_, within)) => within,
+            None if shared.access.open => lock(&shared.strangers).allows(sender.ip(), now),
+            None => return self.refuse(Code::Undeliverable, sender, now),
+        };
+        if !within {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
+        let is_peer = receiver.is_some() || shared.access.open;
+        // Only a program of ours expects octets that are no text.
+        let takes_raw = receiver.is_some_and(|peer| peer.standing != Standing::Greeted);
+        let is_raw = matches!(message.payload(), Payload::Raw(_));
+        let may_go = is_peer
+            && (takes_raw || !is_raw)
+            && !shared.access.denies(to.ip())
+            && shared.reach.allows(to.ip(), to.port(), sender.ip()).is_ok();
+        match Forward::new(sender, message.payload()) {
+            Ok(forward) if may_go => Decision::Forward {
+                to,
+                way: receiver,
+                forward,
+            },
+            _ => self.refuse(Code::Undeliverable, sender, now),
+        }
+    }
+
+    /// Answers a greeting; from where that is enough, it makes a peer.
+    fn greet(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
+        let standing = if from.is_connected {
+            Standing::Connected
+        } else if self.shared.access.trusts(sender.ip()) {
+            Standing::Greeted
+        } else {
+            return self.answer_stranger(sender, now);
+        };
+        self.welcome(sender, standing, from, now)
+    }
+
+    fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
+        if !from.is_connected && !self.is_within_budget(sender, now) {
+            return Decision::Silence;
+        }
+        self.tally.tokens += 1;
+        let token = lock(&self.shared.tokens).issue(sender, now);
+        Decision::Reply(Answer::Token(sender, token))
+    }
+
+    fn prove(
+        &mut self,
+        token: Token,
+        sender: Endpoint,
+        from: Source,
+        now: Duration,
+    ) -> Decision<'static> {
+        if !lock(&self.shared.tokens).proves(token, sender, now) {
+            return self.refuse(Code::NotARequest, sender, now);
+        }
+        let standing = if from.is_connected {
+            Standing::Connected
+        } else {
+            Standing::Proven
+        };
+        self.welcome(sender, standing, from, now)
+    }
+
+    /// Makes the sender a peer where there is room, and tells it its address.
+    fn welcome(
+        &mut self,
+        sender: Endpoint,
+        standing: Standing,
+        from: Source,
+        now: Duration,
+    ) -> Decision<'static> {
+        let is_trusted = self.shared.access.trusts(sender.ip());
+        let way = from.way;
+        let mut peers = lock(&self.shared.peers);
+        let registration = peers.register(sender, Peer { standing, way }, is_trusted, now);
+        let heard = peers.hear(sender, from.is_connected, now);
+        drop(peers);
+        match registration {
+            Registration::New => self.tally.registered += 1,
+            Registration::Known => {}
+            Registration::Taken => self.tally.taken += 1,
+            Registration::NoRoom => self.tally.no_room += 1,
+        }
+        let Some((_, within)) = heard else {
+            return self.answer_stranger(sender, now);
+        };
+        if !within {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
+        self.tally.addresses += 1;
+        Decision::Reply(Answer::Address(sender))
+    }
+
+    /// Tells its address to somebody who is no peer.
+    fn answer_stranger(&mut self, sender: Endpoint, now: Duration) -> Decision<'static> {
+        if !self.is_within_budget(sender, now) {
+            return Decision::Silence;
+        }
+        self.tally.addresses += 1;
+        Decision::Reply(Answer::Address(sender))
+    }
+
+    fn refuse(&mut self, code: Code, sender: Endpoint, now: Duration) -> Decision<'static> {
+        if !self.is_within_budget(sender, now) {
+            return Decision::Silence;
+        }
+        self.tally.refused.add(code);
+        Decision::Reply(Answer::Refused(code))
+    }
+
+    /// Whether this source may have one more answer to what anyone may send.
+    fn is_within_budget(&mut self, sender: Endpoint, now: Duration) -> bool {
+        let within = lock(&self.shared.errors).allows(sender.ip(), now);
+        self.tally.over_error_rate += u64::from(!within);
+        within
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each call leaves it whole, whatever thread ended early.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

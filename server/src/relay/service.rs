@@ -1,0 +1,390 @@
+//! The relay as a service for datagrams and connections: its rules' decisions as what is sent.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use hii_protocol::Endpoint;
+use hii_protocol::relay::{Answer, Forward};
+use hii_transport::clock::Now;
+use hii_transport::datagrams::{Effect, Peer, Sender, Service};
+use hii_transport::traffic::Traffic;
+
+use super::connection::Connection;
+use super::mailbox::Mailboxes;
+use super::metrics::Seat;
+use super::peers::{self, Standing, Way};
+use super::rules::{Decision, Delivery, Rules, Source};
+use super::sampler::Sampler;
+use super::tally::Tally;
+use crate::admission::Refusal;
+use crate::logs::Shown;
+use crate::streams::{End, StreamService};
+use crate::threads::Tallied;
+
+/// What the loop sends for the relay.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// An answer to a sender.
+    Reply(Answer<'static>),
+    /// A message on its way, and its sender, who is told what became of it.
+    Forward {
+        /// Where it stands among the forwards of this round.
+        frame: Range<usize>,
+        /// Who sent it.
+        sender: Peer,
+    },
+}
+
+/// What becomes of a connection's frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No answer.
+    Silence,
+    /// This answer.
+    Answer(Answer<'static>),
+    /// The relay stops.
+    Stop,
+}
+
+/// The relay on one thread.
+pub struct RelayService {
+    rules: Rules,
+    mailboxes: Mailboxes,
+    /// How messages of connections go to peers that have none.
+    sender: Option<Sender>,
+    /// The forwards of this round, one behind the other.
+    frames: Vec<u8>,
+    now: Duration,
+    sampler: Sampler,
+    seat: Option<Seat>,
+    /// What the loop moved, and what went out beside it.
+    traffic: Traffic,
+    beside: Traffic,
+}
+
+impl RelayService {
+    /// A relay with these rules, whose connections have these mailboxes.
+    #[must_use]
+    pub fn new(rules: Rules, mailboxes: Mailboxes) -> Self {
+        Self {
+            rules,
+            mailboxes,
+            sender: None,
+            frames: Vec::new(),
+            now: Duration::ZERO,
+            sampler: Sampler::default(),
+            seat: None,
+            traffic: Traffic::default(),
+            beside: Traffic::default(),
+        }
+    }
+
+    /// The same, sending the messages of its connections so.
+    #[must_use]
+    pub fn with_sender(self, sender: Sender) -> Self {
+        let sender = Some(sender);
+        Self { sender, ..self }
+    }
+
+    /// The same, telling there how it stands; none is nowhere.
+    #[must_use]
+    pub fn with_metrics(self, seat: Option<Seat>) -> Self {
+        Self { seat, ..self }
+    }
+
+    /// Decides about a frame of a connection.
+    pub fn handle_frame(&mut self, frame: &[u8], from: Source, now: Duration) -> Verdict {
+        self.rules.tally_mut().tcp.frames += 1;
+        let decision = self.rules.decide(frame, from, now);
+        self.log(frame, from.address, &decision, now);
+        let decision = match decision {
+            Decision::Forward { to, way, forward } => {
+                let delivery = match way {
+                    Some(peer) if peer.standing == Standing::Connected => {
+                        self.leave(peer, &Answer::Forward(forward))
+                    }
+                    _ => self.send(to, way, forward),
+                };
+                self.forwarded(delivery, from.address, now)
+            }
+            Decision::Silence => Decision::Silence,
+            Decision::Reply(answer) => Decision::Reply(answer),
+            Decision::Stop => Decision::Stop,
+        };
+        verdict(&decision)
+    }
+
+    /// Decides about a frame of a connection that is none.
+    pub fn handle_malformed(&mut self, from: Source, now: Duration) -> Verdict {
+        self.rules.tally_mut().tcp.frames += 1;
+        verdict(&self.rules.malformed(from, now))
+    }
+
+    /// A connection has ended, so many answers and messages to it with it.
+    pub fn disconnected(&mut self, from: Source, end: Option<End>, answers: u64, forwards: u64) {
+        self.mailboxes.remove(from.way.socket);
+        self.rules.disconnected(from);
+        let tally = self.rules.tally_mut();
+        tally.answer_failed += answers;
+        tally.abandoned += forwards;
+        tally.tcp.ended += 1;
+        match end {
+            Some(End::Idle) => tally.tcp.idle += 1,
+            Some(End::Unread) => tally.tcp.unread += 1,
+            Some(End::Done | End::Stops) | None => {}
+        }
+    }
+
+    /// Leaves a message with a peer's connection, whatever thread has that.
+    fn leave(&mut self, peer: peers::Peer, message: &Answer<'_>) -> Delivery {
+        let delivery = self.mailboxes.put(peer.way.socket, message);
+        self.rules.tally_mut().tcp.forwarded += u64::from(delivery == Delivery::Sent);
+        delivery
+    }
+
+    /// Sends a connection's message to a peer that has none.
+    fn send(&mut self, to: Endpoint, way: Option<peers::Peer>, forward: Forward<'_>) -> Delivery {
+        let address = SocketAddr::new(to.ip(), to.port());
+        let peer = way.map_or_else(
+            || {
+                let sender = self.sender.as_ref();
+                let socket = sender.and_then(|sender| sender.socket_for(address));
+                Peer {
+                    address,
+                    socket: socket.unwrap_or(usize::MAX),
+                    asked: None,
+                }
+            },
+            |peer| reached(to, peer.way),
+        );
+        let frame = self.keep(&Answer::Forward(forward));
+        let octets = self.frames.get(frame.clone()).unwrap_or_default();
+        let sent = self.sender.as_ref().map(|by| by.send(peer, octets));
+        // The loop's own are before it.
+        self.frames.truncate(frame.start);
+        match sent {
+            Some(Ok(())) => {
+                self.beside.sent.count(1, address);
+                self.beside.sent.called(1);
+                Delivery::Sent
+            }
+            Some(Err(_)) | None => Delivery::Failed,
+        }
+    }
+
+    fn forwarded(
+        &mut self,
+        delivery: Delivery,
+        sender: SocketAddr,
+        now: Duration,
+    ) -> Decision<'static> {
+        match Endpoint::try_from(sender) {
+            Ok(sender) => self.rules.forwarded(delivery, sender, now),
+            Err(_) => Decision::Silence,
+        }
+    }
+
+    /// Keeps a forward's frame until the round ends.
+    fn keep(&mut self, forward: &Answer<'_>) -> Range<usize> {
+        let start = self.frames.len();
+        let end = start + forward.encoded_len();
+        self.frames.resize(end, 0);
+        if let Some(room) = self.frames.get_mut(start..end) {
+            // The room is as long as the frame.
+            let _ = forward.encode_into(room);
+        }
+        start..end
+    }
+
+    /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
+    fn log(&mut self, frame: &[u8], from: SocketAddr, decision: &Decision<'_>, now: Duration) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(left_out) = self.sampler.take(now) else {
+            return;
+        };
+        let octets = frame.len();
+        match decision {
+            Decision::Silence => tracing::debug!(%from, octets, left_out, "not answered"),
+            Decision::Stop => tracing::debug!(%from, octets, left_out, "asked to stop"),
+            Decision::Reply(Answer::Refused(code)) => {
+                tracing::debug!(%from, octets, left_out, code = code.number(), "refused");
+            }
+            Decision::Reply(_) => tracing::debug!(%from, octets, left_out, "greeted"),
+            Decision::Forward { to, .. } => {
+                tracing::debug!(%from, %to, octets, left_out, "passed on");
+            }
+        }
+        tracing::trace!(%from, frame = %Shown(frame), "received");
+    }
+
+    fn publish(&mut self) {
+        if let Some(seat) = &self.seat {
+            let mut traffic = self.traffic;
+            traffic += self.beside;
+            seat.publish(self.rules.tally(), traffic);
+        }
+    }
+}
+
+fn verdict(decision: &Decision<'_>) -> Verdict {
+    match decision {
+        Decision::Reply(answer) => Verdict::Answer(*answer),
+        Decision::Stop => Verdict::Stop,
+        Decision::Silence | Decision::Forward { .. } => Verdict::Silence,
+    }
+}
+
+impl Service for RelayService {
+    type Answer = Outgoing;
+
+    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
+        self.now = now.monotonic;
+        let decision = self.rules.decide(datagram, source(from), now.monotonic);
+        self.log(datagram, from.address, &decision, now.monotonic);
+        match decision {
+            Decision::Silence => Effect::Nothing,
+            Decision::Stop => Effect::Stop,
+            Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
+            Decision::Forward {
+                way: Some(peer),
+                forward,
+                ..
+            } if peer.standing == Standing::Connected => {
+                let delivery = self.leave(peer, &Answer::Forward(forward));
+                match self.forwarded(delivery, from.address, now.monotonic) {
+                    Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
+                    _ => Effect::Nothing,
+                }
+            }
+            Decision::Forward { to, way, forward } => {
+                let frame = self.keep(&Answer::Forward(forward));
+                let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
+                Effect::Forward(
+                    peer,
+                    Outgoing::Forward {
+                        frame,
+                        sender: from,
+                    },
+                )
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        None
+    }
+
+    fn take_due(&mut self, _: Duration) -> Option<(Peer, Outgoing)> {
+        None
+    }
+
+    fn write(&mut self, outgoing: &Outgoing, _: Duration, buffer: &mut [u8]) -> usize {
+        match outgoing {
+            Outgoing::Reply(answer) => answer.encode_into(buffer).unwrap_or_default(),
+            Outgoing::Forward { frame, .. } => {
+                let frame = self.frames.get(frame.clone()).unwrap_or_default();
+                match buffer.get_mut(..frame.len()) {
+                    Some(room) => room.copy_from_slice(frame),
+                    None => return 0,
+                }
+                frame.len()
+            }
+        }
+    }
+
+    fn sent(&mut self, outgoing: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+        let Outgoing::Forward { sender, .. } = outgoing else {
+            if result.is_err() {
+                self.rules.answer_failed();
+            }
+            return None;
+        };
+        let delivery = match result {
+            Ok(()) => Delivery::Sent,
+            Err(_) => Delivery::Failed,
+        };
+        match self.forwarded(delivery, sender.address, self.now) {
+            Decision::Reply(answer) => Some((*sender, Outgoing::Reply(answer))),
+            _ => None,
+        }
+    }
+
+    fn round_done(&mut self, traffic: &Traffic) {
+        self.frames.clear();
+        if self.seat.is_some() {
+            self.traffic = *traffic;
+            self.publish();
+        }
+    }
+}
+
+impl StreamService for RelayService {
+    type Conversation = Connection;
+
+    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Connection {
+        self.rules.tally_mut().tcp.connections += 1;
+        let (number, mailbox) = self.mailboxes.open();
+        let source = Source {
+            address: from,
+            way: Way {
+                socket: number,
+                asked: None,
+            },
+            is_connected: true,
+        };
+        Connection::new(source, mailbox, idle, now)
+    }
+
+    fn refused(&mut self, refusal: Refusal) {
+        let counts = &mut self.rules.tally_mut().tcp;
+        match refusal {
+            Refusal::All => counts.refused += 1,
+            Refusal::Source => counts.over_source += 1,
+        }
+    }
+
+    fn stream_round_done(&mut self) {
+        self.publish();
+    }
+}
+
+impl Tallied for RelayService {
+    type Tally = Tally;
+
+    fn tally(&self) -> Tally {
+        self.rules.tally()
+    }
+}
+
+fn source(from: Peer) -> Source {
+    Source {
+        address: from.address,
+        way: Way {
+            socket: u32::try_from(from.socket).unwrap_or(u32::MAX),
+            asked: from.asked,
+        },
+        is_connected: false,
+    }
+}
+
+/// A peer is reached by the socket and from the address that it greeted: what is between may let nothing else through.
+fn reached(to: Endpoint, way: Way) -> Peer {
+    Peer {
+        address: SocketAddr::new(to.ip(), to.port()),
+        socket: usize::try_from(way.socket).unwrap_or(usize::MAX),
+        asked: way.asked,
+    }
+}
+
+/// Somebody who never greeted is reached by the socket that the message came to, from whatever address the route gives.
+fn stranger(to: Endpoint, by: Peer) -> Peer {
+    Peer {
+        address: SocketAddr::new(to.ip(), to.port()),
+        socket: by.socket,
+        asked: None,
+    }
+}

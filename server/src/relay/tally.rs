@@ -1,0 +1,238 @@
+//! What a relay did.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use hii_protocol::Code;
+use serde::{Serialize, Serializer};
+
+/// Counts of frames, over both transports. Every one received is in exactly one of the counts from `addresses` to
+/// `exits`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All that came in.
+    pub received: u64,
+    /// Greetings answered with the sender's address.
+    pub addresses: u64,
+    /// Token requests answered.
+    pub tokens: u64,
+    /// Messages passed on, and their senders told.
+    pub forwarded: u64,
+    /// Refused, by code.
+    pub refused: Refused,
+    /// Never answered: answers, datagrams of the relay's own, senders below port 1024.
+    pub ignored: u64,
+    /// From a network that the operator denies.
+    pub denied: u64,
+    /// Messages over the rate allowed for one peer.
+    pub over_rate: u64,
+    /// Not answered, since the source had as many answers of that kind as it may: it is no peer, or makes errors.
+    pub over_error_rate: u64,
+    /// The `exit server` that was obeyed.
+    pub exits: u64,
+    /// Of those refused with 405: the network would not take it.
+    pub send_failed: u64,
+    /// Of those refused with 405: the receiver's connection had as much waiting as it may.
+    pub queue_full: u64,
+    /// Of those answered: answers that the network would not take.
+    pub answer_failed: u64,
+    /// Of those passed on: messages that waited for a connection when it ended.
+    pub abandoned: u64,
+    /// Greetings that made a peer.
+    pub registered: u64,
+    /// Greetings that did not, for lack of room.
+    pub no_room: u64,
+    /// Greetings that did not, since another peer has the address.
+    pub taken: u64,
+    /// How they came over TCP.
+    pub tcp: Connections,
+}
+
+/// Counts of TCP connections. What came over them is in the other counts as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// Connections served.
+    pub connections: u64,
+    /// Of these, those that have ended.
+    pub ended: u64,
+    /// Frames that came over them.
+    pub frames: u64,
+    /// Messages that went to them.
+    pub forwarded: u64,
+    /// Connections closed at once: there were as many as allowed.
+    pub refused: u64,
+    /// Connections closed at once: their source had as many as it may.
+    pub over_source: u64,
+    /// Connections closed because nothing whole came for too long.
+    pub idle: u64,
+    /// Connections closed because they did not take what was sent to them.
+    pub unread: u64,
+}
+
+/// Counts of refusals, by code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused([u64; Code::ALL.len()]);
+
+impl Refused {
+    /// One more with this code.
+    pub fn add(&mut self, code: Code) {
+        let counts = Code::ALL.iter().zip(&mut self.0);
+        for (_, count) in counts.filter(|(of, _)| **of == code) {
+            *count += 1;
+        }
+    }
+
+    /// Each code and how often it was given.
+    pub fn by_code(&self) -> impl Iterator<Item = (Code, u64)> {
+        Code::ALL.into_iter().zip(self.0)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+impl Serialize for Refused {
+    /// `{"400":1,...}`
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.by_code().map(|(code, count)| (code.number(), count)))
+    }
+}
+
+impl AddAssign for Refused {
+    fn add_assign(&mut self, other: Self) {
+        for (count, other) in self.0.iter_mut().zip(other.0) {
+            *count += other;
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            received,
+            addresses,
+            tokens,
+            forwarded,
+            refused,
+            ignored,
+            denied,
+            over_rate,
+            over_error_rate,
+            exits,
+            send_failed,
+            queue_full,
+            answer_failed,
+            abandoned,
+            registered,
+            no_room,
+            taken,
+            tcp,
+        } = other;
+        self.received += received;
+        self.addresses += addresses;
+        self.tokens += tokens;
+        self.forwarded += forwarded;
+        self.refused += refused;
+        self.ignored += ignored;
+        self.denied += denied;
+        self.over_rate += over_rate;
+        self.over_error_rate += over_error_rate;
+        self.exits += exits;
+        self.send_failed += send_failed;
+        self.queue_full += queue_full;
+        self.answer_failed += answer_failed;
+        self.abandoned += abandoned;
+        self.registered += registered;
+        self.no_room += no_room;
+        self.taken += taken;
+        self.tcp += tcp;
+    }
+}
+
+impl AddAssign for Connections {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            connections,
+            ended,
+            frames,
+            forwarded,
+            refused,
+            over_source,
+            idle,
+            unread,
+        } = other;
+        self.connections += connections;
+        self.ended += ended;
+        self.frames += frames;
+        self.forwarded += forwarded;
+        self.refused += refused;
+        self.over_source += over_source;
+        self.idle += idle;
+        self.unread += unread;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} received: {} passed on, {} greetings, {} tokens, {} refused",
+            self.received,
+            self.forwarded,
+            self.addresses,
+            self.tokens,
+            self.refused.total()
+        )?;
+        for (code, count) in self.refused.by_code().filter(|(_, count)| *count > 0) {
+            write!(f, ", {count} with {}", code.number())?;
+        }
+        for (count, what) in [
+            (self.ignored, "ignored"),
+            (self.denied, "from denied networks"),
+            (self.over_rate, "over a peer's rate"),
+            (
+                self.over_error_rate,
+                "over the rate for strangers and errors",
+            ),
+            (self.send_failed, "that the network refused"),
+            (self.queue_full, "that a connection had no room for"),
+            (self.answer_failed, "answers not sent (network)"),
+            (self.abandoned, "left over when a connection ended"),
+            (self.no_room, "greetings without room for a peer"),
+            (self.taken, "greetings for an address that was taken"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, "; {} peers registered", self.registered)?;
+        if self.tcp.connections + self.tcp.refused + self.tcp.over_source > 0 {
+            write!(f, "; {}", self.tcp)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "over TCP {} of them on {} connections, {} messages to these",
+            self.frames, self.connections, self.forwarded
+        )?;
+        for (count, what) in [
+            (self.refused, "connections over the limit"),
+            (self.over_source, "connections over the limit of one source"),
+            (self.idle, "connections idle too long"),
+            (self.unread, "connections that took nothing"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}

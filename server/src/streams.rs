@@ -1,0 +1,394 @@
+//! The TCP side of a service: accepts connections, and moves octets between them and their [`Conversation`]s.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hii_transport::clock::{Clock, Now};
+use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::files;
+use hii_transport::tcp::close_gently;
+use hii_transport::timer::Timer;
+use hii_transport::traffic::Traffic;
+use hii_transport::udp::canonical;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use crate::admission::{Admission, ConnectionLimits, Refusal};
+
+/// How long no connection is accepted after one could not be, for lack of memory or files.
+pub(crate) const BREATH: Duration = Duration::from_millis(50);
+
+/// Files beside those of the connections: the standard streams, the service's sockets, the runtime's own.
+const OTHER_FILES: usize = 64;
+
+/// What all connections together and each of them may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Connections at once.
+    pub connections: ConnectionLimits,
+    /// How long a connection may do nothing.
+    pub idle: Duration,
+    /// How long connections have to take what waits for them, when the service stops.
+    pub farewell: Duration,
+}
+
+/// A service that has connections beside its datagrams.
+pub trait StreamService: Service + Sized + 'static {
+    /// Its side of one connection.
+    type Conversation: Conversation<Service = Self>;
+
+    /// Begins a conversation with this address, to be ended when nothing happens for `idle`.
+    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Self::Conversation;
+
+    /// Learns that a connection was closed at once, being one too many.
+    fn refused(&mut self, refusal: Refusal);
+
+    /// Is told that something has happened on a connection, after it.
+    fn stream_round_done(&mut self) {}
+}
+
+/// A service's side of one connection, without a socket: octets in, octets out.
+pub trait Conversation {
+    /// The service that it is a part of.
+    type Service;
+
+    /// How many octets may be read at once; none while nothing should be read.
+    fn wants(&self) -> Option<usize>;
+
+    /// Takes octets of one read; none is the end of the stream.
+    fn receive(&mut self, octets: &[u8], service: &mut Self::Service, now: Now);
+
+    /// Completes when there may be something to send that no read and no time has brought.
+    fn news(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
+    /// When the next delayed answer is due.
+    fn next_due(&self) -> Option<Duration> {
+        None
+    }
+
+    /// When the connection is to be closed, if nothing happens until then.
+    fn closes_at(&self) -> Option<Duration>;
+
+    /// Whether the connection is to be closed now, and why.
+    fn end(&self, now: Duration) -> Option<End>;
+
+    /// The octets to send next; empty when there are none.
+    fn to_send(&mut self, now: Duration) -> &[u8];
+
+    /// Notes that the network took so many of the octets.
+    fn sent(&mut self, octets: usize, service: &mut Self::Service, now: Now);
+
+    /// Whether there is something to send as soon as the network has room.
+    fn has_output(&self) -> bool;
+
+    /// The service stops: nothing more is taken, and what can be sent at once is the last.
+    fn hang_up(&mut self, service: &mut Self::Service);
+
+    /// Notes the connection's end, with what was not sent; none is an end by the network.
+    fn close(self, end: Option<End>, service: &mut Self::Service);
+}
+
+/// Why a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All has been said.
+    Done,
+    /// Nothing whole came for too long.
+    Idle,
+    /// What is sent was not taken for too long.
+    Unread,
+    /// It asked the whole service to stop, and may.
+    Stops,
+}
+
+/// One service, for the datagrams and for every connection of the same thread. No borrow outlives a call.
+#[derive(Debug)]
+pub(crate) struct Shared<S>(Rc<RefCell<S>>);
+
+impl<S> Shared<S> {
+    pub(crate) fn new(service: S) -> Self {
+        Self(Rc::new(RefCell::new(service)))
+    }
+
+    pub(crate) fn with<T>(&self, use_it: impl FnOnce(&mut S) -> T) -> T {
+        use_it(&mut self.0.borrow_mut())
+    }
+}
+
+impl<S: StreamService> Shared<S> {
+    /// The same, for a connection.
+    fn on_stream<T>(&self, use_it: impl FnOnce(&mut S) -> T) -> T {
+        self.with(|service| {
+            let result = use_it(service);
+            service.stream_round_done();
+            result
+        })
+    }
+}
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S: Service> Service for Shared<S> {
+    type Answer = S::Answer;
+
+    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<S::Answer> {
+        self.with(|service| service.handle(datagram, from, now))
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        self.with(|service| service.next_due())
+    }
+
+    fn take_due(&mut self, now: Duration) -> Option<(Peer, S::Answer)> {
+        self.with(|service| service.take_due(now))
+    }
+
+    fn write(&mut self, answer: &S::Answer, now: Duration, buffer: &mut [u8]) -> usize {
+        self.with(|service| service.write(answer, now, buffer))
+    }
+
+    fn sent(&mut self, answer: &S::Answer, result: &io::Result<()>) -> Option<(Peer, S::Answer)> {
+        self.with(|service| service.sent(answer, result))
+    }
+
+    fn round_done(&mut self, traffic: &Traffic) {
+        self.with(|service| service.round_done(traffic));
+    }
+}
+
+/// What the tasks of all connections have in common.
+struct Common<S> {
+    service: Shared<S>,
+    clock: Clock,
+    idle: Duration,
+    /// Whether the service stops.
+    stop: watch::Sender<bool>,
+}
+
+/// Accepts connections and serves each in a task of its own, until `stop` says so; then they have the farewell's time to
+/// end. Has to run in a `LocalSet`.
+pub(crate) async fn serve<S: StreamService>(
+    listeners: Vec<TcpListener>,
+    service: Shared<S>,
+    clock: Clock,
+    limits: StreamLimits,
+    stop: watch::Sender<bool>,
+) {
+    // One for the socket, one for the timer of delayed answers.
+    let files = limits
+        .connections
+        .all
+        .saturating_mul(2)
+        .saturating_add(OTHER_FILES);
+    files::want(u64::try_from(files).unwrap_or(u64::MAX));
+    let mut stopping = stop.subscribe();
+    let common = Rc::new(Common {
+        service,
+        clock,
+        idle: limits.idle,
+        stop,
+    });
+    // Nothing is ever sent: it ends with the last connection.
+    let (open, mut none_open) = mpsc::channel::<()>(1);
+    tokio::select! {
+        () = accept_all(&listeners, &common, limits.connections, &open) => {}
+        () = stopped(&mut stopping) => {}
+    }
+    drop((listeners, open));
+    let _ = tokio::time::timeout(limits.farewell, none_open.recv()).await;
+}
+
+/// Completes when the service is to stop.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error is the end of all senders, which is the end of the server as well.
+    let _ = stopping.wait_for(|stopped| *stopped).await;
+}
+
+async fn accept_all<S: StreamService>(
+    listeners: &[TcpListener],
+    common: &Rc<Common<S>>,
+    limits: ConnectionLimits,
+    open: &mpsc::Sender<()>,
+) {
+    let admission = Admission::new(limits);
+    let mut told = false;
+    loop {
+        let (stream, from) = match accept(listeners).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A warning once: it may come again twenty times a second.
+                if told {
+                    tracing::debug!(%error, "cannot accept connections");
+                } else {
+                    tracing::warn!(%error, "cannot accept connections; they wait until others end");
+                }
+                told = true;
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let place = match admission.enter(from.ip()) {
+            Ok(place) => place,
+            Err(refusal) => {
+                tracing::debug!(%from, ?refusal, "over the limit of connections");
+                common.service.on_stream(|service| service.refused(refusal));
+                continue;
+            }
+        };
+        let now = common.clock.elapsed();
+        let conversation = common
+            .service
+            .on_stream(|service| service.connect(from, common.idle, now));
+        let (common, open) = (Rc::clone(common), open.clone());
+        tokio::task::spawn_local(async move {
+            converse(stream, from, conversation, &common).await;
+            drop((place, open));
+        });
+    }
+}
+
+/// The next connection of any listener.
+pub(crate) async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, from) = poll_fn(|context| {
+        for listener in listeners {
+            match listener.poll_accept(context) {
+                // Whoever hung up while waiting is no trouble of this side's.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    context.waker().wake_by_ref();
+                }
+                Poll::Ready(result) => return Poll::Ready(result),
+                Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    })
+    .await?;
+    Ok((stream, canonical(from)))
+}
+
+/// Serves one connection to its end.
+async fn converse<S: StreamService>(
+    stream: TcpStream,
+    from: SocketAddr,
+    mut conversation: S::Conversation,
+    common: &Common<S>,
+) {
+    // An answer that waits for more to send with it would be measured as a slow one.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%from, %error, "no TCP_NODELAY");
+    }
+    let result = exchange(&stream, &mut conversation, common).await;
+    let end = result.as_ref().ok().copied();
+    let service = &common.service;
+    service.on_stream(|service| conversation.close(end, service));
+    match result {
+        Ok(End::Done) => close_gently(stream).await,
+        Ok(End::Stops) => drop(common.stop.send_replace(true)),
+        Ok(end) => tracing::debug!(%from, ?end, "connection closed"),
+        Err(error) => tracing::debug!(%from, %error, "connection lost"),
+    }
+}
+
+/// Moves octets until the connection is to be closed.
+async fn exchange<S: StreamService>(
+    stream: &TcpStream,
+    conversation: &mut S::Conversation,
+    common: &Common<S>,
+) -> io::Result<End> {
+    let mut timer = None;
+    let mut stopping = common.stop.subscribe();
+    let mut has_hung_up = false;
+    loop {
+        send(stream, conversation, common)?;
+        let now = common.clock.elapsed();
+        if let Some(end) = conversation.end(now) {
+            return Ok(end);
+        }
+        let wants = conversation.wants();
+        let due = conversation.next_due().map(|due| due.saturating_sub(now));
+        let closes = conversation.closes_at().map(|at| at.saturating_sub(now));
+        tokio::select! {
+            ready = stream.readable(), if wants.is_some() => {
+                ready?;
+                receive(stream, wants.unwrap_or_default(), conversation, common)?;
+            }
+            ready = stream.writable(), if conversation.has_output() => ready?,
+            () = conversation.news() => {}
+            () = wait(&mut timer, due.unwrap_or_default()), if due.is_some() => {}
+            () = tokio::time::sleep(closes.unwrap_or_default()), if closes.is_some() => {}
+            () = stopped(&mut stopping), if !has_hung_up => {
+                has_hung_up = true;
+                common.service.on_stream(|service| conversation.hang_up(service));
+            }
+        }
+    }
+}
+
+/// Sends what there is and the network takes.
+fn send<S: StreamService>(
+    stream: &TcpStream,
+    conversation: &mut S::Conversation,
+    common: &Common<S>,
+) -> io::Result<()> {
+    // A bound, so that a fast reader leaves time for others.
+    for _ in 0..16 {
+        let octets = conversation.to_send(common.clock.elapsed());
+        if octets.is_empty() {
+            break;
+        }
+        match stream.try_write(octets) {
+            Ok(taken) => {
+                let now = common.clock.now();
+                let service = &common.service;
+                service.on_stream(|service| conversation.sent(taken, service, now));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is there to read.
+fn receive<S: StreamService>(
+    stream: &TcpStream,
+    most: usize,
+    conversation: &mut S::Conversation,
+    common: &Common<S>,
+) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    let room = buffer.get_mut(..most).unwrap_or_default();
+    match stream.try_read(room) {
+        Ok(len) => {
+            let octets = room.get(..len).unwrap_or_default();
+            let now = common.clock.now();
+            let service = &common.service;
+            service.on_stream(|service| conversation.receive(octets, service, now));
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits for a delayed answer. The timer, a descriptor, is opened when it is first needed.
+async fn wait(timer: &mut Option<Timer>, wait: Duration) {
+    if timer.is_none() {
+        *timer = Timer::new().ok();
+    }
+    match timer {
+        Some(timer) => timer.wait(Some(wait)).await,
+        None => tokio::time::sleep(wait).await,
+    }
+}

@@ -1,0 +1,51 @@
+//! `hii-server relay` as a program: what it passes on, to whom, and what it does about all else.
+
+mod bad_input;
+mod messages;
+mod operation;
+mod peers;
+mod streams;
+
+use hii_tests::programs::{Ended, Server};
+use serde_json::Value;
+
+const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
+
+/// A relay on this host alone, with these options.
+fn relay(args: &[&str]) -> Server {
+    let args = [&["relay", "-b", "127.0.0.1", "--json"], args].concat();
+    Server::start(HII_SERVER, &args)
+}
+
+/// The relay's tally, once it has been checked: every frame is in one of these counts.
+fn tally(server: Server) -> Value {
+    checked(&server.stop())
+}
+
+fn checked(ended: &Ended) -> Value {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let tally = ended.json();
+    let mut sum = 0;
+    for name in [
+        "addresses",
+        "tokens",
+        "forwarded",
+        "ignored",
+        "denied",
+        "over_rate",
+        "over_error_rate",
+        "exits",
+    ] {
+        sum += count(&tally[name]);
+    }
+    let refused = tally["refused"].as_object().expect("counts by code");
+    sum += refused.values().map(count).sum::<u64>();
+    assert_eq!(count(&tally["received"]), sum, "{tally}");
+    tally
+}
+
+fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no count"))
+}

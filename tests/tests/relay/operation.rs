@@ -1,0 +1,221 @@
+//! What an operator sees and does.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hii_tests::programs::{Server, finish, run, signal, start};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp};
+use crate::{HII_SERVER, checked, count, relay, tally};
+
+/// A relay with metrics on a free port: the program, where it answers, where its metrics are.
+fn with_metrics(args: &[&str]) -> (Child, SocketAddr, SocketAddr) {
+    let fixed = "relay -b 127.0.0.1 -p 0 --json --log json --metrics 127.0.0.1:0";
+    let fixed: Vec<_> = fixed.split(' ').collect();
+    let mut child = start(HII_SERVER, &[&fixed, args].concat());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut address = |field: &str| loop {
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        if let Some(address) = line["fields"][field].as_str() {
+            break address.parse().unwrap();
+        }
+    };
+    let (relay, metrics) = (address("address"), address("metrics"));
+    std::thread::spawn(move || lines.count());
+    (child, relay, metrics)
+}
+
+fn get(metrics: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(metrics).unwrap();
+    let patience = Some(Duration::from_secs(60));
+    stream.set_read_timeout(patience).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_metrics_tell_what_was_done_by_fixed_labels() {
+    let (child, address, metrics) = with_metrics(&[]);
+    let (mut udp, mut tcp) = (Udp::of(address), Tcp::of(address));
+    udp.greet();
+    tcp.greet();
+    assert_eq!(udp.tell(&tcp.address(), "hello"), SENT);
+    assert!(tcp.hear_text().ends_with("hello"));
+    assert_eq!(tcp.tell(&udp.address(), "hello"), SENT);
+    assert!(udp.hear_text().ends_with("hello"));
+    assert_eq!(udp.tell("127.0.0.1/9", "hello"), UNDELIVERABLE);
+    assert_eq!(udp.ask(b"nonsense"), "400");
+    // The counts are told when a round is done, which is after the answer.
+    let text = loop {
+        let text = get(metrics);
+        if text.contains("hii_relay_refused_total{code=\"400\"} 1\n") {
+            break text;
+        }
+        std::thread::yield_now();
+    };
+    for line in [
+        "hii_relay_received_total 6",
+        "hii_relay_forwarded_total 2",
+        "hii_relay_registered_total 2",
+        "hii_relay_connections_total 1",
+        "hii_relay_connection_frames_total 2",
+        r#"hii_relay_refused_total{code="405"} 1"#,
+        r#"hii_relay_refused_total{code="403"} 0"#,
+        r#"hii_relay_dropped_total{reason="queue_full"} 0"#,
+        r#"hii_relay_dropped_total{reason="over_rate"} 0"#,
+        r#"hii_relay_connections_closed_total{reason="idle"} 0"#,
+        r#"hii_relay_datagrams_total{direction="in",family="ipv4"} 4"#,
+        r#"hii_relay_datagrams_total{direction="out",family="ipv4"} 5"#,
+        r#"hii_relay_datagrams_total{direction="in",family="ipv6"} 0"#,
+        r#"hii_relay_batch_size_count{direction="in"} 4"#,
+        r#"hii_relay_batch_size_sum{direction="out"} 5.0"#,
+        r#"hii_relay_batch_size_bucket{le="+Inf",direction="in"} 4"#,
+        "hii_relay_gso_fallbacks_total 0",
+        "hii_relay_peers 2",
+        "hii_relay_connections_open 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
+    signal(child.id(), Signal::SIGTERM);
+    checked(&finish(child));
+}
+
+#[test]
+fn asked_to_stop_it_deals_with_what_has_come_and_lets_connections_end() {
+    let server = relay(&[]);
+    let (mut udp, mut tcp) = (Udp::of(server.address()), Tcp::of(server.address()));
+    udp.greet();
+    tcp.greet();
+    let message = format!("to:{};content:last", tcp.address());
+    for _ in 0..100 {
+        udp.say(message.as_bytes());
+    }
+    // They are with the relay's socket by now, if not with the relay.
+    signal(server.id(), Signal::SIGTERM);
+    for _ in 0..100 {
+        assert!(tcp.hear_text().ends_with("last"));
+        assert_eq!(udp.hear_text(), SENT);
+    }
+    assert!(tcp.rest().is_empty());
+    drop(tcp);
+    let tally = checked(&server.wait());
+    assert_eq!(count(&tally["forwarded"]), 100);
+    assert_eq!(count(&tally["abandoned"]), 0);
+}
+
+#[test]
+fn who_may_stop_it_from_afar_is_the_operator_s_choice() {
+    let server = relay(&["--allow-exit", "never"]);
+    let mut udp = Udp::of(server.address());
+    assert_eq!(udp.ask(b"exit server"), "400");
+    udp.greet();
+    drop(server);
+    let server = relay(&[]);
+    Udp::of(server.address()).say(b"exit server");
+    checked(&server.wait());
+}
+
+#[test]
+fn the_rates_are_those_that_were_asked_for() {
+    let server = relay(&["--rate", "5/s", "--error-rate", "3/s"]);
+    let (mut peer, mut stranger) = (Udp::of(server.address()), Udp::of(server.address()));
+    peer.greet();
+    for _ in 0..100 {
+        stranger.say(b"nonsense");
+        let to = peer.address();
+        peer.say(format!("to:{to};content:x").as_bytes());
+    }
+    let tally = tally(server);
+    // A second's worth at once, and what a slow machine makes of the time.
+    let passed = count(&tally["forwarded"]);
+    assert!((4..50).contains(&passed), "{tally}");
+    let refused = count(&tally["refused"]["400"]);
+    assert!((3..30).contains(&refused), "{tally}");
+}
+
+#[test]
+fn it_says_what_it_is_and_warns_of_being_open() {
+    let mut child = Command::new(HII_SERVER)
+        .args(["relay", "-b", "127.0.0.1", "-p", "0", "--open"])
+        .args(["--trust", "192.168.0.0/16"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    while !(said.contains("--open") && said.contains("original")) {
+        said += &lines.next().expect("it says more").unwrap();
+    }
+    assert!(said.starts_with("relay listens on 127.0.0.1:"), "{said}");
+    assert!(said.contains("hii chat 127.0.0.1:"), "{said}");
+    assert!(said.contains("this host, 192.168.0.0/16"), "{said}");
+    signal(child.id(), Signal::SIGTERM);
+    let ended = finish(child);
+    assert!(ended.stdout.starts_with("0 received: "), "{ended:?}");
+}
+
+#[test]
+fn contents_are_in_no_log_and_what_is_logged_is_escaped_and_bounded() {
+    let mut child = Command::new(HII_SERVER)
+        .args(["relay", "-b", "127.0.0.1", "-p", "0", "--rate", "0"])
+        .env("HII_LOG", "debug")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.split_whitespace().find_map(|word| word.parse().ok());
+    let mut udp = Udp::of(address.expect("where it listens"));
+    udp.greet();
+    for _ in 0..300 {
+        // The message goes before its answer.
+        assert!(
+            udp.tell(&udp.address(), "\x1b[2Jprivate")
+                .ends_with("private")
+        );
+        assert_eq!(udp.hear_text(), SENT);
+    }
+    signal(child.id(), Signal::SIGTERM);
+    let log: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(finish(child).code, Some(0));
+    let about: Vec<_> = log
+        .iter()
+        .filter(|line| line.contains("passed on"))
+        .collect();
+    assert!(!about.is_empty(), "{log:?}");
+    assert!(about.len() < 290, "{} lines", about.len());
+    assert!(!log.iter().any(|line| line.contains("private")), "{log:?}");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_told() {
+    for args in [
+        &["--trust", "x"][..],
+        &["--deny", "192.0.2.0/33"],
+        &["--rate", "x"],
+        &["--peers", "0"],
+        &["--metrics", "x"],
+    ] {
+        let ended = run(HII_SERVER, &[&["relay", "-p", "0"], args].concat());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains(args[0]), "{ended:?}");
+    }
+    let first = Server::start(HII_SERVER, &["relay", "-b", "127.0.0.1"]);
+    let port = first.address().port().to_string();
+    let ended = run(HII_SERVER, &["relay", "-b", "127.0.0.1", "-p", &port]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(
+        ended.stderr.contains("another program has the port"),
+        "{ended:?}"
+    );
+}
