@@ -173,7 +173,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
         fn blocks_give_the_hash_of_the_whole_and_of_what_begins_it(
             len in prop_oneof![0..mebibytes(9), (0..9_usize).prop_map(mebibytes)],

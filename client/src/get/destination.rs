@@ -26,6 +26,20 @@ pub enum Destination {
     File(PathBuf, String),
 }
 
+impl There {
+    /// What has this name.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Self::Folder,
+            Ok(_) => Self::Other,
+            // A link that leads nowhere has the name all the same.
+            Err(_) if std::fs::symlink_metadata(path).is_ok() => Self::Other,
+            Err(_) => Self::Nothing,
+        }
+    }
+}
+
 impl Destination {
     /// What `-o` means, where that is there and the sender offers one file alone or not.
     ///

@@ -51,6 +51,9 @@ pub struct Placed {
     pub result: io::Result<String>,
 }
 
+/// Folders that are written to the disk one by one, rather than with all of the file system.
+const FEW_FOLDERS: usize = 8;
+
 /// The thread, and the files that it has still to do.
 #[derive(Debug)]
 pub struct Finisher {
@@ -92,7 +95,7 @@ impl Finisher {
         self.placed.recv().await
     }
 
-    /// Waits until all that were handed over are in their places.
+    /// Waits until all that were handed over are in their places, and the disk has their names.
     pub fn end(self) -> Vec<Placed> {
         let Self {
             whole,
@@ -106,53 +109,67 @@ impl Finisher {
     }
 }
 
+/// Folders with names that the disk may not have yet.
+#[derive(Debug, Default)]
+struct Unsynced(Vec<Arc<Folder>>);
+
 fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists: OnExists) {
+    let mut unsynced = Unsynced::default();
     while let Ok(first) = files.recv() {
         let mut batch = vec![first];
         batch.extend(files.try_iter().take(MOST_WAITING));
-        for placed in finish(batch, on_exists) {
+        let prepared = prepare(&batch);
+        for (whole, prepared) in batch.into_iter().zip(prepared) {
+            let result = prepared.and_then(|()| rename(&whole, on_exists));
+            if result.is_ok() {
+                unsynced.add(whole.folder);
+            }
+            let id = whole.id;
             // Nobody hears it when the program ends.
-            let _ = done.send(placed);
+            let _ = done.send(Placed { id, result });
         }
     }
+    unsynced.sync();
 }
 
-/// Writes a batch of files to the disk, gives them their names, and writes those.
-fn finish(batch: Vec<Whole>, on_exists: OnExists) -> Vec<Placed> {
-    let set =
-        |whole: &Whole| set_attributes(&whole.file, whole.mode.bits(), moment(whole.modified));
-    let prepared: Vec<_> = batch.iter().map(set).collect();
+/// Writes a batch of files to the disk, with their times and permissions.
+fn prepare(batch: &[Whole]) -> Vec<io::Result<()>> {
+    let set = |whole: &Whole| {
+        let modified = moment(whole.modified);
+        set_attributes(&whole.file, whole.mode.bits(), modified)
+    };
+    let mut prepared: Vec<_> = batch.iter().map(set).collect();
     let many = batch.first().filter(|_| batch.len() >= MANY);
-    let are_synced = many.is_some_and(|first| first.folder.sync_everything().is_ok());
-    let mut placed = Vec::with_capacity(batch.len());
-    let mut folders: Vec<Arc<Folder>> = Vec::new();
-    for (whole, prepared) in batch.into_iter().zip(prepared) {
-        let result = prepared
-            .and_then(|()| {
-                if are_synced {
-                    Ok(())
-                } else {
-                    whole.file.sync_all()
-                }
-            })
-            .and_then(|()| rename(&whole, on_exists));
-        if result.is_ok()
-            && !folders
-                .iter()
-                .any(|other| Arc::ptr_eq(other, &whole.folder))
-        {
-            folders.push(whole.folder);
-        }
-        let id = whole.id;
-        placed.push(Placed { id, result });
-    }
-    for folder in folders {
-        if let Err(error) = folder.sync() {
-            // The files stand there; only a power cut could still undo that.
-            tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+    if many.is_none_or(|first| first.folder.sync_everything().is_err()) {
+        for (whole, prepared) in batch.iter().zip(&mut prepared) {
+            if prepared.is_ok() {
+                *prepared = whole.file.sync_all();
+            }
         }
     }
-    placed
+    prepared
+}
+
+impl Unsynced {
+    fn add(&mut self, folder: Arc<Folder>) {
+        // One more than a few stands for all others.
+        if self.0.len() <= FEW_FOLDERS && !self.0.iter().any(|other| Arc::ptr_eq(other, &folder)) {
+            self.0.push(folder);
+        }
+    }
+
+    /// Until then, a power cut could undo that the files have their names.
+    fn sync(self) {
+        let all = self.0.first().filter(|_| self.0.len() > FEW_FOLDERS);
+        if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
+            return;
+        }
+        for folder in self.0 {
+            if let Err(error) = folder.sync() {
+                tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+            }
+        }
+    }
 }
 
 /// Gives a file its name, and tells it.

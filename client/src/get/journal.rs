@@ -5,9 +5,11 @@
 //! missing. So a journal tells on which start of the machine it was written, and after another one, the blocks are read
 //! and compared.
 
+use std::time::{Duration, SystemTime};
+
 use blake3::hazmat::ChainingValue;
 use hii_protocol::share::{ModifiedAt, Size};
-use hii_transport::beneath::{FileId, Moment};
+use hii_transport::beneath::FileId;
 
 /// What a journal begins with.
 const MAGIC: &[u8; 16] = b"hii get, part 1\n";
@@ -21,9 +23,9 @@ pub const HEAD_LEN: usize = MAGIC.len() + 32 + 16 + 16;
 /// Octets of what stands for a block.
 pub const BLOCK_LEN: usize = 32;
 
-/// A file is written to after the block that was noted last, but when it is slow for no longer than this, or else its blocks
-/// are compared.
-const AFTERWARDS: i64 = 1;
+/// So long after the block that was noted last a file may have been written to. It is longer where little comes, or where
+/// somebody else wrote it: then its blocks are compared, which takes little beside that.
+const AFTERWARDS: Duration = Duration::from_millis(100);
 
 /// Tells what is offered from all else: its path, size and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,27 @@ pub struct Head {
     /// The start of the machine; none where it does not tell.
     pub boot: Option<[u8; 16]>,
     /// The unfinished file.
-    pub part: FileId,
+    pub part: PartId,
+}
+
+/// Tells an unfinished file from another one in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartId([u8; 16]);
+
+impl PartId {
+    /// Which file it is, and when it was made: numbers of files that are gone are used again.
+    #[must_use]
+    pub fn new(id: FileId, born: Option<SystemTime>) -> Self {
+        let since = born.and_then(|born| born.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let born = since.map_or(0, |since| since.as_nanos());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&id.device.to_le_bytes());
+        hasher.update(&id.file.to_le_bytes());
+        hasher.update(&born.to_le_bytes());
+        let mut octets = [0; 16];
+        hasher.finalize_xof().fill(&mut octets);
+        Self(octets)
+    }
 }
 
 impl Mark {
@@ -65,8 +87,7 @@ impl Head {
         octets.extend_from_slice(MAGIC);
         octets.extend_from_slice(&self.mark.0);
         octets.extend_from_slice(&self.boot.unwrap_or_default());
-        octets.extend_from_slice(&self.part.device.to_le_bytes());
-        octets.extend_from_slice(&self.part.file.to_le_bytes());
+        octets.extend_from_slice(&self.part.0);
         octets
     }
 
@@ -76,25 +97,23 @@ impl Head {
         let rest = octets.strip_prefix(MAGIC)?;
         let (mark, rest) = rest.split_first_chunk()?;
         let (boot, rest) = rest.split_first_chunk()?;
-        let (device, rest) = rest.split_first_chunk()?;
-        let (file, _) = rest.split_first_chunk()?;
+        let (part, _) = rest.split_first_chunk()?;
         Some(Self {
             mark: Mark(*mark),
             boot: (*boot != [0; 16]).then_some(*boot),
-            part: FileId {
-                device: u64::from_le_bytes(*device),
-                file: u64::from_le_bytes(*file),
-            },
+            part: PartId(*part),
         })
     }
 
     /// Whether the blocks that this journal tells of are surely in the unfinished file, or have to be compared with it.
     #[must_use]
-    pub fn is_trusted(&self, now: &Self, journal: Moment, part: Moment) -> bool {
+    pub fn is_trusted(&self, now: &Self, journal: SystemTime, part: SystemTime) -> bool {
         let is_same_start = self.boot.is_some() && self.boot == now.boot;
-        is_same_start
-            && self.part == now.part
-            && part.seconds <= journal.seconds.saturating_add(AFTERWARDS)
+        let is_untouched = match part.duration_since(journal) {
+            Ok(after) => after <= AFTERWARDS,
+            Err(_) => true,
+        };
+        is_same_start && self.part == now.part && is_untouched
     }
 }
 
@@ -117,16 +136,21 @@ mod tests {
         Head {
             mark: Mark::new("a/b", Size::Known(7), time(5)),
             boot: Some([3; 16]),
-            part: FileId { device: 1, file: 2 },
+            part: part(2, 7),
         }
+    }
+
+    fn part(file: u64, born: u64) -> PartId {
+        let id = FileId { device: 1, file };
+        PartId::new(id, Some(moment(born)))
     }
 
     fn time(seconds: i64) -> ModifiedAt {
         ModifiedAt::new(seconds, 1).unwrap()
     }
 
-    fn moment(seconds: i64) -> Moment {
-        Moment { seconds, nanos: 0 }
+    fn moment(millis: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
     }
 
     #[test]
@@ -166,13 +190,12 @@ mod tests {
     #[test]
     fn blocks_are_trusted_on_the_same_start_in_the_same_file_that_nobody_touched() {
         let written = head();
-        assert!(written.is_trusted(&head(), moment(100), moment(101)));
-        assert!(!written.is_trusted(&head(), moment(100), moment(102)));
-        let elsewhere = Head {
-            part: FileId { device: 1, file: 3 },
-            ..head()
-        };
-        assert!(!written.is_trusted(&elsewhere, moment(100), moment(100)));
+        assert!(written.is_trusted(&head(), moment(1000), moment(1100)));
+        assert!(!written.is_trusted(&head(), moment(1000), moment(1101)));
+        for part in [part(3, 7), part(2, 8)] {
+            let elsewhere = Head { part, ..head() };
+            assert!(!written.is_trusted(&elsewhere, moment(100), moment(100)));
+        }
         let later = Head {
             boot: Some([4; 16]),
             ..head()

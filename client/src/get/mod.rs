@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use hii_server::exit::{Exit, FINE, Failure, note};
 use hii_transport::beneath::Folder;
 use hii_transport::clock::Clock;
+use tokio::runtime::Runtime;
 
 mod args;
 pub mod blocks;
+pub mod classic;
 mod connect;
 pub mod destination;
 pub mod end;
@@ -31,7 +33,6 @@ mod transfer;
 
 pub use args::Args;
 use destination::{Destination, There};
-use end::End;
 use manifest::Manifest;
 use output::Output;
 use progress::Progress;
@@ -55,6 +56,9 @@ const OPEN_FILES: u64 = 2048;
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     args.check()?;
     let stop = Stop::catch()?;
+    if args.classic {
+        return run_classic(args, &stop);
+    }
     let key = key::find(args.key_file.as_deref())?;
     let addresses = args.server.resolve(args.family())?;
     hii_transport::files::want(OPEN_FILES);
@@ -65,29 +69,49 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut state = State::new(&open, args.on_exists, progress);
     state.summary.server = args.server.to_string();
     let clock = Clock::start();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot_start)?;
-    let result = runtime.block_on(async {
+    let result = runtime()?.block_on(async {
         let mut channel = connect::join(stream, address, &key, &stop).await?;
         transfer::receive(&mut channel, &mut state, &stop).await
     });
-    let may_go_on = !matches!(
-        &result,
-        Err(End {
-            may_go_on: false,
-            ..
-        })
-    );
+    let may_go_on = result.as_ref().map_or_else(|end| end.may_go_on, |()| true);
     let also = state.end(result.is_ok(), may_go_on);
-    let mut summary = state.summary;
+    let failure = result.err().map(|end| end.failure).or(also);
+    finish(args, state.summary, failure, &clock)
+}
+
+/// Runs `hii get --classic`.
+fn run_classic(args: &Args, stop: &Stop) -> Result<ExitCode, Failure> {
+    let addresses = args.server.resolve(args.family())?;
+    let addresses = classic::allowed(addresses, args.classic_insecure)?;
+    let (address, stream) = connect::connect(&addresses, stop)?;
+    let mut summary = Summary {
+        server: args.server.to_string(),
+        is_classic: true,
+        ..Summary::default()
+    };
+    let clock = Clock::start();
+    let receive = classic::receive(args, stream, address, stop, &mut summary);
+    let result = runtime()?.block_on(receive);
+    finish(args, summary, result.err(), &clock)
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(cannot_start)
+}
+
+/// Says what was received, and how the program ends.
+fn finish(
+    args: &Args,
+    mut summary: Summary,
+    failure: Option<Failure>,
+    clock: &Clock,
+) -> Result<ExitCode, Failure> {
     summary.seconds = clock.elapsed().as_secs_f64();
-    let result = result.map_err(|end| end.failure);
-    let failure = result.err().or(also);
-    summary.interrupted = failure
-        .as_ref()
-        .is_some_and(|failure| failure.exit() == Exit::Interrupted);
+    let exit = failure.as_ref().map(Failure::exit);
+    summary.interrupted = exit == Some(Exit::Interrupted);
     tell(args, &summary)?;
     match (failure, summary.exit()) {
         (Some(failure), _) => Err(failure),
@@ -99,15 +123,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Opens what takes the octets, now that it is known what is offered.
 fn open(args: &Args, manifest: &Manifest) -> Result<Output, Failure> {
     let output = args.output.as_deref().unwrap_or(Path::new(HERE));
-    let there = match std::fs::metadata(output) {
-        Ok(metadata) if metadata.is_dir() => There::Folder,
-        Ok(_) => There::Other,
-        // A link that leads nowhere has the name all the same.
-        Err(_) if std::fs::symlink_metadata(output).is_ok() => There::Other,
-        Err(_) => There::Nothing,
-    };
     let is_single = manifest.single_file().is_some();
-    let (folder, only) = match Destination::new(output, there, is_single)? {
+    let (folder, only) = match Destination::new(output, There::at(output), is_single)? {
         Destination::Stdout => return Ok(Output::Stdout(Box::default())),
         Destination::Folder(folder) => (folder, None),
         Destination::File(folder, name) => (folder, Some(name)),

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use blake3::hazmat::ChainingValue;
 use hii_protocol::share::{Digest, Size};
-use hii_transport::beneath::{Folder, Moment, file_id, is_there, try_lock};
+use hii_transport::beneath::{Folder, file_id, is_there, try_lock};
 
 use super::blocks::{BLOCK, BlockHasher, chaining_value};
-use super::journal::{BLOCK_LEN, HEAD_LEN, Head, Mark, blocks};
+use super::journal::{BLOCK_LEN, HEAD_LEN, Head, Mark, PartId, blocks};
 use super::manifest::Offered;
 use super::names;
 
@@ -80,7 +81,7 @@ impl Part {
             let head = Head {
                 mark: Mark::new(offered.path, offered.size(), offered.modified),
                 boot,
-                part: file_id(&part.file)?,
+                part: part_id(&part.file)?,
             };
             let file = own(folder, &names::journal(name))?;
             let known = part.known_blocks(&file, &head)?;
@@ -178,10 +179,20 @@ impl Part {
         }
     }
 
-    /// Whether a later run goes on from here.
-    #[must_use]
-    pub fn is_worth_keeping(&self) -> bool {
+    /// Whether a later run would go on from here.
+    fn is_worth_keeping(&self) -> bool {
         self.journal.is_some() && self.hasher.octets() > 2 * BLOCK
+    }
+
+    /// Keeps it for a later run, or removes it where that has no use of it.
+    pub fn keep(self) {
+        if !self.is_worth_keeping() {
+            return self.discard();
+        }
+        if let Some(journal) = &self.journal {
+            // What came after the last block was ours, however long ago. If that cannot be said, blocks are compared.
+            let _ = journal.file.set_modified(SystemTime::now());
+        }
     }
 
     /// Removes it.
@@ -210,7 +221,7 @@ fn discard(folder: &Folder, name: &str, has_journal: bool) {
 }
 
 /// A file of this name, there or made, that no other program writes.
-fn own(folder: &Folder, name: &str) -> io::Result<File> {
+pub(super) fn own(folder: &Folder, name: &str) -> io::Result<File> {
     for _ in 0..TRIES {
         let file = match folder.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -240,13 +251,13 @@ fn cut(file: &mut File, octets: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(octets)).map(drop)
 }
 
-fn modified(file: &File) -> Option<Moment> {
-    let time = file.metadata().ok()?.modified().ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(Moment {
-        seconds: i64::try_from(since.as_secs()).ok()?,
-        nanos: since.subsec_nanos(),
-    })
+fn modified(file: &File) -> Option<SystemTime> {
+    file.metadata().ok()?.modified().ok()
+}
+
+fn part_id(file: &File) -> io::Result<PartId> {
+    let born = file.metadata()?.created().ok();
+    Ok(PartId::new(file_id(file)?, born))
 }
 
 /// How many of these blocks a file begins with.

@@ -190,10 +190,10 @@ impl<'a> State<'a> {
         {
             output.stop(!is_changed);
         }
-        if let Some(part) = prepared
-            && (is_changed || !part.is_worth_keeping())
-        {
-            part.discard();
+        match prepared {
+            Some(part) if is_changed => part.discard(),
+            Some(part) => part.keep(),
+            None => {}
         }
         let exit = match problem {
             Problem::Changed => Exit::Integrity,
@@ -295,6 +295,8 @@ impl<'a> State<'a> {
         }
         let is_all = self.next > self.session.manifest().len();
         if is_all && self.session.outstanding() == 0 && self.placing == 0 && !self.has_said_done {
+            // The sender may forget the files now, so the disk has to have their names.
+            output.settle().map_err(End::storage)?;
             self.has_said_done = true;
             say(RequestBuf::Done)?;
         }
@@ -304,11 +306,7 @@ impl<'a> State<'a> {
     /// Nothing more comes. What is verified goes to its place; what is not whole is kept, where that is of use.
     pub fn end(&mut self, is_well: bool, may_go_on: bool) -> Option<Failure> {
         self.progress.end();
-        for part in self.prepared.drain(..).flatten() {
-            if !part.is_worth_keeping() {
-                part.discard();
-            }
-        }
+        self.prepared.drain(..).flatten().for_each(Part::keep);
         let output = self.output.as_mut()?;
         output.stop(may_go_on);
         let placed = output.settle();

@@ -264,10 +264,10 @@ impl Store {
 
     /// The file does not go on. What is there is kept where a later run can go on with it.
     pub fn stop(&mut self, may_go_on: bool) {
-        if let Some((part, _)) = self.current.take()
-            && !(may_go_on && part.is_worth_keeping())
-        {
-            part.discard();
+        match self.current.take() {
+            Some((part, _)) if may_go_on => part.keep(),
+            Some((part, _)) => part.discard(),
+            None => {}
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Summary {
     pub failures: Vec<FileFailure>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// Whether it came in plain text, so that nothing could be verified.
+    #[serde(rename = "classic")]
+    pub is_classic: bool,
 }
 
 /// A file that was not received.
@@ -90,10 +93,15 @@ impl fmt::Display for Summary {
             ..
         } = self;
         let time = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
+        let verified = if self.is_classic {
+            "received (whether it is whole cannot be told)"
+        } else {
+            "received and verified"
+        };
         let files = if *offered == 1 { "file" } else { "files" };
         write!(
             f,
-            "{received} of {offered} {files} received and verified, {} in {}",
+            "{received} of {offered} {files} {verified}, {} in {}",
             human(*octets),
             human_time(time)
         )?;

@@ -10,8 +10,13 @@ use std::process::{Child, Command, Stdio};
 use hii_tests::programs::{Ended, finish};
 use hii_tests::sender::{KEY, Offer, Sender};
 
+mod classic;
+mod disk;
 mod files;
+mod hostile;
+mod resume;
 
+const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 
 /// Starts `hii get` from this sender, with the right key.
