@@ -302,6 +302,9 @@ async fn offer(service: &mut Service<'_>, offers: &[Offer]) -> Result<(), Channe
 }
 
 /// The frame as octets.
+///
+/// # Panics
+/// Never: there is room for it.
 pub fn frame(answer: &Answer<'_>) -> Vec<u8> {
     let owned: AnswerBuf = (*answer).into_owned();
     let mut octets = vec![0; owned.frame_len()];

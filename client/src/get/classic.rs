@@ -282,10 +282,9 @@ impl Sink {
             modified: now(),
         };
         finisher.place(whole).map_err(cannot_write)?;
-        let placed = finisher.end().into_iter().map(|placed| placed.result);
+        let mut placed = finisher.end().into_iter().map(|placed| placed.result);
         placed
-            .map(|result| result.map(drop))
-            .collect::<io::Result<()>>()
+            .try_for_each(|result| result.map(drop))
             .map_err(cannot_write)
     }
 

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use hii_tests::programs::finish;
+use hii_protocol::share::{Answer, Digest, Size};
+use hii_tests::programs::{Server, finish, run};
 use hii_tests::scratch::Directory;
-use hii_tests::sender::{Offer, Sender};
+use hii_tests::sender::{Instead, KEY, Offer, Sender, frame};
 
-use super::{assert_same, get, octets, start_with_key};
+use super::{HII, HII_SERVER, Tree, assert_same, get, octets, start_with_key};
 
 fn some_offers() -> Vec<Offer> {
     vec![
@@ -120,4 +121,124 @@ fn what_is_in_the_way_stays_unless_it_is_said_otherwise() {
     let ended = get(&["--on-exists", "overwrite"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(fs::read(&file).unwrap(), b"new");
+}
+
+#[test]
+fn standard_output_has_the_octets_and_the_exit_code_tells_whether_they_are_right() {
+    let content = "line\n".repeat(100_000);
+    let offers = vec![Offer::file("file", content.clone())];
+    let ended = get(&Sender::honest(offers.clone()), &["-o", "-"]);
+    assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
+    assert!(ended.stdout == content);
+    for (said, code) in [("sum 1 500000 00", 5), ("failed 1 changed x", 6)] {
+        let sender = Sender::start(offers.clone(), move |answer| match answer {
+            Answer::Sum { .. } => Instead::Frames(vec![said.into()]),
+            _ => Instead::Itself,
+        });
+        let ended = get(&sender, &["-o", "-"]);
+        assert_eq!(ended.code, Some(code), "{:?}", ended.stderr);
+    }
+    let wrong = Sender::start(offers.clone(), |answer| match *answer {
+        Answer::Sum { id, octets, .. } => {
+            let digest = Digest([0; 32]);
+            Instead::Frames(vec![frame(&Answer::Sum { id, octets, digest })])
+        }
+        _ => Instead::Itself,
+    });
+    assert_eq!(get(&wrong, &["-o", "-"]).code, Some(6));
+    let cut = Sender::start(offers, |answer| match answer {
+        Answer::Sum { .. } => Instead::End,
+        _ => Instead::Itself,
+    });
+    assert_eq!(get(&cut, &["-o", "-"]).code, Some(3));
+}
+
+#[test]
+fn a_file_of_unknown_size_comes_as_long_as_it_is() {
+    let offer = Offer {
+        size: Some(Size::Unknown),
+        ..Offer::file("pipe", octets(6_000_000))
+    };
+    let sender = Sender::honest(vec![offer.clone()]);
+    let directory = Directory::new("get-unknown");
+    let ended = get(&sender, &["-o", &directory.path("")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same(&directory.path(""), &[offer]);
+}
+
+#[test]
+fn progress_is_told_a_json_object_a_line_and_quiet_says_nothing() {
+    let sender = Sender::honest(some_offers());
+    let directory = Directory::new("get-progress");
+    let folder = directory.path("folder");
+    let ended = get(&sender, &["-o", &folder, "--progress", "json", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines: Vec<serde_json::Value> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let last = lines.last().unwrap();
+    assert_eq!(last["event"], "progress");
+    assert_eq!(
+        (&last["octets"], &last["total"]),
+        (&12_000_007.into(), &12_000_007.into())
+    );
+    let paths = lines.iter().filter(|line| line["event"] == "file");
+    assert_eq!(paths.count(), 4);
+    let ended = get(&sender, &["-o", &directory.path("quiet"), "--quiet"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn from_a_sender_of_our_own_everything_comes_as_it_is() {
+    let directory = Directory::new("get-own");
+    let offered = directory.path("offered");
+    for folder in ["offered/a/b", "offered/empty"] {
+        fs::create_dir_all(directory.path(folder)).unwrap();
+    }
+    for (file, len) in [
+        ("a/x", 0),
+        ("a/b/y", 5_000_000),
+        ("z", 1),
+        ("a/b/w", 65_502),
+    ] {
+        fs::write(format!("{offered}/{file}"), octets(len)).unwrap();
+    }
+    for number in 0..500 {
+        fs::write(format!("{offered}/a/{number}"), octets(number)).unwrap();
+    }
+    fs::write(directory.path("key"), KEY).unwrap();
+    let key = directory.path("key");
+    let server = Server::start(
+        HII_SERVER,
+        &[
+            "share",
+            "-b",
+            "127.0.0.1",
+            "--key-file",
+            &key,
+            "--once",
+            &offered,
+        ],
+    );
+    let folder = directory.path("folder/");
+    let args = [
+        "get",
+        &server.address().to_string(),
+        "--key-file",
+        &key,
+        "-o",
+        &folder,
+    ];
+    let ended = run(HII, &args);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("504 of 504 files received and verified"),
+        "{ended:?}"
+    );
+    assert_eq!(server.wait().code, Some(0));
+    assert!(Tree::read(&format!("{folder}/offered")) == Tree::read(&offered));
 }

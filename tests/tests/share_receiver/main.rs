@@ -14,6 +14,7 @@ mod classic;
 mod disk;
 mod files;
 mod hostile;
+mod prompt;
 mod resume;
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -55,9 +56,12 @@ fn octets(len: usize) -> Vec<u8> {
     octets
 }
 
-/// What is in a folder: by path, the mode, the time and the octets of each.
+/// What is in a folder, by path.
 #[derive(Debug, PartialEq, Eq, Default)]
-struct Tree(BTreeMap<String, (u32, (i64, i64), Option<Vec<u8>>)>);
+struct Tree(BTreeMap<String, Leaf>);
+
+/// The mode, the time and, of a file, the octets.
+type Leaf = (u32, (i64, i64), Option<Vec<u8>>);
 
 impl Tree {
     fn read(folder: &str) -> Self {

@@ -244,6 +244,9 @@ fn interrupted_it_keeps_the_part_and_says_what_to_do() {
     assert_eq!(ended.json()["resumed_octets"], 4 << 20);
 }
 
+/// Does something to a file's octets.
+type Touch = fn(&mut Vec<u8>);
+
 /// Leaves a part of 6 MiB of `large` in a folder.
 fn with_part(name: &str, offer: &Offer) -> (Directory, String) {
     let sender = Sender::start(vec![offer.clone()], |answer| match answer {
@@ -290,13 +293,12 @@ fn another_file_is_begun_anew() {
 #[test]
 fn a_part_or_a_journal_that_was_touched_makes_no_wrong_file() {
     let large = Offer::file("large", octets(7_000_000));
-    type Touch = fn(&mut Vec<u8>);
     let touches: [(&str, Touch); 8] = [
         (".hii-part", |octets| octets[3_000_000] ^= 1),
         (".hii-part", |octets| octets.truncate(2_500_000)),
         (".hii-part", Vec::clear),
         (".hii-part", |octets| {
-            octets.extend_from_slice(&[7; 2 << 20])
+            octets.resize(octets.len() + (2 << 20), 7);
         }),
         (".hii-journal", |octets| octets[200] ^= 1),
         (".hii-journal", |octets| octets.truncate(150)),

@@ -148,11 +148,6 @@ impl Folder {
     ///
     /// # Errors
     /// Never.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "as where it does something"
-    )]
     pub fn set_attributes(&self, _mode: u16, _modified: Moment) -> io::Result<()> {
         Ok(())
     }
@@ -161,11 +156,6 @@ impl Folder {
     ///
     /// # Errors
     /// Never.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "as where it does something"
-    )]
     pub fn sync(&self) -> io::Result<()> {
         Ok(())
     }
@@ -174,7 +164,6 @@ impl Folder {
     ///
     /// # Errors
     /// Always.
-    #[expect(clippy::unused_self, reason = "as where it does something")]
     pub fn sync_everything(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -183,11 +172,6 @@ impl Folder {
     ///
     /// # Errors
     /// Never.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "as where it does something"
-    )]
     pub fn free(&self) -> io::Result<u64> {
         Ok(u64::MAX)
     }
@@ -214,7 +198,6 @@ pub fn set_attributes(file: &File, _mode: u16, modified: Moment) -> io::Result<(
 /// # Errors
 /// Never.
 #[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
-#[expect(clippy::unnecessary_wraps, reason = "as where it does something")]
 pub fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
