@@ -105,6 +105,11 @@ impl Target {
         if host.is_empty() {
             return Err("the host is missing".into());
         }
+        if host.bytes().all(|octet| octet.is_ascii_digit()) {
+            return Err(format!(
+                "{host:?} is a number, not a host; a port goes with its host, as in host:8080"
+            ));
+        }
         if host.contains(':') && !is_ipv6(host) {
             return Err(format!(
                 "{host:?} is not an IPv6 address; give a port after it as [address]:port"
@@ -185,10 +190,15 @@ impl Target {
             .collect();
         if addresses.is_empty() {
             let wanted = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            let advice = if self.is_name() {
+                "leave out -4 or -6, or give another name"
+            } else {
+                "leave out -4 or -6"
+            };
             return Err(Failure::new(
                 Exit::Unreachable,
                 format_args!("{:?} has no {wanted} address", self.host),
-                "leave out -4 or -6, or give another name",
+                advice,
             ));
         }
         Ok(addresses)

@@ -12,10 +12,12 @@ use tokio_util::codec::Decoder;
 use crate::decision::{Decision, decide};
 
 pub use connection::ping_connection;
+pub use sequences::relay_sequences;
 
 mod connection;
 #[path = "../../tests/src/classic/decision.rs"]
 mod decision;
+mod sequences;
 
 /// A canonical frame may be longer than the one that was read, and so over the limit.
 const NO_LIMIT: Limits = Limits {

@@ -1,7 +1,7 @@
 //! An address and a port that a message can go to.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU16;
 use core::str::FromStr;
 
@@ -75,7 +75,10 @@ impl Endpoint {
     /// `('<ip>', <port>)`, as a relay tells a sender its own address.
     pub(crate) fn emit_tuple(self, sink: &mut impl Sink) {
         sink.put(b"('");
-        sink.text(self.ip);
+        match self.ip {
+            IpAddr::V4(ip) => emit_v4(ip, sink),
+            IpAddr::V6(ip) => sink.text(ip),
+        }
         sink.put(b"', ");
         sink.decimal(u64::from(self.port.get()));
         sink.put(b")");
@@ -85,7 +88,7 @@ impl Endpoint {
 impl Emit for Endpoint {
     fn emit(&self, sink: &mut impl Sink) {
         match self.ip {
-            IpAddr::V4(ip) => sink.text(ip),
+            IpAddr::V4(ip) => emit_v4(ip, sink),
             IpAddr::V6(ip) => {
                 sink.put(b"[");
                 sink.text(ip);
@@ -94,6 +97,16 @@ impl Emit for Endpoint {
         }
         sink.put(b"/");
         sink.decimal(u64::from(self.port.get()));
+    }
+}
+
+/// `ipv4`, without `core::fmt`: a relay writes one for every message.
+fn emit_v4(ip: Ipv4Addr, sink: &mut impl Sink) {
+    let [first, rest @ ..] = ip.octets();
+    sink.decimal(u64::from(first));
+    for octet in rest {
+        sink.put(b".");
+        sink.decimal(u64::from(octet));
     }
 }
 

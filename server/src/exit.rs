@@ -18,7 +18,7 @@ pub const FINE: ExitCode = ExitCode::SUCCESS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// 1: measured, but nothing answered.
+    /// 1: measured, but nothing answered; or a message was not passed on.
     NoAnswer = 1,
     /// 2: the command line is wrong.
     Usage = 2,

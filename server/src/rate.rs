@@ -42,10 +42,12 @@ impl RateLimiter {
     }
 }
 
+/// What a bucket holds, in nanoseconds.
+const BURST: u64 = 1_000_000_000;
+
 /// Lets one through if its bucket has room for it: a second's worth at one every `gap` nanoseconds. The bucket is when,
 /// at that rate, all that was let through would have come (the generic cell rate algorithm).
 pub fn take(bucket: &mut u64, gap: u64, now: Duration) -> bool {
-    const BURST: u64 = 1_000_000_000;
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     let all_due = (*bucket).max(now);
     if all_due - now > BURST.saturating_sub(gap) {

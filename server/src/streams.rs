@@ -45,6 +45,11 @@ pub trait StreamService: Service + Sized + 'static {
     /// Begins a conversation with this address, to be ended when nothing happens for `idle`.
     fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Self::Conversation;
 
+    /// Whether anything may come from this address; else its connection is closed at once.
+    fn admits(&mut self, _from: SocketAddr) -> bool {
+        true
+    }
+
     /// Learns that a connection was closed at once, being one too many.
     fn refused(&mut self, refusal: Refusal);
 
@@ -238,6 +243,10 @@ async fn accept_all<S: StreamService>(
                 continue;
             }
         };
+        if !common.service.on_stream(|service| service.admits(from)) {
+            tracing::debug!(%from, "denied");
+            continue;
+        }
         let place = match admission.enter(from.ip()) {
             Ok(place) => place,
             Err(refusal) => {
@@ -322,6 +331,8 @@ async fn exchange<S: StreamService>(
             ready = stream.readable(), if wants.is_some() => {
                 ready?;
                 receive(stream, wants.unwrap_or_default(), conversation, common)?;
+                // Whoever sends without a pause is one of many on this thread.
+                tokio::task::yield_now().await;
             }
             ready = stream.writable(), if conversation.has_output() => ready?,
             () = conversation.news() => {}

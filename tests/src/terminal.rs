@@ -66,8 +66,16 @@ impl Terminal {
     /// # Panics
     /// The terminal is gone.
     pub fn line(&self, line: &str) {
-        self.tmux(&["send-keys", "-l", line]);
+        self.text(line);
         self.key("Enter");
+    }
+
+    /// Types what does not end a line.
+    ///
+    /// # Panics
+    /// The terminal is gone.
+    pub fn text(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
     }
 
     /// Presses a key, as tmux calls it: `q`, `C-c`, `Escape`.

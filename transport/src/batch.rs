@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
-use socket2::SockRef;
+use socket2::{SockRef, Socket as Socket2};
 
 use crate::arrivals::Arrivals;
 use crate::datagrams::Peer;
@@ -66,7 +66,7 @@ impl BatchSocket {
     /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
     pub(crate) fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
         self.outlet
-            .send(self.socket.get_ref().into(), to, octets, segment)
+            .send(&SockRef::from(self.socket.get_ref()), to, octets, segment)
     }
 }
 
@@ -89,26 +89,25 @@ impl Outlet {
         })
     }
 
-    fn send(
-        &self,
-        socket: UdpSockRef<'_>,
-        to: Peer,
-        octets: &[u8],
-        segment: usize,
-    ) -> io::Result<()> {
+    fn send(&self, socket: &Socket2, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
+        let destination = if self.is_ipv6 {
+            as_ipv6(to.address)
+        } else {
+            to.address
+        };
+        if octets.len() <= segment && to.asked.is_none() {
+            // Nothing but a destination is to be said, and that is cheaper said so.
+            return socket.send_to(octets, &destination.into()).map(drop);
+        }
         let transmit = Transmit {
-            destination: if self.is_ipv6 {
-                as_ipv6(to.address)
-            } else {
-                to.address
-            },
+            destination,
             ecn: None,
             contents: octets,
             segment_size: (octets.len() > segment).then_some(segment),
             src_ip: to.asked,
         };
         // Waiting for room would delay everybody else: a full send buffer costs these datagrams.
-        self.state.try_send(socket, &transmit)
+        self.state.try_send(UdpSockRef::from(socket), &transmit)
     }
 }
 
@@ -151,7 +150,9 @@ impl Sender {
     /// The network would not take it.
     pub fn send(&self, to: Peer, datagram: &[u8]) -> io::Result<()> {
         match self.sockets.get(to.socket) {
-            Some((socket, outlet)) => outlet.send(socket.into(), to, datagram, datagram.len()),
+            Some((socket, outlet)) => {
+                outlet.send(&SockRef::from(socket), to, datagram, datagram.len())
+            }
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }

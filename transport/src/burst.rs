@@ -11,6 +11,7 @@ use socket2::SockRef;
 
 use crate::arrivals::Arrivals;
 use crate::offload::{self, most_together, refuses_together};
+pub use crate::offload::{MOST_OCTETS, MOST_SEGMENTS};
 use crate::udp::BUFFER;
 
 /// A socket that is connected to one target.

@@ -25,6 +25,7 @@ mod socket;
 #[cfg(unix)]
 pub mod suspend;
 pub mod tcp;
+pub mod terminal;
 pub mod timer;
 pub mod traffic;
 pub mod udp;

@@ -5,9 +5,11 @@ use std::io;
 use quinn_udp::UdpSocketState;
 use socket2::Socket;
 
-/// The most datagrams in one call, and the most octets of all of them: what the kernel takes.
-const MOST_SEGMENTS: usize = 64;
-const MOST_OCTETS: usize = 65_507;
+/// The most datagrams in one call: what the kernel takes.
+pub const MOST_SEGMENTS: usize = 64;
+
+/// The most octets of all datagrams in one call.
+pub const MOST_OCTETS: usize = 65_507;
 
 /// The longest datagram that is sent together with others: what every path takes. A longer one may be refused for its
 /// path, and quinn-udp would never again send two together.

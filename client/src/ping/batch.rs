@@ -12,8 +12,8 @@ const MOST_EVENTS: usize = 1024;
 /// Batches under way at once. When all are, the teller waits for the judge.
 const MOST_BATCHES: usize = 32;
 
-/// How often a wait looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(10);
+/// How often a wait of the bursts looks whether it is to end.
+pub(super) const BURSTS_GLANCE: Duration = Duration::from_millis(10);
 
 /// Events in the order they happened.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Teller {
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         while self.made >= MOST_BATCHES && !hurry() {
-            match self.spare.recv_timeout(GLANCE) {
+            match self.spare.recv_timeout(BURSTS_GLANCE) {
                 Ok(spare) => return spare,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }

@@ -13,7 +13,7 @@ use hii_transport::arrivals::Arrivals;
 use hii_transport::burst::BurstSocket;
 use hii_transport::clock::{Clock, SPIN, sleep_exactly};
 
-use super::batch::Teller;
+use super::batch::{BURSTS_GLANCE, Teller};
 use super::events::Event;
 use super::ledger::{LEAST_PATIENCE, Sent};
 use super::link::Link;
@@ -21,9 +21,6 @@ use super::method::Method;
 use super::pacing::Pacing;
 use super::refusal::Refusal;
 use super::schedule::Schedule;
-
-/// How often a wait looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
@@ -308,7 +305,7 @@ impl<'a> Bursts<'a> {
     /// Waits for an answer, or for the next slot, place, or telling.
     fn wait(&self, sending: bool) {
         let now = self.line.clock.elapsed();
-        let mut until = now + GLANCE;
+        let mut until = now + BURSTS_GLANCE;
         if sending && let Some(look) = self.pacing.next_look(now) {
             let awake = if self.line.precise {
                 SPIN

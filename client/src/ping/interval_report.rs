@@ -14,6 +14,10 @@ use super::verdict::Verdict;
 pub struct IntervalReport {
     every: Duration,
     next: Duration,
+    /// When the first probe was sent.
+    start: Option<Duration>,
+    /// Probes that are neither answered nor given up.
+    waiting: u64,
     sent: u64,
     late: u64,
     lost: u64,
@@ -27,12 +31,16 @@ pub struct IntervalReport {
 pub struct IntervalLine {
     #[serde(rename = "until_ns", serialize_with = "serialize_nanos")]
     until: Duration,
+    #[serde(skip)]
+    since_start: Duration,
     /// Decimals of the seconds for people, so that no two lines have the same.
     #[serde(skip)]
     decimals: usize,
     sent: u64,
     late: u64,
     lost: u64,
+    /// Neither answered nor given up by then.
+    waiting: u64,
     /// None where it is not told which probes were.
     refused: Option<u64>,
     #[serde(rename = "rtt_ns")]
@@ -45,6 +53,8 @@ impl IntervalReport {
         Self {
             every,
             next: every,
+            start: None,
+            waiting: 0,
             sent: 0,
             late: 0,
             lost: 0,
@@ -54,13 +64,20 @@ impl IntervalReport {
         }
     }
 
-    /// A probe was sent.
-    pub fn sent(&mut self) {
+    /// A probe was sent. The first line is due that long after the first probe: other targets may have been looked for
+    /// before.
+    pub fn sent(&mut self, at: Duration) {
+        if self.start.is_none() {
+            self.start = Some(at);
+            self.next = at.saturating_add(self.every);
+        }
+        self.waiting += 1;
         self.sent += 1;
     }
 
     /// A probe was answered.
     pub fn answered(&mut self, answered: &Answered) {
+        self.waiting = self.waiting.saturating_sub(1);
         self.rtt.record(answered.rtt);
         self.late += u64::from(matches!(answered.verdict, Verdict::Late { .. }));
     }
@@ -72,6 +89,8 @@ impl IntervalReport {
 
     /// A probe's verdict is final; a lost one is counted when it was given up.
     pub fn settled(&mut self, settled: &Settled) {
+        let was_waiting = settled.verdict.rtt().is_none() && settled.verdict != Verdict::NotSent;
+        self.waiting = self.waiting.saturating_sub(u64::from(was_waiting));
         let lost = Verdict::is_lost(settled.verdict);
         self.lost += u64::from(lost);
     }
@@ -104,7 +123,9 @@ impl IntervalReport {
     fn take(&mut self, until: Duration, decimals: usize) -> IntervalLine {
         let line = IntervalLine {
             until,
+            since_start: until.saturating_sub(self.start.unwrap_or_default()),
             decimals,
+            waiting: self.waiting,
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
@@ -130,15 +151,21 @@ fn decimals(every: Duration) -> usize {
 impl fmt::Display for IntervalLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            until,
+            since_start,
             decimals,
             sent,
             late,
             lost,
+            waiting,
             refused,
             rtt,
+            until: _,
         } = self;
-        write!(f, "{:.decimals$} s: {sent} sent, ", until.as_secs_f64())?;
+        write!(
+            f,
+            "{:.decimals$} s: {sent} sent, ",
+            since_start.as_secs_f64()
+        )?;
         match rtt {
             None => write!(f, "0 answered")?,
             Some(Figures {
@@ -158,6 +185,9 @@ impl fmt::Display for IntervalLine {
             }
         }
         write!(f, ", {lost} lost")?;
+        if *waiting > 0 {
+            write!(f, ", {waiting} waiting")?;
+        }
         if let Some(refused) = refused.filter(|refused| *refused > 0) {
             write!(f, ", {refused} refused")?;
         }
@@ -181,8 +211,8 @@ mod tests {
             from_due: rtt,
             report: None,
         };
-        report.sent();
-        report.sent();
+        report.sent(Duration::ZERO);
+        report.sent(Duration::ZERO);
         report.answered(&answered);
         assert_eq!(report.due(Duration::from_secs(9)), None);
         let settled = Settled::of(2, Duration::ZERO, Verdict::LostBack);
@@ -204,9 +234,12 @@ mod tests {
         );
         assert_eq!(report.next(), Duration::from_secs(40));
         assert_eq!(report.rest(Duration::from_secs(36)), None);
-        report.sent();
+        report.sent(Duration::from_secs(36));
         let rest = report.rest(Duration::from_millis(37_250)).unwrap();
-        assert_eq!(rest.to_string(), "37.250 s: 1 sent, 0 answered, 0 lost");
+        assert_eq!(
+            rest.to_string(),
+            "37.250 s: 1 sent, 0 answered, 0 lost, 1 waiting"
+        );
     }
 
     #[test]

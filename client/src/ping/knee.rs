@@ -21,12 +21,20 @@ const MOST_GROUPS: usize = 4096;
 /// Follows a ramp in the order of its probes.
 #[derive(Debug, Default)]
 pub struct KneeFinder {
-    current: Vec<(f64, Option<Duration>)>,
+    current: Vec<Judged>,
     groups: Vec<Group>,
 }
 
 #[derive(Debug, Clone, Copy)]
+struct Judged {
+    seq: u64,
+    sent: Duration,
+    rtt: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Group {
+    /// Probes a second, as they went out: near its end a ramp asks for more than any host sends.
     rate: f64,
     delay: Option<f64>,
     loss: f64,
@@ -35,7 +43,7 @@ struct Group {
 /// The knee of a ramp.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Knee {
-    /// The offered rate at which it begins, in probes a second.
+    /// The rate at which it begins, in probes that went out a second.
     pub probes_per_second: f64,
     /// What broke away.
     pub sign: Sign,
@@ -52,8 +60,8 @@ pub enum Sign {
 }
 
 impl KneeFinder {
-    /// Takes the next probe, which was followed by the next one after `interval`.
-    pub fn take(&mut self, settled: &Settled, interval: Duration) {
+    /// Takes the next probe.
+    pub fn take(&mut self, settled: &Settled) {
         let rtt = match settled.verdict {
             Verdict::InTime { rtt } | Verdict::Late { rtt } => Some(rtt),
             Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => None,
@@ -64,8 +72,8 @@ impl KneeFinder {
             | Verdict::NotSent
             | Verdict::InFlight => return,
         };
-        let rate = 1.0 / interval.as_secs_f64().max(1e-9);
-        self.current.push((rate, rtt));
+        let &Settled { seq, sent, .. } = settled;
+        self.current.push(Judged { seq, sent, rtt });
         if self.current.len() == GROUP {
             let group = Group::of(&self.current);
             self.current.clear();
@@ -75,20 +83,30 @@ impl KneeFinder {
         }
     }
 
-    /// The highest offered rate at which a knee would have been seen; none before there are enough probes to tell.
+    /// The highest rate at which a knee would have been seen; none where there were too few probes to tell, or so many
+    /// lost from the beginning that nothing could break away.
     pub fn highest_rate(&self) -> Option<f64> {
-        self.groups.get(USUAL + 1..)?.last().map(|group| group.rate)
+        let (delay, loss) = self.usual()?;
+        let can_show = delay.is_some() && loss + MORE_LOSS < 1.0;
+        // One group after it has to break away too.
+        let judged = self.groups.get(USUAL..self.groups.len().checked_sub(1)?)?;
+        let rates = judged.iter().map(|group| group.rate);
+        rates.reduce(f64::max).filter(|_| can_show)
+    }
+
+    /// The delay and the loss that are usual.
+    fn usual(&self) -> Option<(Option<f64>, f64)> {
+        let usual = self.groups.get(..USUAL)?;
+        let delays = usual.iter().filter_map(|group| group.delay);
+        let loss = usual.iter().map(|group| group.loss).fold(0.0, f64::max);
+        Some((delays.reduce(f64::max), loss))
     }
 
     /// The knee, when there is one: the first group that broke away with the next one doing so as well, since one alone
     /// may be chance.
     pub fn knee(&self) -> Option<Knee> {
-        let (usual, rest) = self.groups.split_at_checked(USUAL)?;
-        let delay = usual
-            .iter()
-            .filter_map(|group| group.delay)
-            .reduce(f64::max);
-        let loss = usual.iter().map(|group| group.loss).fold(0.0, f64::max);
+        let (delay, loss) = self.usual()?;
+        let rest = self.groups.get(USUAL..)?;
         let sign = |group: &Group| {
             if group.loss > loss + MORE_LOSS {
                 Some(Sign::Loss)
@@ -113,16 +131,25 @@ impl KneeFinder {
 }
 
 impl Group {
-    fn of(probes: &[(f64, Option<Duration>)]) -> Self {
-        let mut answered: Vec<_> = probes.iter().filter_map(|(_, rtt)| *rtt).collect();
+    fn of(probes: &[Judged]) -> Self {
+        let mut answered: Vec<_> = probes.iter().filter_map(|probe| probe.rtt).collect();
         answered.sort_unstable();
         let lost = probes.len() - answered.len();
         Self {
-            rate: probes.first().map_or(0.0, |(rate, _)| *rate),
+            rate: rate(probes),
             delay: answered.get(answered.len() / 2).map(Duration::as_secs_f64),
             loss: lost as f64 / probes.len().max(1) as f64,
         }
     }
+}
+
+/// Probes a second from the first of these to the last.
+fn rate(probes: &[Judged]) -> f64 {
+    let (Some(first), Some(last)) = (probes.first(), probes.last()) else {
+        return 0.0;
+    };
+    let took = last.sent.saturating_sub(first.sent).as_secs_f64();
+    last.seq.saturating_sub(first.seq) as f64 / took.max(1e-9)
 }
 
 #[cfg(test)]
@@ -149,7 +176,7 @@ mod tests {
                 None => Verdict::LostThere,
             };
             let sent = schedule.slot(seq);
-            finder.take(&Settled::of(seq, sent, verdict), interval);
+            finder.take(&Settled::of(seq, sent, verdict));
         }
         finder
     }
@@ -188,7 +215,13 @@ mod tests {
     fn tells_up_to_which_rate_it_looked() {
         let highest = |probes| ramp(probes, |_, _| Some(RTT)).highest_rate();
         assert_eq!(highest(39), None);
+        // That of the third ten, as the fourth has to agree: nine intervals from the 21st on.
+        let nine: f64 = (20..29).map(|before| 0.95_f64.powi(before)).sum();
         let rate = highest(40).unwrap();
-        assert!((rate - 1.0 / 0.95_f64.powi(30)).abs() < 0.01, "{rate}");
+        assert!((rate - 9.0 / nine).abs() < 1e-6, "{rate}");
+        // Where next to nothing is answered from the beginning, nothing can break away.
+        assert_eq!(ramp(200, |_, _| None).highest_rate(), None);
+        let few = ramp(200, |_, seq| (seq % 10 == 0).then_some(RTT));
+        assert_eq!(few.highest_rate(), None);
     }
 }

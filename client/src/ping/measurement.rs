@@ -75,6 +75,9 @@ impl Measurement {
         let report = report.map(|every| IntervalReport::new(every, link.tells_refusals()));
         let epoch = link.clock().epoch_range();
         let mut statistics = Statistics::new(*epoch.end());
+        if schedule.has_bursts() {
+            statistics = statistics.of_bursts();
+        }
         if !schedule.has_slots() {
             statistics = statistics.without_slots();
         }
@@ -230,7 +233,7 @@ impl Measurement {
                 self.last_sent = sent.at;
                 self.statistics.sent(&sent);
                 if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
-                    report.sent();
+                    report.sent(sent.at);
                 }
                 self.print(|output, target| output.sent(target, &sent));
                 self.ledger.sent(sent)
@@ -324,8 +327,7 @@ impl Measurement {
             collector.add(settled);
         }
         if !self.schedule.is_fixed() {
-            let interval = self.schedule.interval_after(settled.seq);
-            self.knee.take(settled, interval);
+            self.knee.take(settled);
         }
         if let Some(report) = &mut self.report {
             report.settled(settled);

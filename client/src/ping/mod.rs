@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         exits.extend(exit_of(&one.summary).map(|exit| (number, exit)));
     }
     if let Some(error) = printer.take_error() {
-        return Err(cannot_print(&error, &summaries));
+        return Err(cannot_print(&error, &headings, &summaries));
     }
     if summaries.iter().any(|summary| summary.interrupted) {
         return Ok(Exit::Interrupted.into());
@@ -233,9 +233,9 @@ fn measure(
 }
 
 /// What was measured is not lost with the output.
-fn cannot_print(error: &io::Error, summaries: &[Summary]) -> Failure {
-    for summary in summaries {
-        note(summary);
+fn cannot_print(error: &io::Error, headings: &[Heading], summaries: &[Summary]) -> Failure {
+    for (heading, summary) in headings.iter().zip(summaries) {
+        note(format_args!("--- {} ---\n{summary}", heading.target()));
     }
     let advice = match error.kind() {
         io::ErrorKind::BrokenPipe => "the program that read it has ended; the summary stands above",

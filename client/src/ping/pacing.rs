@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use hii_transport::burst::{MOST_OCTETS, MOST_SEGMENTS};
+
 use super::schedule::{Pace, Schedule};
 use super::window::Window;
-
-/// The most probes that go out together, and the most octets of them: what one system call takes.
-const MOST_TOGETHER: usize = 64;
-const MOST_OCTETS: usize = 65_507;
 
 /// A flood sends when this part of its window is free: the fewer go together, the more each of them takes.
 const WORTH_SENDING: usize = 3;
@@ -39,7 +37,7 @@ impl Pacing {
             schedule,
             start,
             next: 1,
-            burst: (MOST_OCTETS / size.max(1)).clamp(1, MOST_TOGETHER),
+            burst: (MOST_OCTETS / size.max(1)).clamp(1, MOST_SEGMENTS),
             window,
         }
     }

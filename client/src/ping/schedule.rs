@@ -184,6 +184,11 @@ impl Schedule {
         !matches!(self.pace, Pace::Flood { .. })
     }
 
+    /// Whether probes may go out several at a time.
+    pub fn has_bursts(&self) -> bool {
+        !matches!(self.pace, Pace::Interval {})
+    }
+
     /// Whether the interval stays the same.
     pub fn is_fixed(&self) -> bool {
         self.decay >= 1.0

@@ -108,6 +108,13 @@ impl Statistics {
         self
     }
 
+    /// The same for probes that go out several at a time.
+    #[must_use]
+    pub fn of_bursts(mut self) -> Self {
+        self.variation = self.variation.of_bursts();
+        self
+    }
+
     /// A probe was sent.
     pub fn sent(&mut self, sent: &Sent) {
         self.throughput.sent(sent);

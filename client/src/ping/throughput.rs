@@ -63,18 +63,18 @@ impl fmt::Display for Rates {
         } = *self;
         write!(
             f,
-            "{} probes/s offered, {} probes/s answered: {} there and back",
-            Probes(offered),
-            Probes(answered),
-            Bits(bits)
+            "{} probes/s offered, {} probes/s answered: {} each way, headers not counted",
+            PerSecond(offered),
+            PerSecond(answered),
+            Bits(bits / 2.0)
         )
     }
 }
 
 /// Probes a second, whole where that is exact enough.
-struct Probes(f64);
+pub(super) struct PerSecond(pub(super) f64);
 
-impl fmt::Display for Probes {
+impl fmt::Display for PerSecond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = usize::from(self.0 < 100.0);
         write!(f, "{:.digits$}", self.0)
@@ -143,11 +143,11 @@ mod tests {
         };
         assert_eq!(
             shown(50_000.0, 64.0),
-            "50000 probes/s offered, 25000 probes/s answered: 25.60 Mbit/s there and back"
+            "50000 probes/s offered, 25000 probes/s answered: 12.80 Mbit/s each way, headers not counted"
         );
         assert_eq!(
             shown(100.0, 1.0),
-            "100 probes/s offered, 50.0 probes/s answered: 800.0 bit/s there and back"
+            "100 probes/s offered, 50.0 probes/s answered: 400.0 bit/s each way, headers not counted"
         );
     }
 

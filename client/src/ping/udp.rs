@@ -209,7 +209,7 @@ fn method(args: &Args, schedule: &Schedule, known: &Known, interrupt: &Interrupt
         ServerKind::Hii if fits => Method::Numbered(random_run()),
         ServerKind::Echo if fits => Method::Echoed(random_run()),
         kind => Method::Ports {
-            pool: Mutex::new(PortPool::new(0, args.interval)),
+            pool: Mutex::new(PortPool::new(0, args.longest_wait())),
             expected: match kind {
                 ServerKind::Original => known.text.clone(),
                 ServerKind::Hii => b"Packet Acknowledged".to_vec(),
@@ -258,7 +258,7 @@ fn connect(
     }
     let method = match method {
         Method::Ports { expected, .. } => Method::Ports {
-            pool: Mutex::new(PortPool::new(sockets.len(), args.interval)),
+            pool: Mutex::new(PortPool::new(sockets.len(), args.longest_wait())),
             expected,
         },
         numbered => numbered,

@@ -28,6 +28,7 @@ pub struct Variation {
     next_expected: u64,
     arrived: u64,
     reordered: u64,
+    is_of_bursts: bool,
 }
 
 /// An answer.
@@ -44,7 +45,9 @@ struct Recent {
 pub struct VariationFigures {
     /// RFC 3550 section 6.4.1: the smoothed difference between the round trips of answers as they arrive, in
     /// nanoseconds.
-    pub jitter_ns: f64,
+    ///
+    /// None in bursts, here and below: probes that go in one system call have one time together.
+    pub jitter_ns: Option<f64>,
     /// RFC 3393: the size of the difference between the round trips of two probes sent one after the other, in
     /// nanoseconds.
     pub difference_ns: Option<Figures>,
@@ -65,7 +68,15 @@ impl Variation {
             next_expected: 1,
             arrived: 0,
             reordered: 0,
+            is_of_bursts: false,
         }
+    }
+
+    /// The same for probes that go out several at a time.
+    #[must_use]
+    pub fn of_bursts(mut self) -> Self {
+        self.is_of_bursts = true;
+        self
     }
 
     /// Takes the first answer to a probe.
@@ -102,8 +113,8 @@ impl Variation {
     /// The figures; none before the second answer.
     pub fn figures(&self) -> Option<VariationFigures> {
         (self.arrived > 1).then(|| VariationFigures {
-            jitter_ns: self.jitter,
-            difference_ns: self.differences.figures(),
+            jitter_ns: (!self.is_of_bursts).then_some(self.jitter),
+            difference_ns: self.differences.figures().filter(|_| !self.is_of_bursts),
             reordered: self.reordered,
             reordered_percent: self.reordered as f64 * 100.0 / self.arrived as f64,
         })
@@ -137,7 +148,10 @@ mod tests {
     fn jitter_is_smoothed_by_a_sixteenth() {
         let found = figures(&[(1, 100), (2, 132), (3, 132)]).unwrap();
         let expected = 2_000.0 - 2_000.0 / 16.0;
-        assert!((found.jitter_ns - expected).abs() < 1e-6, "{found:?}");
+        assert!(
+            (found.jitter_ns.unwrap() - expected).abs() < 1e-6,
+            "{found:?}"
+        );
         assert_eq!(found.difference_ns.unwrap().max, 32_000);
         assert_eq!(figures(&[(1, 100)]), None);
     }

@@ -42,18 +42,32 @@ impl fmt::Display for Impairments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the noise of the last binary digits.
         let percent = |share: f64| (share * 100.0 * 1e9).round() / 1e9;
-        write!(f, "loses {} % of its answers", percent(self.loss))?;
+        let mut before = "";
+        let mut tell = |what: fmt::Arguments<'_>| {
+            let result = write!(f, "{before}{what}");
+            before = ", ";
+            result
+        };
+        if self.loss > 0.0 {
+            tell(format_args!(
+                "loses {} % of its answers",
+                percent(self.loss)
+            ))?;
+        }
         let DelayRange { min, max, .. } = self.delay;
         match (min, max) {
             (_, Duration::ZERO) => {}
-            (min, max) if min == max => write!(f, ", delays the others by {min:?}")?,
-            (min, max) => write!(f, ", delays the others by {min:?} to {max:?}")?,
+            (min, max) if min == max => tell(format_args!("delays answers by {min:?}"))?,
+            (min, max) => tell(format_args!("delays answers by {min:?} to {max:?}"))?,
         }
         if self.duplicate > 0.0 {
-            write!(f, ", sends {} % twice", percent(self.duplicate))?;
+            tell(format_args!("sends {} % twice", percent(self.duplicate)))?;
         }
         if self.reorder > 0.0 {
-            write!(f, ", lets {} % be overtaken", percent(self.reorder))?;
+            tell(format_args!(
+                "lets {} % be overtaken",
+                percent(self.reorder)
+            ))?;
         }
         Ok(())
     }
@@ -144,14 +158,14 @@ mod tests {
     #[test]
     fn what_is_faked_is_told_and_the_rest_is_not() {
         let tell = |impairments: Impairments| impairments.to_string();
-        assert_eq!(tell(Impairments::NONE), "loses 0 % of its answers");
+        assert_eq!(tell(Impairments::NONE), "");
         assert_eq!(
             tell(Impairments {
                 duplicate: 0.07,
                 reorder: 0.3,
                 ..Impairments::ORIGINAL
             }),
-            "loses 10 % of its answers, delays the others by 100µs to 500ms, sends 7 % twice, lets 30 % be overtaken"
+            "loses 10 % of its answers, delays answers by 100µs to 500ms, sends 7 % twice, lets 30 % be overtaken"
         );
     }
 

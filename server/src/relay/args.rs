@@ -23,7 +23,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
     hii-server relay -p 0 -b 127.0.0.1        any free port, this host only\n  \
     hii-server relay --trust 192.168.0.0/16   the original clients of this network may take part\n  \
     hii-server relay --deny 203.0.113.0/24 --deny 2001:db8::/32\n  \
-    hii-server relay --rate 100/s --error-rate 1/s --peers 1000\n  \
+    hii-server relay --rate 100/s --error-rate 1/s --peers 5000\n  \
     hii-server relay --metrics 127.0.0.1:9100 counters at http://127.0.0.1:9100/metrics\n  \
     hii-server relay --threads 0              one thread for each core\n\n\
     Messages go from peer to peer. A peer is who showed that it gets what is sent to its address: hii's own programs \
@@ -57,8 +57,8 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     rate: Rate,
 
-    /// Answers a second to greetings of strangers and to errors that one source gets: an IPv4 address, or an IPv6 /64;
-    /// 0 is no limit
+    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these: an
+    /// IPv4 address, or an IPv6 /64; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "10/s")]
     error_rate: Rate,
 
@@ -70,7 +70,7 @@ pub struct Args {
     #[arg(long)]
     no_trust_loopback: bool,
 
-    /// Peers at most; who was not heard of for longest makes room
+    /// Peers at most, half of them by TCP; who was not heard of for longest makes room
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     peers: u32,
 

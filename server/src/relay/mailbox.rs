@@ -80,10 +80,10 @@ impl Mailboxes {
     #[must_use]
     pub fn put(&self, number: u32, message: &Answer<'_>) -> Delivery {
         let boxes = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match boxes.by_number.get(&number) {
-            Some(mailbox) => mailbox.put(message),
-            None => Delivery::Failed,
-        }
+        let mailbox = boxes.by_number.get(&number).cloned();
+        // To wake the connection's thread may be a system call.
+        drop(boxes);
+        mailbox.map_or(Delivery::Failed, |mailbox| mailbox.put(message))
     }
 }
 
@@ -108,7 +108,9 @@ impl Mailbox {
             let _ = message.encode_into(room);
         }
         waiting.frames += 1;
-        if waiting.frames == 1 {
+        let is_first = waiting.frames == 1;
+        drop(waiting);
+        if is_first {
             // Further ones find it woken.
             self.filled.notify_one();
         }

@@ -124,9 +124,10 @@ const DROPPED: [(&str, Figure); 10] = [
     ("taken", |now| now.taken),
 ];
 
-const CLOSED: [(&str, Figure); 4] = [
+const CLOSED: [(&str, Figure); 5] = [
     ("limit", |now| now.tcp.refused),
     ("source_limit", |now| now.tcp.over_source),
+    ("denied", |now| now.tcp.denied),
     ("idle", |now| now.tcp.idle),
     ("unread", |now| now.tcp.unread),
 ];

@@ -17,6 +17,8 @@ use crate::{running, threads};
 pub mod access;
 mod args;
 mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod mailbox;
 mod metrics;
 mod peers;

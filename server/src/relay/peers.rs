@@ -16,9 +16,16 @@ pub const EXPIRY: Duration = Duration::from_secs(300);
 /// that from being arranged.
 const NETWORKS: usize = 1 << 16;
 
-/// What part of the table one network may take: the /24 or /48, and the /64.
+/// What part of the table one network may take: the /24 or /48, and within it the address or the /64.
 const SHARE_OF_SITE: usize = 64;
-const SHARE_OF_LINK: usize = 256;
+const SHARE_OF_HOST: usize = 256;
+
+/// What part of the table connections may take, which are not put out for others.
+const SHARE_OF_CONNECTIONS: usize = 2;
+
+/// Slots looked at for expired peers at each registration; more of them when there seems to be no room.
+const SWEPT: usize = 2;
+const SWEPT_FOR_ROOM: usize = 1024;
 
 /// A network may have so many peers, however small the table.
 const LEAST_SHARE: u32 = 64;
@@ -82,7 +89,8 @@ pub struct Peers {
     /// Where the search for expired peers goes on.
     hand: usize,
     sites: Shares,
-    links: Shares,
+    hosts: Shares,
+    connections: usize,
     /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
     gap: Option<u64>,
 }
@@ -121,7 +129,8 @@ impl Peers {
             free: NIL,
             hand: 0,
             sites: Shares::new(key.clone(), most / SHARE_OF_SITE, site),
-            links: Shares::new(key.clone(), most / SHARE_OF_LINK, link),
+            hosts: Shares::new(key.clone(), most / SHARE_OF_HOST, host),
+            connections: 0,
             key,
             gap: rate.gap(),
         }
@@ -147,18 +156,26 @@ impl Peers {
         is_trusted: bool,
         now: Duration,
     ) -> Registration {
-        self.sweep(now);
+        self.sweep(SWEPT, now);
         if let Some(index) = self.live(endpoint, now) {
             return self.register_again(index, peer, now);
         }
         let is_counted = !is_trusted && peer.standing != Standing::Connected;
         let ip = packed_ip(endpoint.ip());
-        if is_counted && !(self.sites.has_room(ip) && self.links.has_room(ip)) {
-            return Registration::NoRoom;
+        if is_counted && !self.has_room(ip) {
+            // Peers that have expired and were not noticed yet do not keep others out.
+            self.sweep(SWEPT_FOR_ROOM, now);
+            if !self.has_room(ip) {
+                return Registration::NoRoom;
+            }
         }
         // One that has expired stands in its way.
         if let Some(index) = self.index(endpoint) {
             self.remove_at(index);
+        }
+        let is_connection = peer.standing == Standing::Connected;
+        if is_connection && self.connections >= (self.most / SHARE_OF_CONNECTIONS).max(1) {
+            return Registration::NoRoom;
         }
         if self.table.len() >= self.most {
             self.remove_at(self.oldest);
@@ -169,6 +186,11 @@ impl Peers {
         }
         self.insert(Slot::new(endpoint, peer, is_counted, now));
         Registration::New
+    }
+
+    /// Whether the networks of an address have fewer peers than they may.
+    fn has_room(&mut self, ip: u128) -> bool {
+        self.sites.has_room(ip) && self.hosts.has_room(ip)
     }
 
     fn register_again(&mut self, index: u32, peer: Peer, now: Duration) -> Registration {
@@ -233,9 +255,9 @@ impl Peers {
         }
     }
 
-    /// Puts out a few expired peers, if they are where it looks.
-    fn sweep(&mut self, now: Duration) {
-        for _ in 0..2 {
+    /// Puts out expired peers among the next so many slots.
+    fn sweep(&mut self, slots: usize, now: Duration) {
+        for _ in 0..slots.min(self.slots.len()) {
             let index = self.hand;
             self.hand = if index + 1 < self.slots.len() {
                 index + 1
@@ -303,8 +325,9 @@ impl Peers {
         });
         if slot.is_counted {
             self.sites.add(slot.ip);
-            self.links.add(slot.ip);
+            self.hosts.add(slot.ip);
         }
+        self.connections += usize::from(slot.standing == Standing::Connected);
         self.link(index);
     }
 
@@ -319,8 +342,10 @@ impl Peers {
         }
         if slot.is_counted {
             self.sites.remove(slot.ip);
-            self.links.remove(slot.ip);
+            self.hosts.remove(slot.ip);
         }
+        let was_connection = usize::from(slot.standing == Standing::Connected);
+        self.connections = self.connections.saturating_sub(was_connection);
         let free = self.free;
         if let Some(slot) = self.slot_mut(index) {
             slot.port = 0;
@@ -462,9 +487,9 @@ fn site(ip: u128) -> u128 {
     if is_v4(ip) { ip >> 8 } else { ip >> 80 }
 }
 
-/// The /24 or the /64: what one link has.
-fn link(ip: u128) -> u128 {
-    if is_v4(ip) { ip >> 8 } else { ip >> 64 }
+/// The address or the /64: what one host has.
+fn host(ip: u128) -> u128 {
+    if is_v4(ip) { ip } else { ip >> 64 }
 }
 
 /// Whether it is an IPv4-mapped address.

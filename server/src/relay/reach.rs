@@ -49,6 +49,14 @@ impl Reach {
         faces(ip).try_for_each(|ip| self.allows_face(ip, port, sender))
     }
 
+    /// Whether a message may go to an address that is no peer: not to another service of the relay's own host, to which it
+    /// would seem to come from that host itself, unless the sender is on that host.
+    #[must_use]
+    pub fn allows_stranger(&self, ip: IpAddr, sender: IpAddr) -> bool {
+        let is_here = |ip: IpAddr| ip.is_loopback() || self.own.contains(&ip);
+        is_here(sender.to_canonical()) || !faces(ip).any(is_here)
+    }
+
     fn allows_face(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
         let is_local = ip.is_loopback() || self.own.contains(&ip);
         if is_local && self.ports.contains(&port) {

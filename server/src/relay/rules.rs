@@ -79,6 +79,8 @@ pub struct Shared {
     peers: Mutex<Peers>,
     tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
     errors: Mutex<RateLimiter>,
+    /// Apart from the errors: whoever provokes these in another's name keeps nobody from a token.
+    token_requests: Mutex<RateLimiter>,
     /// What an open relay lets those send who are no peers.
     strangers: Mutex<RateLimiter>,
     access: Access,
@@ -91,6 +93,8 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
+    /// Who was over its rate, and when: further messages of that moment need no look. A flood comes in large batches.
+    over: Option<(SocketAddr, Duration)>,
 }
 
 impl Shared {
@@ -105,6 +109,7 @@ impl Shared {
             peers: Mutex::new(Peers::new(config.peers, config.rate)),
             tokens: Mutex::new(Tokens::new(draw)),
             errors: Mutex::new(RateLimiter::new(config.error_rate)),
+            token_requests: Mutex::new(RateLimiter::new(config.error_rate)),
             strangers: Mutex::new(RateLimiter::new(config.rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
@@ -123,8 +128,11 @@ impl Rules {
     /// The rules of a relay, for one of its threads.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        let tally = Tally::default();
-        Self { shared, tally }
+        Self {
+            shared,
+            tally: Tally::default(),
+            over: None,
+        }
     }
 
     /// What was decided so far.
@@ -136,6 +144,11 @@ impl Rules {
     /// Decides about a datagram, or about a frame of a connection.
     pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
         self.tally.received += 1;
+        let may_be_message = matches!(frame.first(), Some(b't' | b'T'));
+        if may_be_message && !from.is_connected && self.over == Some((from.address, now)) {
+            self.tally.over_rate += 1;
+            return Decision::Silence;
+        }
         let shared = Arc::clone(&self.shared);
         if shared.access.denies(from.address.ip()) {
             self.tally.denied += 1;
@@ -199,15 +212,22 @@ impl Rules {
         }
     }
 
+    /// How many peers there are, for all threads together.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.shared.peers()
+    }
+
     /// The counts, for what is decided elsewhere.
     pub fn tally_mut(&mut self) -> &mut Tally {
         &mut self.tally
     }
 
-    /// Whether nothing may come from this address.
-    #[must_use]
-    pub fn denies(&self, address: SocketAddr) -> bool {
-        self.shared.access.denies(address.ip())
+    /// Whether a connection from this address is taken.
+    pub fn admits(&mut self, address: SocketAddr) -> bool {
+        let is_denied = self.shared.access.denies(address.ip());
+        self.tally.tcp.denied += u64::from(is_denied);
+        !is_denied
     }
 
     /// A connection has ended: what greeted by it is no peer any more.
@@ -237,9 +257,13 @@ impl Rules {
         };
         if !within {
             self.tally.over_rate += 1;
+            if !from.is_connected {
+                self.over = Some((from.address, now));
+            }
             return Decision::Silence;
         }
-        let is_peer = receiver.is_some() || shared.access.open;
+        let is_peer = receiver.is_some()
+            || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
         // Only a program of ours expects octets that are no text.
         let takes_raw = receiver.is_some_and(|peer| peer.standing != Standing::Greeted);
         let is_raw = matches!(message.payload(), Payload::Raw(_));
@@ -270,7 +294,12 @@ impl Rules {
     }
 
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
-        if !from.is_connected && !self.is_within_budget(sender, now) {
+        let shared = Arc::clone(&self.shared);
+        let heard = lock(&shared.peers).hear(sender, from.is_connected, now);
+        // A peer that proves itself anew has its own rate first.
+        let is_within = from.is_connected || heard.is_some_and(|(_, within)| within);
+        if !is_within && !lock(&shared.token_requests).allows(sender.ip(), now) {
+            self.tally.over_error_rate += 1;
             return Decision::Silence;
         }
         self.tally.tokens += 1;

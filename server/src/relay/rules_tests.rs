@@ -319,6 +319,93 @@ fn strangers_and_errors_have_a_budget_and_peers_a_rate() {
 }
 
 #[test]
+fn errors_in_a_host_s_name_keep_it_from_no_token() {
+    let mut rules = relay(Access::default());
+    prove(&mut rules, "192.0.2.7:7000", 0);
+    // Whoever forges these uses up what the host gets for errors.
+    let heard = (0..100).map(|_| said(&mut rules, b"x", "192.0.2.7:9000", 5));
+    assert_eq!(heard.filter(|answer| answer == "silence").count(), 90);
+    for _ in 0..50 {
+        // A peer proves itself anew from its own rate.
+        prove(&mut rules, "192.0.2.7:7000", 5);
+    }
+    prove(&mut rules, "192.0.2.7:7001", 5);
+}
+
+#[test]
+fn an_open_relay_sends_strangers_to_no_other_service_of_its_host() {
+    let open = Access {
+        open: true,
+        ..Access::default()
+    };
+    let mut rules = relay(open);
+    let send = b"to:198.51.100.1/5300;content:x";
+    assert_eq!(said(&mut rules, send, "192.0.2.7:7000", 0), UNDELIVERABLE);
+    let mapped = b"to:[2002:c633:6401::1]/5300;content:x";
+    assert_eq!(said(&mut rules, mapped, "192.0.2.7:7000", 0), UNDELIVERABLE);
+    // From the host itself it is what any program there may do.
+    let passed = said(&mut rules, send, "127.0.0.1:7000", 0);
+    assert!(passed.starts_with("198.51.100.1/5300 <- "), "{passed}");
+    // A peer there wants to hear from others.
+    prove(&mut rules, "198.51.100.1:5300", 0);
+    let passed = said(&mut rules, send, "192.0.2.7:7000", 0);
+    assert!(passed.starts_with("198.51.100.1/5300 <- "), "{passed}");
+}
+
+#[test]
+fn a_peer_over_its_rate_may_still_greet_and_others_are_not_taken_for_it() {
+    let mut rules = relay(Access::default());
+    prove(&mut rules, "192.0.2.9:9000", 0);
+    prove(&mut rules, "192.0.2.10:9000", 0);
+    let send = b"to:192.0.2.10/9000;content:x";
+    for _ in 0..200 {
+        said(&mut rules, send, "192.0.2.9:9000", 1);
+    }
+    assert_eq!(said(&mut rules, send, "192.0.2.9:9000", 1), "silence");
+    assert!(said(&mut rules, send, "192.0.2.10:9000", 1).contains(" <- "));
+    assert!(said(&mut rules, &token_request(), "192.0.2.9:9000", 1).contains("token"));
+    assert!(said(&mut rules, send, "192.0.2.9:9000", 2).contains(" <- "));
+}
+
+#[test]
+fn a_million_forged_greetings_hold_no_more_than_the_table_may() {
+    let mut rules = trusting(&["10.0.0.0/8"]);
+    let nth = |net: u8, n: u32| {
+        let [_, a, b, c] = n.to_be_bytes();
+        SocketAddr::from(([net, a, b, c], 2000))
+    };
+    let mut answered = 0;
+    for n in 0..500_000 {
+        // Half of them from where a greeting is enough, half from elsewhere.
+        for net in [10, 11] {
+            let from = Source {
+                address: nth(net, n),
+                ..source("192.0.2.7:7000")
+            };
+            let decision = rules.decide(b"hii", from, Duration::from_secs(1));
+            answered += u64::from(decision != Decision::Silence);
+        }
+    }
+    assert_eq!(rules.peers(), 1000);
+    assert_eq!(rules.tally().registered, 500_000);
+    // Those who are no peers share the budget's buckets, of which there is a fixed number.
+    let over = rules.tally().over_error_rate;
+    assert_eq!(answered + over, 1_000_000);
+    assert!(answered <= 500_000 + 65_536 * 10);
+    // The last that greeted are peers, and what was there before them is gone.
+    let to = |n| {
+        let SocketAddr::V4(to) = nth(10, n) else {
+            unreachable!()
+        };
+        format!("to:{}/2000;content:x", to.ip())
+    };
+    let last = nth(10, 499_999).to_string();
+    let passed = said(&mut rules, to(499_998).as_bytes(), &last, 2);
+    assert!(passed.contains(" <- "), "{passed}");
+    assert_eq!(said(&mut rules, to(7).as_bytes(), &last, 2), UNDELIVERABLE);
+}
+
+#[test]
 fn exit_server_is_obeyed_from_where_it_is_allowed() {
     let mut rules = relay(Access::default());
     assert_eq!(said(&mut rules, b"exit server", "192.0.2.7:7000", 0), "400");

@@ -339,6 +339,10 @@ impl StreamService for RelayService {
         Connection::new(source, mailbox, idle, now)
     }
 
+    fn admits(&mut self, from: SocketAddr) -> bool {
+        self.rules.admits(from)
+    }
+
     fn refused(&mut self, refusal: Refusal) {
         let counts = &mut self.rules.tally_mut().tcp;
         match refusal {

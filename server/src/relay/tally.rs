@@ -63,6 +63,8 @@ pub struct Connections {
     pub refused: u64,
     /// Connections closed at once: their source had as many as it may.
     pub over_source: u64,
+    /// Connections closed at once: nothing may come from there.
+    pub denied: u64,
     /// Connections closed because nothing whole came for too long.
     pub idle: u64,
     /// Connections closed because they did not take what was sent to them.
@@ -161,6 +163,7 @@ impl AddAssign for Connections {
             forwarded,
             refused,
             over_source,
+            denied,
             idle,
             unread,
         } = other;
@@ -170,6 +173,7 @@ impl AddAssign for Connections {
         self.forwarded += forwarded;
         self.refused += refused;
         self.over_source += over_source;
+        self.denied += denied;
         self.idle += idle;
         self.unread += unread;
     }
@@ -209,7 +213,7 @@ impl fmt::Display for Tally {
             }
         }
         write!(f, "; {} peers registered", self.registered)?;
-        if self.tcp.connections + self.tcp.refused + self.tcp.over_source > 0 {
+        if self.tcp.connections + self.tcp.refused + self.tcp.over_source + self.tcp.denied > 0 {
             write!(f, "; {}", self.tcp)?;
         }
         Ok(())
@@ -226,6 +230,7 @@ impl fmt::Display for Connections {
         for (count, what) in [
             (self.refused, "connections over the limit"),
             (self.over_source, "connections over the limit of one source"),
+            (self.denied, "connections denied"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took nothing"),
         ] {

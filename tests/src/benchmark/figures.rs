@@ -15,6 +15,8 @@ pub enum Unit {
     Percent,
     /// Memory.
     Kibibytes,
+    /// Memory of something small.
+    Octets,
 }
 
 impl Unit {
@@ -27,6 +29,7 @@ impl Unit {
             Self::Rate if figure >= 1e3 => format!("{:.1} k/s", figure / 1e3),
             Self::Rate => format!("{figure:.0}/s"),
             Self::Percent => format!("{figure:.2} %"),
+            Self::Octets => format!("{figure:.1} octets"),
             Self::Kibibytes => format!("{:.1} MiB", figure / 1024.0),
         }
     }

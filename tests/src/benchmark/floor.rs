@@ -65,7 +65,7 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
 }
 
 /// The processor time that a program has had, in nanoseconds.
-fn processor_time(process: &Process) -> Outcome<f64> {
+pub(super) fn processor_time(process: &Process) -> Outcome<f64> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
     ticks(&stat)
         .map(|ticks| ticks * 1e9 / TICKS_PER_SECOND)

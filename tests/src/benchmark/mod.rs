@@ -13,6 +13,8 @@ pub mod options;
 pub mod peers;
 pub mod placement;
 pub mod processes;
+pub mod relay;
+pub mod relay_load;
 pub mod round_trip;
 pub mod schedule;
 pub mod series;

@@ -11,3 +11,4 @@ pub mod file_client;
 pub mod ping_client;
 pub mod ping_server;
 pub mod relay_client;
+pub mod relay_server;

@@ -95,11 +95,13 @@ fn asked_to_stop_it_deals_with_what_has_come_and_lets_connections_end() {
     udp.greet();
     tcp.greet();
     let message = format!("to:{};content:last", tcp.address());
+    // It finds all of that at once: the messages, and that it is to stop.
+    signal(server.id(), Signal::SIGSTOP);
     for _ in 0..100 {
         udp.say(message.as_bytes());
     }
-    // They are with the relay's socket by now, if not with the relay.
     signal(server.id(), Signal::SIGTERM);
+    signal(server.id(), Signal::SIGCONT);
     for _ in 0..100 {
         assert!(tcp.hear_text().ends_with("last"));
         assert_eq!(udp.hear_text(), SENT);

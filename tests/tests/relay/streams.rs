@@ -1,7 +1,12 @@
 //! Peers over TCP that do not behave.
 
 use std::io::Write as _;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp, framed};
 use crate::{count, relay, tally};
@@ -163,4 +168,59 @@ fn exit_server_over_a_connection_stops_the_relay_where_it_is_allowed() {
     let server = relay(&[]);
     Tcp::of(server.address()).say(b"exit server");
     assert_eq!(server.wait().code, Some(0));
+}
+
+/// Sends these octets over and over, until the other side ends the connection, which it has to.
+fn flood(server: SocketAddr, octets: &[u8]) -> (Arc<AtomicBool>, JoinHandle<()>) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let block = octets.repeat(4096);
+    let flows = Arc::new(AtomicBool::new(false));
+    let has_begun = Arc::clone(&flows);
+    let thread = std::thread::spawn(move || {
+        while stream.write_all(&block).is_ok() {
+            has_begun.store(true, Ordering::Relaxed);
+        }
+    });
+    (flows, thread)
+}
+
+#[test]
+fn who_sends_without_a_pause_keeps_neither_others_nor_the_end_waiting() {
+    for octets in [&[0; 4][..], b"\0\0\0\x01x"] {
+        let server = relay(&[]);
+        let (flows, flooder) = flood(server.address(), octets);
+        while !flows.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        let mut udp = Udp::of(server.address());
+        udp.greet();
+        let mut tcp = Tcp::of(server.address());
+        tcp.greet();
+        assert_eq!(udp.tell(&tcp.address(), "hello"), SENT);
+        assert!(tcp.hear_text().ends_with("hello"));
+        // It stops although there is more to read all the time.
+        tally(server);
+        flooder.join().unwrap();
+    }
+}
+
+#[test]
+fn who_is_denied_takes_no_connection_from_others() {
+    let server = relay(&["--deny", "127.0.0.66", "--max-connections", "2"]);
+    let denied: Vec<_> = (0..8)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let from: SocketAddr = "127.0.0.66:0".parse().unwrap();
+            socket.bind(&from.into()).unwrap();
+            socket.connect(&server.address().into()).unwrap();
+            Tcp(socket.into())
+        })
+        .collect();
+    for mut one in denied {
+        assert!(one.rest().is_empty());
+    }
+    Tcp::of(server.address()).greet();
+    let tally = tally(server);
+    assert_eq!(count(&tally["tcp"]["denied"]), 8);
+    assert_eq!(count(&tally["tcp"]["connections"]), 1);
 }

@@ -71,7 +71,7 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (over TCP 5 s,\n\
     or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
     host has no room for is dropped here: neither is lost.\n\n\
-    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, refused, or the connection\n\
+    Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, all refused, or the connection\n\
     ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C\n\
     ends at once); of several targets, that of the first that is not 0.")]
 pub struct Args {
@@ -98,7 +98,7 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = probe_rate, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(in crate::ping) rate: Option<NonZeroU32>,
 
-    /// As fast as possible: a probe goes out when another is answered, or given up
+    /// As fast as possible: a probe goes out when another is answered, or was not within a few round trips
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(in crate::ping) flood: bool,
 
@@ -164,7 +164,7 @@ pub struct Args {
     #[arg(long)]
     pub(in crate::ping) stop: bool,
 
-    /// No line for each probe
+    /// No line for each probe, nor for each interval
     #[arg(short, long)]
     pub(in crate::ping) quiet: bool,
 
@@ -250,6 +250,11 @@ impl Args {
         }
     }
 
+    /// The longest deadline of any probe.
+    pub(in crate::ping) fn longest_wait(&self) -> Duration {
+        self.deadline.unwrap_or(self.interval)
+    }
+
     /// Whether probes go out in bursts, at a rate or as fast as possible.
     pub(in crate::ping) fn has_bursts(&self) -> bool {
         self.flood || self.rate.is_some()
@@ -296,7 +301,11 @@ impl Args {
         if self.csv {
             return Box::new(CsvOutput::new(out, !self.quiet));
         }
-        Box::new(TextOutput::new(out, !self.quiet && !has_intervals))
+        Box::new(TextOutput::new(
+            out,
+            !self.quiet && !has_intervals,
+            !self.quiet,
+        ))
     }
 
     /// The files of all pictures.

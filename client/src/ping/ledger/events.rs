@@ -37,7 +37,7 @@ pub struct Settled {
     pub reported: Reported,
     /// The round trip between the kernel's notes, where there are some that can be true.
     pub kernel: Option<KernelTrip>,
-    /// Whether [`Ledger::overdue`] or [`Ledger::refused`] has told of it before.
+    /// Whether [`overdue`](super::Ledger::overdue) or [`refused`](super::Ledger::refused) has told of it before.
     pub told: bool,
 }
 

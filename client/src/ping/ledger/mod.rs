@@ -188,7 +188,7 @@ impl Ledger {
         {
             earlier.state = State::Unknown;
         }
-        // The first of them answers the probe; any others are its duplicates.
+        // Of these, one answers the probe; others are forged, or its duplicates.
         let early = self.early.take(seq);
         let outcomes: Vec<_> = early
             .into_iter()
@@ -199,7 +199,10 @@ impl Ledger {
             .extract_if(.., |(refused, _)| *refused == seq)
             .last();
         let refused = refused.and_then(|(seq, why)| self.refused(Some(seq), why));
-        outcomes.into_iter().next().or(refused)
+        outcomes
+            .into_iter()
+            .find(|outcome| *outcome != Outcome::Counted)
+            .or(refused)
     }
 
     /// Notes that no more probes of the schedule will be sent: all that were are known.
@@ -410,9 +413,7 @@ impl Ledger {
     /// When a probe was sent that is still remembered.
     #[must_use]
     pub fn sent_at(&self, seq: u64) -> Option<Duration> {
-        let index = seq.checked_sub(self.first)?;
-        let record = self.records.get(usize::try_from(index).ok()?)?;
-        Some(record.sent)
+        self.seen(seq).map(|record| record.sent)
     }
 
     /// Whether every probe sent so far is answered, or cannot be.

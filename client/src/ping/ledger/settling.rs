@@ -72,8 +72,8 @@ impl Ledger {
         if self.records.len() <= most && age < MEMORY.max(self.patience) {
             return None;
         }
-        // As long as a later answer may still tell which way it was lost, it stays.
-        let undecided = front.lost() == Verdict::LostUnknown;
+        // As long as a later answer may still tell which way it was lost, it stays; not for ever, when none comes.
+        let undecided = front.lost() == Verdict::LostUnknown && age < 2 * MEMORY.max(self.patience);
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }

@@ -62,6 +62,32 @@ fn a_late_answer_is_late_and_never_another_probe_s() {
 }
 
 #[test]
+fn a_true_answer_counts_though_a_forged_one_came_before_its_probe_was_known() {
+    let mut ledger = Ledger::new(1, ms(100), false);
+    ledger.arrived(answer(1, ms(1)));
+    ledger.arrived(answer(1, ms(7)));
+    // The thread that sends tells only now, and it was sent in between.
+    let outcome = ledger.sent(sent(ms(5))).map(answered);
+    assert_eq!(outcome, Some(Some((1, Verdict::InTime { rtt: ms(2) }))));
+    assert_eq!(
+        (ledger.counts().foreign, ledger.counts().duplicates),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_probe_is_not_held_back_for_ever_when_nothing_more_is_heard() {
+    let mut ledger = Ledger::new(9, ms(100), true);
+    for second in 0..9 {
+        ledger.sent(sent(ms(1000 * second)));
+    }
+    // A later answer might still tell which way it was lost.
+    assert_eq!(ledger.settle(ms(19_999)), None);
+    let settled = ledger.settle(ms(20_000)).map(|settled| settled.verdict);
+    assert_eq!(settled, Some(Verdict::LostUnknown));
+}
+
+#[test]
 fn the_deadline_itself_is_in_time() {
     let mut ledger = Ledger::new(1, ms(100), false);
     ledger.sent(sent(ms(5)));
@@ -154,7 +180,7 @@ fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
 fn an_answer_before_its_probe_was_sent_is_forged() {
     let mut ledger = Ledger::new(1, ms(100), false);
     ledger.arrived(answer(1, ms(1)));
-    assert_eq!(ledger.sent(sent(ms(2))), Some(Outcome::Counted));
+    assert_eq!(ledger.sent(sent(ms(2))), None);
     assert_eq!(ledger.counts().foreign, 1);
     assert!(!ledger.nothing_waits());
 }

@@ -33,6 +33,10 @@ impl<W: Write> CsvOutput<W> {
 }
 
 impl<W: Write + Send> Output for CsvOutput<W> {
+    fn not_measured(&mut self, _target: &str, _why: &str) {
+        // stderr has told.
+    }
+
     fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
         let names = headings.iter().map(|heading| heading.target().to_owned());
         self.names = names.collect();

@@ -31,7 +31,7 @@ use super::verdict::Verdict;
 /// Every call fails as its writer does, and is not made again then.
 pub trait Output: Send {
     /// This target is not measured, for this reason. Told before the start.
-    fn not_measured(&mut self, _target: &str, _why: &str) {}
+    fn not_measured(&mut self, target: &str, why: &str);
 
     /// This is about to be measured.
     ///

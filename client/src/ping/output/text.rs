@@ -15,6 +15,7 @@ use crate::ping::verdict::Verdict;
 pub struct TextOutput<W> {
     out: W,
     shows_probes: bool,
+    shows_intervals: bool,
     /// The targets' names.
     names: Vec<String>,
     /// Those that are not measured.
@@ -22,11 +23,12 @@ pub struct TextOutput<W> {
 }
 
 impl<W: Write> TextOutput<W> {
-    /// Prints to `out`; each probe only if that is wanted.
-    pub fn new(out: W, shows_probes: bool) -> Self {
+    /// Prints to `out`; each probe, and each interval's figures, only if that is wanted.
+    pub fn new(out: W, shows_probes: bool, shows_intervals: bool) -> Self {
         Self {
             out,
             shows_probes,
+            shows_intervals,
             names: Vec::new(),
             missing: Vec::new(),
         }
@@ -64,10 +66,10 @@ impl<W: Write> TextOutput<W> {
         let all = self.names.iter().chain(&self.missing);
         let width = all.map(|name| name.chars().count()).max();
         let width = width.unwrap_or_default();
-        let line = |name: &str, [sent, lost, median, p99]: [&str; 4]| {
-            format!("{name:width$}  {sent:>9}  {lost:>7}  {median:>9}  {p99:>9}")
+        let line = |name: &str, [sent, answered, lost, median, p99]: [&str; 5]| {
+            format!("{name:width$}  {sent:>9}  {answered:>9}  {lost:>7}  {median:>9}  {p99:>9}")
         };
-        let titles = ["sent", "lost", "median", "p99"];
+        let titles = ["sent", "answered", "lost", "median", "p99"];
         writeln!(self.out, "--- all ---\n{}", line("", titles).trim_end())?;
         for (name, summary) in self.names.iter().zip(summaries) {
             let time = |of: fn(&Figures) -> u64| {
@@ -79,6 +81,7 @@ impl<W: Write> TextOutput<W> {
                 .map_or("n/a".into(), |percent| format!("{percent:.1} %"));
             let cells = [
                 summary.sent.to_string(),
+                summary.answered.to_string(),
                 lost,
                 time(|figures| figures.median),
                 time(|figures| figures.p99),
@@ -161,6 +164,9 @@ impl<W: Write + Send> Output for TextOutput<W> {
     }
 
     fn interval(&mut self, target: usize, line: &IntervalLine) -> io::Result<()> {
+        if !self.shows_intervals {
+            return Ok(());
+        }
         self.name(target)?;
         writeln!(self.out, "{line}")
     }

@@ -37,7 +37,10 @@ pub(super) fn delay<B: DrawingBackend>(
     picture: &Picture,
 ) -> Result<(), Failed<B>> {
     let values = picture.seconds.iter().map(|row| row.delay_ns / 1e6);
-    let frame = ("Mean delay of answers in time", "mean delay (ms)");
+    let frame = (
+        "Mean delay of answers in time (0 where there were none)",
+        "mean delay (ms)",
+    );
     curve(area, frame, picture, values.collect(), GREEN)
 }
 

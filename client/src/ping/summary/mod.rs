@@ -210,7 +210,7 @@ fn kernel_stamps(counts: &Counts, figures: &RunFigures) -> String {
     not_available(if counts.answered() == 0 {
         "nothing was answered"
     } else if counts.unusable_stamps > 0 {
-        "the wall clock was set during the run"
+        "none of its times can be true: the clock was set, or answers were forged"
     } else if counts.stamped == 0 {
         "the kernel stamps nothing that this interface sends"
     } else {

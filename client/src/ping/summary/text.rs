@@ -9,7 +9,7 @@ use crate::ping::loss_runs::LossRunFigures;
 use crate::ping::refusal;
 use crate::ping::server_clock::OneWayFigures;
 use crate::ping::statistics::{By, RunFigures};
-use crate::ping::throughput::Rates;
+use crate::ping::throughput::{PerSecond, Rates};
 /// Probes a second that a server answers one source unless told otherwise.
 const SERVERS_RATE: f64 = 20_000.0;
 
@@ -117,7 +117,10 @@ impl Summary {
         let (Some(back), Some(unknown)) = (self.lost.back, self.lost.unknown) else {
             return false;
         };
-        rates.offered > SERVERS_RATE && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
+        let is_known = self.server.is_some() || self.refused_unknown > 0;
+        !is_known
+            && rates.offered > SERVERS_RATE * 1.01
+            && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
     }
 
     fn fmt_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,9 +142,13 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} sent, {} answered ({} in time, {} late), {} lost",
-            self.sent, self.answered, self.in_time, self.late, self.lost.total
+            "{} sent, {} answered ({} in time, {} late), ",
+            self.sent, self.answered, self.in_time, self.late
         )?;
+        if self.all_refused() > 0 {
+            write!(f, "{} refused, ", self.all_refused())?;
+        }
+        write!(f, "{} lost", self.lost.total)?;
         self.fmt_loss(f)?;
         self.fmt_counts(f)?;
         let unusable = self.ambiguous + self.wrong_length + self.implausible;
@@ -159,11 +166,17 @@ impl fmt::Display for Summary {
         if sent > 0 {
             writeln!(
                 f,
-                "not counted, to learn what answers and to settle the end: {sent} sent, {unanswered} of them unanswered"
+                "uncounted probes beside these, that ask what answers and settle the end: {sent}, {unanswered} unanswered"
             )?;
         }
         self.fmt_rates(f)?;
         self.figures.fmt(f)?;
+        if self.in_time == 0 && self.late > 0 && self.rates.is_none() {
+            writeln!(
+                f,
+                "all answers were late, which is later than the next probe; -W gives them more time"
+            )?;
+        }
         if let Some(nanos) = self.clock_set_ns {
             let by = Time(nanos as f64);
             writeln!(
@@ -187,14 +200,18 @@ impl fmt::Display for Summary {
             };
             writeln!(
                 f,
-                "knee: {sign} breaks away at {probes_per_second:.1} probes a second"
+                "knee: {sign} breaks away at {} probes a second",
+                PerSecond(probes_per_second)
             )?;
         }
         match (self.knee, self.ramp_probes_per_second) {
             (None, Some(Some(rate))) => {
-                writeln!(f, "knee: none up to {rate:.1} probes a second")?;
+                writeln!(f, "knee: none up to {} probes a second", PerSecond(rate))?;
             }
-            (None, Some(None)) => writeln!(f, "knee: n/a, the ramp had too few probes to tell")?,
+            (None, Some(None)) => writeln!(
+                f,
+                "knee: n/a, too few probes, or too many lost from the beginning"
+            )?,
             _ => {}
         }
         if let Some(tally) = &self.server {
@@ -217,7 +234,8 @@ impl fmt::Display for RunFigures {
         let Some(rtt) = &self.rtt_ns else {
             return writeln!(f, "RTT: n/a, nothing was answered");
         };
-        writeln!(f, "RTT of {} answers: {rtt}", rtt.count)?;
+        let answers = if rtt.count == 1 { "answer" } else { "answers" };
+        writeln!(f, "RTT of {} {answers}: {rtt}", rtt.count)?;
         if let Some(kernel) = &self.kernel_rtt_ns {
             writeln!(f, "the same by the kernel, of {}: {kernel}", kernel.count)?;
         }
@@ -229,7 +247,10 @@ impl fmt::Display for RunFigures {
             writeln!(f, "less what the server held, {by}: {network}")?;
         }
         if let Some(variation) = &self.variation {
-            write!(f, "jitter {} (RFC 3550)", Time(variation.jitter_ns))?;
+            match variation.jitter_ns {
+                Some(jitter) => write!(f, "jitter {} (RFC 3550)", Time(jitter))?,
+                None => write!(f, "jitter and delay variation: n/a in bursts")?,
+            }
             if let Some(difference) = &variation.difference_ns {
                 let Figures { mean, p99, .. } = *difference;
                 write!(

@@ -133,9 +133,8 @@ fn cells(progress: &Progress, elapsed: Duration, extent: Extent) -> Vec<Cell> {
         Cell::new(title, time.unwrap_or_else(|| UNKNOWN.to_owned()))
     };
     let variation = progress.variation();
-    let jitter = variation.map_or(UNKNOWN.to_owned(), |variation| {
-        Time(variation.jitter_ns).to_string()
-    });
+    let jitter = variation.and_then(|variation| variation.jitter_ns);
+    let jitter = jitter.map_or(UNKNOWN.to_owned(), |jitter| Time(jitter).to_string());
     let lost = fates.lost();
     let lost = match fates.loss_percent() {
         None => lost.to_string(),

@@ -44,6 +44,8 @@ pub struct LiveOutput {
     interrupt: Interrupt,
     report: Option<Duration>,
     headings: Vec<Heading>,
+    /// Targets that are not measured, and why.
+    missing: Vec<(String, String)>,
     shared: Arc<Shared>,
     painter: Option<Painter>,
 }
@@ -56,6 +58,7 @@ impl LiveOutput {
             interrupt,
             report,
             headings: Vec::new(),
+            missing: Vec::new(),
             shared: Arc::default(),
             painter: None,
         }
@@ -98,6 +101,10 @@ pub fn leave() {
 }
 
 impl Output for LiveOutput {
+    fn not_measured(&mut self, target: &str, why: &str) {
+        self.missing.push((target.to_owned(), why.to_owned()));
+    }
+
     fn start(&mut self, headings: &[Heading]) -> io::Result<()> {
         self.headings = headings.to_vec();
         let target = |heading: &Heading| Target {
@@ -128,7 +135,10 @@ impl Output for LiveOutput {
 
     fn finish(&mut self, summaries: &[Summary]) -> io::Result<()> {
         self.stop()?;
-        let mut text = TextOutput::new(io::stdout(), false);
+        let mut text = TextOutput::new(io::stdout(), false, false);
+        for (target, why) in &self.missing {
+            text.not_measured(target, why);
+        }
         text.start(&self.headings)?;
         text.finish(summaries)
     }

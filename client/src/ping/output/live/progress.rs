@@ -86,6 +86,11 @@ impl Progress {
             None if schedule.is_fixed() => schedule.interval.saturating_mul(10),
             None => LEAST_PERIOD,
         };
+        let variation = if schedule.has_bursts() {
+            Variation::new().of_bursts()
+        } else {
+            Variation::new()
+        };
         Self {
             span,
             start: None,
@@ -93,7 +98,7 @@ impl Progress {
             fates: Fates::default(),
             recent: Recent::new(span.length()),
             rtt: Distribution::new(),
-            variation: Variation::new(),
+            variation,
             rates: Rates::new(period.max(LEAST_PERIOD)),
             unanswered_since: None,
             is_over: false,

@@ -22,7 +22,13 @@ const LONGEST_NAME: u16 = 30;
 const LEAST_CHART: u16 = 8;
 
 /// The columns of figures, with their widths. Where there is no room, the last go first.
-const COLUMNS: [(&str, u16); 4] = [("lost", 9), ("median", 10), ("p99", 10), ("sent", 9)];
+const COLUMNS: [(&str, u16); 5] = [
+    ("lost", 9),
+    ("median", 10),
+    ("p99", 10),
+    ("answered", 10),
+    ("sent", 9),
+];
 
 /// Draws a line of titles and a row for each target, as many as there is room for.
 pub(super) fn draw(
@@ -80,6 +86,7 @@ fn figures(progress: &Progress) -> [String; COLUMNS.len()] {
         loss.map_or("n/a".to_owned(), |(least, _)| format!("{least:.1} %")),
         time(|rtt| rtt.median),
         time(|rtt| rtt.p99),
+        rtt.as_ref().map_or(0, |rtt| rtt.count).to_string(),
         progress.fates().all_sent().to_string(),
     ]
 }

@@ -308,7 +308,7 @@ const most = Math.max(0, ...data.seconds.map(row => row.throughput));
 const [factor, unit] = most < 1e4 ? [1, 'bit/s'] : most < 1e7 ? [1e3, 'kbit/s'] : most < 1e10 ? [1e6, 'Mbit/s'] : [1e9, 'Gbit/s'];
 const panels = [
   curve('throughput', 'Throughput, there and back, of answers in time', `throughput (${unit})`, row => row.throughput / factor),
-  curve('delay', 'Mean delay of answers in time', 'mean delay (ms)', row => row.delay_ns / 1e6),
+  curve('delay', 'Mean delay of answers in time (0 where there were none)', 'mean delay (ms)', row => row.delay_ns / 1e6),
   probes(),
   distribution(),
 ];

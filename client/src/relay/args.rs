@@ -1,0 +1,55 @@
+//! What the relay's clients have in common on their command lines.
+
+use std::time::Duration;
+
+use hii_protocol::Endpoint;
+use hii_server::args::duration;
+
+use crate::target::{Family, Target};
+
+/// The relay, and how it is reached.
+#[derive(Debug, clap::Args)]
+pub struct RelayArgs {
+    /// The relay, as host, host:port or [ipv6]:port (port 8081 unless told otherwise), over TCP as tcp://host:port
+    #[arg(value_name = "RELAY", value_parser = Target::relay)]
+    pub(super) relay: Target,
+
+    /// How long the relay may take to answer, in seconds or as 500ms
+    #[arg(short = 'W', long, value_name = "TIME", default_value = "3", value_parser = patience)]
+    pub(super) timeout: Duration,
+
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+impl RelayArgs {
+    pub(super) fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}
+
+/// An address of the relay's kind: `ip/port` or `[ipv6]/port`.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; give it as the other side shows it: 192.0.2.7/9000 or [2001:db8::7]/9000")
+    })
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("the time has to be longer than 0".into()),
+        time => Ok(time),
+    }
+}

@@ -1,0 +1,301 @@
+//! `hii-server relay` beside a plain loop that passes messages on, on loopback (`docs/benchmarks.md`).
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::figures::{Rounds, Unit};
+use super::floor::processor_time;
+use super::relay_load::{Pattern, RelayLoad, UNDER_WAY};
+use super::series::{Series, borrow};
+use super::servers::Server;
+use super::table::{Goal, Row};
+use super::trouble::{Outcome, Trouble};
+
+const SECONDS: u64 = 3;
+
+/// Octets of a message's datagram.
+const SIZES: [usize; 2] = [64, 1024];
+
+/// How messages come, what that is called, and how much a message may cost beside the plain loop's: the goals of
+/// throughput, turned over.
+const PATTERNS: [(Pattern, &str, f64); 3] = [
+    (Pattern::Spread, "all addresses different", 1.0 / 0.9),
+    (Pattern::Burst, "bursts from ordinary clients", 1.0 / 1.5),
+    (Pattern::Together, "bursts from GSO clients", 1.0 / 8.0),
+];
+
+/// Peers whose memory is measured.
+const PEERS: u32 = 1_000_000;
+
+/// What is measured, by its name on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// How long a message takes
+    Latency,
+    /// What a message costs, and how many there are a second
+    Messages,
+    /// What a peer loses beside one that floods
+    Flood,
+    /// What a peer takes of memory, with a million of them
+    Memory,
+}
+
+/// Measures `hii-server relay` beside a plain loop, on loopback.
+#[derive(Debug, Clone, Parser)]
+#[command(bin_name = "cargo bench -p hii-tests --bench relay --")]
+pub struct Options {
+    /// Rounds of ours and of the plain loop's, in turn; the table has the medians
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+
+    /// One short round of each, to try the benchmark itself; its figures say little
+    #[arg(long)]
+    quick: bool,
+
+    /// Measure this part only; may be given several times
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+
+    /// Print the table as Markdown
+    #[arg(long)]
+    pub markdown: bool,
+
+    /// Cargo says that it is a benchmark that is wanted
+    #[arg(long, hide = true)]
+    pub bench: bool,
+}
+
+/// What the benchmark runs with.
+#[derive(Debug)]
+pub struct RelayBench {
+    /// What was asked for.
+    pub options: Options,
+    /// `hii-server`, by its path.
+    pub server: &'static str,
+    /// The plain loop, by its path.
+    pub plain: &'static str,
+}
+
+impl RelayBench {
+    /// All that is wanted.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        let wants = |part| self.options.only.is_empty() || self.options.only.contains(&part);
+        let mut rows = Vec::new();
+        if wants(Part::Latency) {
+            rows.extend(self.latency());
+        }
+        if wants(Part::Messages) {
+            rows.extend(self.messages());
+        }
+        if wants(Part::Flood) {
+            rows.push(self.flood());
+        }
+        if wants(Part::Memory) {
+            rows.push(self.memory());
+        }
+        rows
+    }
+
+    /// In how many rounds, and which way, they were measured.
+    #[must_use]
+    pub fn about(&self) -> String {
+        format!("medians of {} rounds (least to most)", self.rounds())
+    }
+
+    fn rounds(&self) -> u16 {
+        if self.options.quick {
+            1
+        } else {
+            self.options.rounds
+        }
+    }
+
+    fn time(&self) -> Duration {
+        let whole = Duration::from_secs(SECONDS);
+        if self.options.quick { whole / 6 } else { whole }
+    }
+
+    /// A relay on this host that has no rates.
+    fn ours(&self, options: &[&str]) -> Outcome<Server> {
+        let fixed = ["relay", "-b", "127.0.0.1", "-p", "0"];
+        Server::that_says_where(self.server, &[&fixed, options].concat())
+    }
+
+    fn both(&self) -> [Outcome<Server>; 2] {
+        let unlimited = ["--rate", "0", "--error-rate", "0"];
+        let plain = Server::that_says_where(self.plain, &[]);
+        [self.ours(&unlimited), plain]
+    }
+
+    fn tell(&self, round: u16, what: &str) {
+        eprintln!("round {round} of {}: {what}", self.rounds());
+    }
+
+    /// One message at a time.
+    fn latency(&self) -> Vec<Row> {
+        let servers = self.both();
+        let mut rows = Vec::new();
+        for size in SIZES {
+            let mut series: [[Series; 2]; 2] = Default::default();
+            for round in 1..=self.rounds() {
+                self.tell(round, "latency");
+                for (index, server) in servers.iter().enumerate() {
+                    let [medians, p99s] = series.each_mut().map(|both| &mut both[index]);
+                    let mut tail = None;
+                    medians.add(|| {
+                        let server = borrow(server)?;
+                        let mut load = RelayLoad::new(server.address(), Pattern::Spread, size)?;
+                        let latencies = load.latencies(self.time())?;
+                        tail = Some(latencies.p99);
+                        Ok(latencies.median)
+                    });
+                    p99s.add(|| tail.ok_or_else(|| "nothing arrived".into()));
+                }
+            }
+            let [medians, p99s] = series.map(|both| both.map(Series::rounds));
+            let one = |what: &str| format!("relay: {what} of a message of {size} octets, alone");
+            rows.push(row(one("time, median,"), Unit::Time, medians));
+            rows.push(row(one("time, p99,"), Unit::Time, p99s));
+        }
+        rows
+    }
+
+    /// As many as there can be.
+    fn messages(&self) -> Vec<Row> {
+        let servers = self.both();
+        let mut rows = Vec::new();
+        for size in SIZES {
+            for (pattern, name, goal) in PATTERNS {
+                let mut series: [[Series; 2]; 2] = Default::default();
+                for round in 1..=self.rounds() {
+                    self.tell(round, name);
+                    for (index, server) in servers.iter().enumerate() {
+                        let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
+                        let mut spent = None;
+                        rates.add(|| {
+                            let server = borrow(server)?;
+                            let mut load = RelayLoad::new(server.address(), pattern, size)?;
+                            let before = processor_time(server.process())?;
+                            let time = self.time();
+                            let arrived = load.run(time)? as f64;
+                            let took = processor_time(server.process())? - before;
+                            spent = (arrived > 0.0).then(|| took / arrived);
+                            Ok(arrived / time.as_secs_f64())
+                        });
+                        costs.add(|| spent.ok_or_else(|| "nothing arrived".into()));
+                    }
+                }
+                let [rates, costs] = series.map(|both| both.map(Series::rounds));
+                let what = format!("relay: {name}, {size} octets");
+                rows.push(row(
+                    format!("{what}: messages with {UNDER_WAY} under way"),
+                    Unit::Rate,
+                    rates,
+                ));
+                let cost = row(format!("{what}: processor time of each"), Unit::Time, costs);
+                rows.push(cost.goal(Goal::AtMostTimes((goal * 1000.0).round() / 1000.0)));
+            }
+        }
+        rows
+    }
+
+    /// A peer that sends a hundred messages a second beside one that sends as fast as it can.
+    fn flood(&self) -> Row {
+        let server = self.ours(&[]);
+        let mut series = Series::new();
+        for round in 1..=self.rounds() {
+            self.tell(round, "beside a flood");
+            series.add(|| beside_a_flood(borrow(&server)?.address(), self.time()));
+        }
+        Row::new(
+            "relay: messages that a peer loses beside one that floods",
+            Unit::Percent,
+            series.rounds(),
+        )
+        .goal(Goal::AtMost(1.0))
+    }
+
+    /// What each of a million peers adds to the relay's memory.
+    fn memory(&self) -> Row {
+        let peers = if self.options.quick {
+            PEERS / 20
+        } else {
+            PEERS
+        };
+        let mut series = Series::new();
+        series.add(|| {
+            eprintln!("{peers} peers");
+            let server = self.ours(&["--peers", &peers.to_string(), "--rate", "0"])?;
+            memory_of_a_peer(&server, peers)
+        });
+        Row::new(
+            format!("relay: memory of each of {peers} peers"),
+            Unit::Octets,
+            series.rounds(),
+        )
+        .goal(Goal::AtMost(128.0))
+    }
+}
+
+fn row(what: String, unit: Unit, [ours, plain]: [Outcome<Rounds>; 2]) -> Row {
+    Row::new(what, unit, ours).beside("plain loop", plain)
+}
+
+fn beside_a_flood(relay: SocketAddr, time: Duration) -> Outcome<f64> {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let mut flooder = RelayLoad::new(relay, Pattern::Together, SIZES[0])?;
+    let mut peer = RelayLoad::new(relay, Pattern::Spread, SIZES[0])?;
+    let messages = usize::try_from(time.as_millis() / INTERVAL.as_millis()).unwrap_or(1);
+    let ends = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            while !ends.load(Ordering::Relaxed) {
+                flooder.flood()?;
+            }
+            Ok::<_, Trouble>(())
+        });
+        let losses = peer.losses(messages, INTERVAL);
+        ends.store(true, Ordering::Relaxed);
+        let result = flood.join().unwrap_or_else(|_| Err("it panicked".into()));
+        result.and(losses)
+    })
+}
+
+/// Greets from so many addresses and ports of this host, each as soon as the one before was answered.
+fn memory_of_a_peer(server: &Server, peers: u32) -> Outcome<f64> {
+    const FIRST_PORT: u16 = 2_000;
+    const PORTS: u32 = 60_000;
+    let before = resident(server)?;
+    let mut answered = 0_u32;
+    for n in 0..peers {
+        let host = u8::try_from(n / PORTS % 250).unwrap_or_default();
+        let port = FIRST_PORT + u16::try_from(n % PORTS).unwrap_or_default();
+        let ip = Ipv4Addr::new(127, 3, 0, 1 + host);
+        // Somebody else may have the port.
+        let Ok(socket) = UdpSocket::bind((ip, port)) else {
+            continue;
+        };
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.send_to(b"hii", server.address())?;
+        answered += u32::from(socket.recv(&mut [0; 64]).is_ok());
+    }
+    if f64::from(answered) < 0.99 * f64::from(peers) {
+        return Err(Trouble(format!("only {answered} were answered")));
+    }
+    Ok((resident(server)? - before) / f64::from(answered))
+}
+
+/// The memory that a server has in use, in octets.
+fn resident(server: &Server) -> Outcome<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.process().id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib * 1024.0)
+        .ok_or_else(|| "its memory is not told".into())
+}
