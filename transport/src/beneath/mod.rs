@@ -1,7 +1,7 @@
 //! Files beneath a folder, and never anywhere else: no link is followed on the way, not even one that is put there meanwhile.
 //!
 //! Folders are handles. What is in one is reached by its name and that handle, so that nobody who moves or replaces a folder
-//! has a say in where something is written. Where the system has no handles of folders, [`portable`] looks before each step
+//! has a say in where something is written. Where the system has no handles of folders, `portable` looks before each step
 //! instead, which somebody on the same machine who is fast can outrun.
 
 use std::fs::File;
