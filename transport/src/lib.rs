@@ -7,6 +7,8 @@
 pub mod addresses;
 pub mod arrivals;
 mod batch;
+pub mod beneath;
+pub mod boot;
 pub mod burst;
 pub mod channel;
 pub mod clock;

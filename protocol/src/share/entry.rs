@@ -34,7 +34,8 @@ pub enum Size {
 pub struct Mode(u16);
 
 /// When a file was changed last, since the Unix epoch; before it, the seconds are negative and the rest counts up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The epoch itself by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ModifiedAt {
     seconds: i64,
     nanos: u32,
