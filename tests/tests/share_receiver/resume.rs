@@ -170,17 +170,20 @@ fn stuck_after(offers: Vec<Offer>, data: usize) -> (Sender, Arc<AtomicBool>) {
 
 /// Waits until the part of a file has so many octets.
 fn wait_for_part(folder: &str, len: u64) {
-    let begin = std::time::Instant::now();
-    loop {
+    wait_until("no part", || {
         let entries = fs::read_dir(folder).into_iter().flatten();
-        let part = entries
+        entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_str().unwrap().ends_with(".hii-part"))
-            .any(|entry| entry.metadata().is_ok_and(|metadata| metadata.len() >= len));
-        if part {
-            return;
-        }
-        assert!(begin.elapsed().as_secs() < 60, "no part");
+            .any(|entry| entry.metadata().is_ok_and(|metadata| metadata.len() >= len))
+    });
+}
+
+/// Waits until it is so; the time only ends a test that hangs.
+fn wait_until(trouble: &str, is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed().as_secs() < 60, "{trouble}");
         thread::yield_now();
     }
 }
@@ -237,7 +240,9 @@ fn interrupted_it_keeps_the_part_and_says_what_to_do() {
         ended.stderr.contains("run the same command again"),
         "{ended:?}"
     );
-    assert!(sender.heard.all().contains(&"cancel interrupted".into()));
+    wait_until("no cancel", || {
+        sender.heard.all().contains(&"cancel interrupted".into())
+    });
     is_stuck.store(false, Ordering::SeqCst);
     let ended = get(&sender, &["-o", &folder, "--json"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
