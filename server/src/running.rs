@@ -32,13 +32,14 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
 /// # Errors
 /// The signals cannot be caught.
 pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    shutdown::asked_to_stop().map_err(|error| {
+    let signal = shutdown::asked_to_stop().map_err(|error| {
         Failure::new(
             Exit::Unreachable,
             format_args!("cannot catch signals: {error}"),
             "free some files",
         )
-    })
+    })?;
+    Ok(async { tracing::info!(reason = signal.await, "stopping") })
 }
 
 /// What ended a service that was to go on.
