@@ -14,6 +14,7 @@ pub mod files;
 mod offload;
 pub mod options;
 mod outbox;
+pub mod output;
 pub mod probe;
 pub mod shutdown;
 mod socket;
