@@ -39,7 +39,11 @@ pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
             "free some files",
         )
     })?;
-    Ok(async { tracing::info!(reason = signal.await, "stopping") })
+    Ok(async {
+        // Outside of the log line, which is left out where nobody wants it.
+        let reason = signal.await;
+        tracing::info!(reason, "stopping");
+    })
 }
 
 /// What ended a service that was to go on.
