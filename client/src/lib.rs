@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod explain;
+pub mod get;
 pub mod lines;
 pub mod output;
 pub mod ping;
 pub mod relay;
 pub mod target;
 
-/// Measure what a path does to UDP and TCP, pass messages by way of a relay, and explain what is on the wire.
+/// Measure what a path does to UDP and TCP, pass messages by way of a relay, fetch files, and explain what is on the wire.
 #[derive(Debug, Parser)]
 #[command(name = "hii", version, propagate_version = true)]
 #[command(after_help = "Examples:\n  \
@@ -24,6 +25,7 @@ pub mod target;
     hii chat relay.example         talk by way of a relay\n  \
     hii listen relay.example       messages that others send here by that relay\n  \
     hii send relay.example 192.0.2.7/9000 'good morning'\n  \
+    hii get 192.0.2.7 -o folder    fetch what `hii-server share` offers there\n  \
     hii explain 'to:192.0.2.7/90x0;content:hello'\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
@@ -41,6 +43,8 @@ enum Command {
     Send(relay::send::Args),
     /// Show the messages that come by way of a relay
     Listen(relay::listen::Args),
+    /// Fetch the files and folders that `hii-server share` offers
+    Get(get::Args),
     /// What a frame means, or where exactly it is wrong and which code it earns
     Explain(explain::Args),
 }
@@ -55,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => relay::chat::run(&args),
         Command::Send(args) => relay::send::run(&args),
         Command::Listen(args) => relay::listen::run(&args),
+        Command::Get(args) => get::run(&args),
         Command::Explain(args) => explain::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report("hii"))

@@ -12,6 +12,9 @@ pub const PING_PORT: u16 = 8080;
 /// The port of a relay.
 pub const RELAY_PORT: u16 = 8081;
 
+/// The port of a sender of files.
+pub const SHARE_PORT: u16 = 8082;
+
 /// A host and a port as the user gave them, and how they are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -56,6 +59,17 @@ impl Target {
     /// A sentence that says what is wrong with the text.
     pub fn relay(text: &str) -> Result<Self, String> {
         Self::with_port(text, RELAY_PORT)
+    }
+
+    /// A sender of files, which is always reached over TCP.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn share(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return Err("give host or host:port".into());
+        }
+        Self::with_port(text, SHARE_PORT)
     }
 
     /// `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or a bare IPv6 address; over TCP with `tcp://` before it. Without a

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use arbitrary::Arbitrary;
 use bytes::BytesMut;
 use hii_protocol::codec::StreamCodec;
-use hii_protocol::{Frame, Limits, MAX_DATAGRAM, ParseError, Rule, ping, relay, stream};
+use hii_protocol::{Frame, Limits, MAX_DATAGRAM, ParseError, Rule, ping, relay, share, stream};
 use tokio_util::codec::Decoder;
 
 use crate::decision::{Decision, decide};
@@ -66,6 +66,55 @@ pub fn relay_answer(octets: &[u8]) {
     }
 }
 
+/// Any octets as a frame from a receiver of files.
+pub fn share_request(octets: &[u8]) {
+    let owned = decode::<share::RequestBuf>(octets);
+    let request = share::Request::decode(octets);
+    assert_eq!(request.map(share::Request::into_owned), owned);
+    if let (Ok(request), Ok(owned)) = (request, owned) {
+        assert_eq!(owned.as_request(), request);
+        // There is one spelling of each.
+        assert_eq!(encode(&owned), octets);
+    }
+}
+
+/// Any octets as a frame from a sender of files.
+pub fn share_answer(octets: &[u8]) {
+    let owned = decode::<share::AnswerBuf>(octets);
+    let answer = share::Answer::decode(octets);
+    assert_eq!(answer.map(share::Answer::into_owned), owned);
+    if let (Ok(answer), Ok(owned)) = (answer, owned) {
+        assert_eq!(owned.as_answer(), answer);
+        assert_eq!(encode(&owned), octets);
+        if let share::Answer::Page(page) = answer {
+            // What was read once can be read again, and leads nowhere else.
+            let again: String = page.entries().map(|entry| line(&entry)).collect();
+            assert_eq!(["page ", &again].concat().as_bytes(), octets);
+        }
+    }
+}
+
+/// An entry's line, written without the encoder.
+fn line(entry: &share::Entry<'_>) -> String {
+    let kind = match entry.kind {
+        share::Kind::Folder => "dir".into(),
+        share::Kind::File(share::Size::Unknown) => "file ?".into(),
+        share::Kind::File(share::Size::Known(octets)) => format!("file {octets}"),
+    };
+    let path = entry.path.as_str();
+    let stays = |name: &str| !name.is_empty() && name != "." && name != "..";
+    assert!(path.split('/').all(stays), "{path:?}");
+    let safe = |c: char| !c.is_control() && c != '\\';
+    assert!(path.chars().all(safe), "{path:?}");
+    format!(
+        "{} {kind} {:03o} {}.{:09} {path}\n",
+        entry.id.get(),
+        entry.mode.bits(),
+        entry.modified.seconds(),
+        entry.modified.nanos()
+    )
+}
+
 /// A valid frame of any type.
 #[derive(Debug, Arbitrary)]
 pub enum AnyFrame<'a> {
@@ -73,6 +122,8 @@ pub enum AnyFrame<'a> {
     PingAnswer(ping::Answer),
     RelayRequest(relay::Request<'a>),
     RelayAnswer(relay::Answer<'a>),
+    ShareRequest(share::Request<'a>),
+    ShareAnswer(share::AnswerBuf),
 }
 
 /// What is encoded decodes to itself.
@@ -82,6 +133,8 @@ pub fn round_trip(frame: AnyFrame<'_>) {
         AnyFrame::PingAnswer(answer) => reads_back(&answer),
         AnyFrame::RelayRequest(request) => reads_back(&request.into_owned()),
         AnyFrame::RelayAnswer(answer) => reads_back(&answer.into_owned()),
+        AnyFrame::ShareRequest(request) => reads_back(&request.into_owned()),
+        AnyFrame::ShareAnswer(answer) => reads_back(&answer),
     }
 }
 

@@ -130,8 +130,9 @@ struct Day {
     denies: bool,
     is_small: bool,
     is_limited: bool,
-    /// Who is a peer, how, and since when: more than the relay knows where that has had to forget.
-    peers: BTreeMap<usize, (Standing, u64)>,
+    /// Who is a peer, over a connection or not, how, and since when. A small table forgets, and this does not: there it
+    /// says who ever was one.
+    peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
 }
 
@@ -186,10 +187,17 @@ impl Day {
         }
     }
 
-    fn live(&self, who: usize) -> Option<Standing> {
-        let (standing, since) = self.peers.get(&who)?;
+    /// How a place is a peer, over a connection or not.
+    fn live(&self, who: usize, is_connected: bool) -> Option<Standing> {
+        let (standing, since) = self.peers.get(&(who, is_connected))?;
         let is_old = *standing == Standing::Proven && self.now.as_secs() - since >= EXPIRY;
-        (!is_old).then_some(*standing)
+        (self.is_small || !is_old).then_some(*standing)
+    }
+
+    /// All the ways it is one.
+    fn ways(&self, who: usize) -> Vec<Standing> {
+        let ways = [false, true].map(|is_connected| self.live(who, is_connected));
+        ways.into_iter().flatten().collect()
     }
 
     fn is_denied(&self, who: usize) -> bool {
@@ -234,24 +242,22 @@ impl Day {
             let address = SocketAddr::new(endpoint.ip(), endpoint.port());
             PLACES.iter().position(|place| place.parse() == Ok(address))
         };
-        let sender = self.live(who);
-        let is_peer = sender.is_some_and(|by| is_connected == (by == Standing::Connected));
+        let is_peer = self.live(who, is_connected).is_some();
         let to = place(message.to());
-        let receiver = to.and_then(|to| self.live(to));
+        let ways = to.map(|to| self.ways(to)).unwrap_or_default();
         let is_allowed = to.is_none_or(|to| {
             let is_local = LOOPBACK[..2].contains(&who);
             !NEVER.contains(&to) && !self.is_denied(to) && (is_local || !LOOPBACK.contains(&to))
         });
         let is_raw = matches!(message.payload(), Payload::Raw(_));
-        let takes = !is_raw || receiver.is_some_and(|by| by != Standing::Greeted);
-        let may =
-            (is_peer || self.open) && (receiver.is_some() || self.open) && is_allowed && takes;
+        let takes = !is_raw || ways.iter().any(|by| *by != Standing::Greeted);
+        let may = (is_peer || self.open) && (!ways.is_empty() || self.open) && is_allowed && takes;
         match decision {
             Decision::Forward { to, way, forward } => {
                 assert!(may, "{} to {to}", PLACES[who]);
                 assert_eq!(*to, message.to());
                 if let Some(way) = way {
-                    assert_eq!(Some(way.standing), receiver);
+                    assert!(self.is_small || ways == [way.standing]);
                 }
                 assert_eq!(forward.payload(), message.payload());
                 let from = Endpoint::try_from(PLACES[who].parse::<SocketAddr>().unwrap());
@@ -295,19 +301,14 @@ impl Day {
             }
             _ => return,
         };
-        let now = self.now.as_secs();
-        match self.live(who) {
-            None => {
-                self.peers.insert(who, (standing, now));
-            }
-
-            // The first registration keeps the address.
-            Some(Standing::Connected) => {}
-            Some(_) if standing == Standing::Proven => {
-                self.peers.insert(who, (standing, now));
-            }
-
-            Some(_) => {}
+        // The first registration keeps the address.
+        if !self.is_small && self.live(who, !is_connected).is_some() {
+            return;
+        }
+        // A plain greeting takes nothing from a proof.
+        if standing != Standing::Greeted || self.live(who, is_connected).is_none() {
+            let now = self.now.as_secs();
+            self.peers.insert((who, is_connected), (standing, now));
         }
     }
 
@@ -355,9 +356,7 @@ impl Day {
 
     fn disconnect(&mut self, who: usize) {
         self.rules.disconnected(Self::source(who, true));
-        if self.live(who) == Some(Standing::Connected) {
-            self.peers.remove(&who);
-        }
+        self.peers.remove(&(who, true));
     }
 
     /// Every frame is in one count.

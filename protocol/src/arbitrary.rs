@@ -7,6 +7,10 @@ use ::arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::ping::{self, Probe, ProbeSize, Report, Run, Seq};
 use crate::relay::{self, Content, Forward, Payload, Raw, Token};
+use crate::share::{
+    self, Data, Digest, Entry, Id, Key, Kind, Mode, ModifiedAt, PageBuf, PageBuilder, Path,
+    Problem, Size, Start, Text,
+};
 use crate::{Code, Endpoint};
 
 impl<'a> Arbitrary<'a> for Code {
@@ -116,6 +120,135 @@ impl<'a> Arbitrary<'a> for relay::Answer<'a> {
                 Forward::new(Endpoint::arbitrary(u)?, Payload::arbitrary(u)?)
                     .map_err(|_| ::arbitrary::Error::IncorrectFormat)?,
             ),
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Digest {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self(<[u8; 32]>::arbitrary(u)?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Key {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(<[u8; 16]>::arbitrary(u)?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Id {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::new(u64::arbitrary(u)?).unwrap_or(Self::FIRST))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Problem {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(Self::ALL).copied()
+    }
+}
+
+impl<'a> Arbitrary<'a> for Text<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::cut(<&str>::arbitrary(u)?))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Data<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Self::new(<&[u8]>::arbitrary(u)?).map_err(|_| ::arbitrary::Error::IncorrectFormat)
+    }
+}
+
+impl<'a> Arbitrary<'a> for Start {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u64::arbitrary(u)?.try_into() {
+            Err(_) => Self::Beginning,
+            Ok(offset) => Self::After {
+                offset,
+                digest: Digest::arbitrary(u)?,
+            },
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Entry<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let kind = match u.int_in_range(0..=2)? {
+            0 => Kind::Folder,
+            1 => Kind::File(Size::Unknown),
+            _ => Kind::File(Size::Known(u64::arbitrary(u)?)),
+        };
+        let modified = ModifiedAt::new(i64::arbitrary(u)?, u.int_in_range(0..=999_999_999)?);
+        let path = Path::new(<&str>::arbitrary(u)?);
+        match (modified, path) {
+            (Some(modified), Ok(path)) => Ok(Self {
+                id: Id::arbitrary(u)?,
+                kind,
+                mode: Mode::new(u32::arbitrary(u)?),
+                modified,
+                path,
+            }),
+            _ => Err(::arbitrary::Error::IncorrectFormat),
+        }
+    }
+}
+
+impl<'a> Arbitrary<'a> for PageBuf {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut builder = PageBuilder::default();
+        let mut full = builder.add(&Entry::arbitrary(u)?);
+        while full.is_none() && bool::arbitrary(u)? {
+            full = builder.add(&Entry::arbitrary(u)?);
+        }
+        full.or_else(|| builder.take())
+            .ok_or(::arbitrary::Error::IncorrectFormat)
+    }
+}
+
+impl<'a> Arbitrary<'a> for share::Request<'a> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=5)? {
+            0 => Self::Hello(u.arbitrary()?),
+            1 => Self::Want {
+                id: Id::arbitrary(u)?,
+                start: Start::arbitrary(u)?,
+            },
+            2 => Self::Got(Id::arbitrary(u)?),
+            3 => Self::Done,
+            4 => Self::Cancel(Text::arbitrary(u)?),
+            _ => Self::Error(Problem::arbitrary(u)?, Text::arbitrary(u)?),
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for share::AnswerBuf {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=9)? {
+            0 => Self::Hello(u.arbitrary()?),
+            1 => Self::Page(PageBuf::arbitrary(u)?),
+            2 => Self::End {
+                entries: u.arbitrary()?,
+                octets: u.arbitrary()?,
+            },
+            3 => Self::File {
+                id: Id::arbitrary(u)?,
+                offset: u.arbitrary()?,
+            },
+            4 => Self::Data(Data::arbitrary(u)?.into()),
+            5 => Self::Sum {
+                id: Id::arbitrary(u)?,
+                octets: u.arbitrary()?,
+                digest: Digest::arbitrary(u)?,
+            },
+            6 => Self::Failed(
+                Id::arbitrary(u)?,
+                Problem::arbitrary(u)?,
+                Text::arbitrary(u)?.into(),
+            ),
+            7 => Self::Done,
+            8 => Self::Cancel(Text::arbitrary(u)?.into()),
+            _ => Self::Error(Problem::arbitrary(u)?, Text::arbitrary(u)?.into()),
         })
     }
 }

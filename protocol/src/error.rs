@@ -144,6 +144,20 @@ rules! {
     TokenAnswer,   "token-answer",   NotARequest,   "` ; token : ` and 32 lower-case hex digits";
     Forward,       "forward",        NotARequest,   "`<ip>/<port> ; content : ` or `<ip>/<port> ; raw : `";
     Content,       "content",        NotARequest,   "content without `:` and without blanks at its ends";
+    ShareRequest,  "share-request",  NotARequest,   "a request to a sender of files";
+    ShareAnswer,   "share-answer",   NotARequest,   "a frame from a sender of files";
+    Version,       "version",        NotARequest,   "a version from 1";
+    Id,            "id",             NotARequest,   "the number of an entry, from 1, after a space";
+    Octets,        "octets",         NotARequest,   "a number of octets";
+    Digest,        "digest",         NotARequest,   "a BLAKE3 hash of 64 lower-case hex digits";
+    Problem,       "problem",        NotARequest,   "the word for a problem";
+    Text,          "text",           NotARequest,   "a text of at most 1024 octets";
+    Data,          "data",           NotARequest,   "octets of a file";
+    Entry,         "entry",          NotARequest,   "an entry that ends with its line";
+    Kind,          "kind",           NotARequest,   "`file` and its octets, or `dir`";
+    Mode,          "mode",           NotARequest,   "a mode of 3 octal digits";
+    Modified,      "modified",       NotARequest,   "seconds since the epoch, a point, and 9 digits";
+    Path,          "path",           NotARequest,   "a path that stays beneath its folder on any system";
     FrameLength,   "frame-length",   NotARequest,   "a frame length from 1 to the receiver's limit";
     TcpFrame,      "tcp-frame",      NotARequest,   "the rest of the frame, as long as it announced";
 }

@@ -36,7 +36,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// Characters that show nothing of their own and change how others look: bidirectional controls, zero-width ones, line
 /// and paragraph separators, tags.
-const fn hides(c: char) -> bool {
+pub(crate) const fn hides(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

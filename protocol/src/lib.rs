@@ -1,4 +1,4 @@
-//! The Hii wire: every frame of the `ping` and `relay` services, parsed and written without I/O.
+//! The Hii wire: every frame of the `ping`, `relay` and `share` services, parsed and written without I/O.
 //!
 //! Octets become typed frames with `decode`, and typed frames become octets with `encode_into`; `Display` is the wire
 //! text. Requests and answers borrow from the octets and are `Copy`; `into_owned` (feature `alloc`) frees them from the
@@ -54,6 +54,7 @@ mod grammar;
 mod limits;
 pub mod ping;
 pub mod relay;
+pub mod share;
 pub mod stream;
 
 pub use calm::is_answer;

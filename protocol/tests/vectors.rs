@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::panic::catch_unwind;
 
 use hii_protocol::stream::{self, Step};
-use hii_protocol::{BufferTooSmall, Limits, ParseError, Rule, ping, relay};
+use hii_protocol::{BufferTooSmall, Limits, ParseError, Rule, ping, relay, share};
 use serde_json::{Value, json};
 
 /// Rules that no frame of a service breaks, only a stream: those are in `framing.json`.
@@ -23,6 +23,11 @@ fn every_ping_vector() {
 #[test]
 fn every_relay_vector() {
     replay_file("relay.json", replay);
+}
+
+#[test]
+fn every_share_vector() {
+    replay_file("share.json", replay);
 }
 
 #[test]
@@ -48,7 +53,9 @@ fn every_framing_vector_through_the_codec() {
 
 #[test]
 fn vectors_are_many_and_break_every_rule() {
-    let services = [cases("ping.json"), cases("relay.json")].concat();
+    let services = ["ping.json", "relay.json", "share.json"]
+        .map(cases)
+        .concat();
     let framing = cases("framing.json");
     assert!(services.len() >= 200, "only {}", services.len());
 
@@ -70,7 +77,7 @@ fn vectors_are_many_and_break_every_rule() {
     assert_eq!(
         broken(&services),
         all(|rule| !STREAM_RULES.contains(rule)),
-        "rules broken by ping.json and relay.json"
+        "rules broken by the frames of the services"
     );
     assert_eq!(
         broken(&framing),
@@ -198,6 +205,16 @@ fn decoder(case: &Value) -> Result<fn(&[u8]) -> Decoded, String> {
             let canonical = encode(answer.encoded_len(), |room| answer.encode_into(room));
             Ok((relay_answer(answer), canonical))
         }),
+        (Some("share"), Some("request")) => Ok(|frame| {
+            let request = share::Request::decode(frame)?;
+            let canonical = encode(request.encoded_len(), |room| request.encode_into(room));
+            Ok((share_request(request), canonical))
+        }),
+        (Some("share"), Some("answer")) => Ok(|frame| {
+            let answer = share::Answer::decode(frame)?;
+            let canonical = encode(answer.encoded_len(), |room| answer.encode_into(room));
+            Ok((share_answer(answer), canonical))
+        }),
         _ => Err(format!("no such frames: {service} {direction}")),
     }
 }
@@ -292,6 +309,84 @@ fn relay_answer(answer: relay::Answer<'_>) -> Value {
             meaning
         }
     }
+}
+
+fn share_request(request: share::Request<'_>) -> Value {
+    match request {
+        share::Request::Hello(version) => hello(version),
+        share::Request::Want { id, start } => {
+            let mut meaning = json!({"frame": "want", "id": id.get().to_string()});
+            if let share::Start::After { offset, digest } = start {
+                meaning["octets"] = offset.to_string().into();
+                meaning["digest"] = digest.to_string().into();
+            }
+            meaning
+        }
+        share::Request::Got(id) => json!({"frame": "got", "id": id.get().to_string()}),
+        share::Request::Done => json!({"frame": "done"}),
+        share::Request::Cancel(text) => json!({"frame": "cancel", "text": text.as_str()}),
+        share::Request::Error(problem, text) => error_frame(problem, text),
+    }
+}
+
+fn share_answer(answer: share::Answer<'_>) -> Value {
+    match answer {
+        share::Answer::Hello(version) => hello(version),
+        share::Answer::Page(page) => {
+            let entries: Vec<_> = page.entries().map(|entry| share_entry(&entry)).collect();
+            json!({"frame": "page", "entries": entries})
+        }
+        share::Answer::End { entries, octets } => {
+            json!({"frame": "end", "entries": entries.to_string(), "octets": octets.to_string()})
+        }
+        share::Answer::File { id, offset } => {
+            json!({"frame": "file", "id": id.get().to_string(), "octets": offset.to_string()})
+        }
+        share::Answer::Data(data) => json!({"frame": "data", "raw": hex(data.as_bytes())}),
+        share::Answer::Sum { id, octets, digest } => json!({
+            "frame": "sum",
+            "id": id.get().to_string(),
+            "octets": octets.to_string(),
+            "digest": digest.to_string(),
+        }),
+        share::Answer::Failed(id, problem, text) => {
+            let mut meaning = error_frame(problem, text);
+            meaning["frame"] = "failed".into();
+            meaning["id"] = id.get().to_string().into();
+            meaning
+        }
+        share::Answer::Done => json!({"frame": "done"}),
+        share::Answer::Cancel(text) => json!({"frame": "cancel", "text": text.as_str()}),
+        share::Answer::Error(problem, text) => error_frame(problem, text),
+    }
+}
+
+fn hello(version: std::num::NonZeroU64) -> Value {
+    json!({"frame": "hello", "version": version.to_string()})
+}
+
+fn error_frame(problem: share::Problem, text: share::Text<'_>) -> Value {
+    json!({"frame": "error", "problem": problem.word(), "text": text.as_str()})
+}
+
+fn share_entry(entry: &share::Entry<'_>) -> Value {
+    let mut meaning = json!({
+        "id": entry.id.get().to_string(),
+        "mode": format!("{:03o}", entry.mode.bits()),
+        "seconds": entry.modified.seconds().to_string(),
+        "nanos": entry.modified.nanos(),
+        "path": entry.path.as_str(),
+    });
+    let (kind, octets) = match entry.kind {
+        share::Kind::Folder => ("dir", None),
+        share::Kind::File(share::Size::Unknown) => ("file", Some("?".to_owned())),
+        share::Kind::File(share::Size::Known(octets)) => ("file", Some(octets.to_string())),
+    };
+    meaning["kind"] = kind.into();
+    if let Some(octets) = octets {
+        meaning["octets"] = octets.into();
+    }
+    meaning
 }
 
 fn add_payload(meaning: &mut Value, payload: relay::Payload<'_>) {

@@ -1,9 +1,8 @@
 //! Which TCP connections are taken: so many in all, and so many of one source, so that one alone cannot keep out the others.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::source::Source;
 
@@ -32,7 +31,7 @@ pub enum Refusal {
 #[derive(Debug, Clone)]
 pub struct Admission {
     limits: ConnectionLimits,
-    open: Rc<RefCell<Open>>,
+    open: Arc<Mutex<Open>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +45,7 @@ struct Open {
 #[derive(Debug)]
 pub struct Place {
     source: Source,
-    open: Rc<RefCell<Open>>,
+    open: Arc<Mutex<Open>>,
 }
 
 impl ConnectionLimits {
@@ -67,7 +66,7 @@ impl Admission {
     pub fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
-            open: Rc::default(),
+            open: Arc::default(),
         }
     }
 
@@ -76,7 +75,7 @@ impl Admission {
     /// # Errors
     /// It would be one too many.
     pub fn enter(&self, address: IpAddr) -> Result<Place, Refusal> {
-        let mut open = self.open.borrow_mut();
+        let mut open = locked(&self.open);
         if open.all >= self.limits.all {
             return Err(Refusal::All);
         }
@@ -90,14 +89,19 @@ impl Admission {
         drop(open);
         Ok(Place {
             source,
-            open: Rc::clone(&self.open),
+            open: Arc::clone(&self.open),
         })
     }
 }
 
+/// No step in between leaves the counts wrong, so that a panic does not either.
+fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.open.borrow_mut();
+        let mut open = locked(&self.open);
         open.all = open.all.saturating_sub(1);
         match open.of.get_mut(&self.source) {
             Some(of_source) if *of_source > 1 => *of_source -= 1,
@@ -145,8 +149,8 @@ mod tests {
         let again = enter(&admission, "2001:db8::2");
         assert!(again.is_ok());
         drop((places, again));
-        assert_eq!(admission.open.borrow().all, 0);
-        assert!(admission.open.borrow().of.is_empty());
+        assert_eq!(locked(&admission.open).all, 0);
+        assert!(locked(&admission.open).of.is_empty());
     }
 
     #[test]

@@ -24,10 +24,16 @@ pub enum Exit {
     Usage = 2,
     /// 3: the network, the name or the port cannot be reached or used.
     Unreachable = 3,
+    /// 4: refused: another key, or not allowed.
+    Refused = 4,
     /// 5: the other side does not speak this protocol.
     Protocol = 5,
-    /// 7: output cannot be written.
+    /// 6: what came is not what was offered.
+    Integrity = 6,
+    /// 7: a file cannot be read or written.
     Output = 7,
+    /// 8: some of it is missing, and can be fetched later.
+    Partial = 8,
     /// 130: interrupted; the summary was printed.
     Interrupted = 130,
 }

@@ -21,6 +21,7 @@ pub mod quiet;
 pub mod rate;
 pub mod relay;
 mod running;
+pub mod share;
 pub mod source;
 pub mod stderr;
 pub mod streams;
@@ -36,7 +37,8 @@ mod threads;
     hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
     hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n  \
     hii-server ping --log json               ... with logs for machines\n  \
-    hii-server relay                         pass messages between hosts, on port 8081\n\n\
+    hii-server relay                         pass messages between hosts, on port 8081\n  \
+    hii-server share photos                  hand a folder over, encrypted, on port 8082\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     /// Form of the logs on stderr
@@ -53,6 +55,8 @@ enum Service {
     Ping(ping::Args),
     /// Pass messages between the hosts that greet it
     Relay(relay::Args),
+    /// Hand files over to whoever has the key
+    Share(share::Args),
 }
 
 /// The program `hii-server`.
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
     let result = match cli.service {
         Service::Ping(args) => ping::run(&args, cli.log),
         Service::Relay(args) => relay::run(&args, cli.log),
+        Service::Share(args) => share::run(&args, cli.log),
     };
     match result {
         Ok(()) => exit::FINE,

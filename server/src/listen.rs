@@ -40,6 +40,26 @@ impl Sockets {
     }
 }
 
+/// TCP listeners alone, on these addresses or on all of this host.
+pub(crate) fn tcp(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, Failure> {
+    let cannot = |ip, error| cannot_listen("TCP", ip, port, &error);
+    if addresses.is_empty() {
+        let listener = tcp::listen_everywhere(port).map_err(|error| cannot(None, error))?;
+        return Ok(vec![listener]);
+    }
+    let listen = |ip: &IpAddr| {
+        let listening = tcp::listen(SocketAddr::new(*ip, port));
+        listening.map_err(|error| cannot(Some(*ip), error))
+    };
+    addresses.iter().map(listen).collect()
+}
+
+/// Where these listen.
+pub(crate) fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let address = |listener: &TcpListener| listener.local_addr().ok();
+    listeners.iter().filter_map(address).collect()
+}
+
 /// UDP sockets for so many threads and one TCP listener, on one port. Where any free port will do, it is one that both
 /// have free.
 fn both(

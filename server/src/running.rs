@@ -17,14 +17,32 @@ use crate::threads::current_thread_runtime;
 /// # Errors
 /// There is no memory for it, or the command's own.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = current_thread_runtime().map_err(|error| {
-        Failure::new(
-            Exit::Unreachable,
-            format_args!("cannot start: {error}"),
-            "free some memory or files",
-        )
-    })?;
+    let runtime = current_thread_runtime().map_err(|error| cannot_start(&error))?;
     runtime.block_on(command)
+}
+
+/// Runs a service's command on a runtime of all cores. What still runs at its end is left behind.
+///
+/// # Errors
+/// As [`block_on`].
+pub(crate) fn block_on_all_cores<T>(
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_start(&error))?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
+}
+
+fn cannot_start(error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Unreachable,
+        format_args!("cannot start: {error}"),
+        "free some memory or files",
+    )
 }
 
 /// Completes when somebody asks the program to stop.

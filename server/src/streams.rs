@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admission::{Admission, ConnectionLimits, Refusal};
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
-const BREATH: Duration = Duration::from_millis(50);
+pub(crate) const BREATH: Duration = Duration::from_millis(50);
 
 /// Files beside those of the connections: the standard streams, the service's sockets, the runtime's own.
 const OTHER_FILES: usize = 64;
@@ -268,7 +268,7 @@ async fn accept_all<S: StreamService>(
 }
 
 /// The next connection of any listener.
-async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+pub(crate) async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, from) = poll_fn(|context| {
         for listener in listeners {
             match listener.poll_accept(context) {

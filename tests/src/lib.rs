@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, servers that answer as they are told, namespaces, a browser, a terminal, and the system benchmark.
+//! delays and repeats, servers that answer as they are told, a sender and a receiver of files that do, namespaces, a
+//! browser, a terminal, and the system benchmark.
 
 pub mod benchmark;
 pub mod browser;
@@ -11,4 +12,6 @@ pub mod programs;
 pub mod schema;
 pub mod scratch;
 pub mod script;
+pub mod sender;
+pub mod share;
 pub mod terminal;

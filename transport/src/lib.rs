@@ -7,7 +7,10 @@
 pub mod addresses;
 pub mod arrivals;
 mod batch;
+pub mod beneath;
+pub mod boot;
 pub mod burst;
+pub mod channel;
 pub mod clock;
 pub mod datagrams;
 pub mod files;
@@ -16,6 +19,8 @@ pub mod options;
 mod outbox;
 pub mod output;
 pub mod probe;
+pub mod reading;
+pub mod sendfile;
 pub mod shutdown;
 mod socket;
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
 use crate::options::SocketOptions;
@@ -16,6 +16,9 @@ const BACKLOG: i32 = 1024;
 
 /// How long the other side has to close after us.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// From one question whether the other side is still there to the next, while nothing comes.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const KIND: Kind = Kind {
     ty: Type::STREAM,
@@ -68,6 +71,18 @@ pub fn connect(
     }
     socket.connect_timeout(&target.into(), time_out)?;
     Ok(socket.into())
+}
+
+/// Has a connection send at once, and tell when the other side is gone.
+///
+/// # Errors
+/// The platform cannot do that.
+pub fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE)
+        .with_interval(KEEP_ALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// Ends a connection so that what was sent arrives: closing with octets unread would take it back.

@@ -7,6 +7,7 @@
 pub mod decision;
 pub mod echo_client;
 pub mod echo_server;
+pub mod file_client;
 pub mod ping_client;
 pub mod ping_server;
 pub mod relay_client;

@@ -1,0 +1,210 @@
+//! A thread that puts files in their places: first their octets have to be on the disk, and that takes its time.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use hii_protocol::share::{Id, Mode, ModifiedAt};
+use hii_transport::beneath::{Folder, set_attributes};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::names;
+use super::plan::{OnExists, moment};
+
+/// Files that wait for the disk at most, each of them open.
+pub const MOST_WAITING: usize = 256;
+
+/// From so many files on it is faster to write all of the file system's than one by one.
+const MANY: usize = 4;
+
+/// A file that is whole and verified.
+#[derive(Debug)]
+pub struct Whole {
+    /// Which.
+    pub id: Id,
+    /// Where it is.
+    pub folder: Arc<Folder>,
+    /// Its octets.
+    pub file: File,
+    /// The name it has.
+    pub part: String,
+    /// The name of its journal.
+    pub journal: Option<String>,
+    /// The name it gets.
+    pub name: String,
+    /// Whether it takes the place of another one.
+    pub replaces: bool,
+    /// Who may do what with it.
+    pub mode: Mode,
+    /// When it was changed last.
+    pub modified: ModifiedAt,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct Placed {
+    /// Which.
+    pub id: Id,
+    /// The name it has now.
+    pub result: io::Result<String>,
+}
+
+/// Folders that are written to the disk one by one, rather than with all of the file system.
+const FEW_FOLDERS: usize = 8;
+
+/// The thread, and the files that it has still to do.
+#[derive(Debug)]
+pub struct Finisher {
+    whole: SyncSender<Whole>,
+    placed: UnboundedReceiver<Placed>,
+    thread: JoinHandle<()>,
+}
+
+impl Finisher {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn start(on_exists: OnExists) -> io::Result<Self> {
+        let (whole, files) = sync_channel(MOST_WAITING);
+        let (done, placed) = unbounded_channel();
+        let thread = thread::Builder::new()
+            .name("finisher".into())
+            .spawn(move || finish_all(&files, &done, on_exists))?;
+        Ok(Self {
+            whole,
+            placed,
+            thread,
+        })
+    }
+
+    /// Hands a file over.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub fn place(&self, whole: Whole) -> io::Result<()> {
+        self.whole
+            .send(whole)
+            .map_err(|_| io::Error::other("the thread that puts files in their places is gone"))
+    }
+
+    /// The next file that stands in its place, or could not be put there.
+    pub async fn placed(&mut self) -> Option<Placed> {
+        self.placed.recv().await
+    }
+
+    /// Waits until all that were handed over are in their places, and the disk has their names.
+    pub fn end(self) -> Vec<Placed> {
+        let Self {
+            whole,
+            mut placed,
+            thread,
+        } = self;
+        drop(whole);
+        // It does not panic; what it has said counts.
+        let _ = thread.join();
+        std::iter::from_fn(|| placed.try_recv().ok()).collect()
+    }
+}
+
+/// Folders with names that the disk may not have yet.
+#[derive(Debug, Default)]
+struct Unsynced(Vec<Arc<Folder>>);
+
+fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists: OnExists) {
+    let mut unsynced = Unsynced::default();
+    while let Ok(first) = files.recv() {
+        let mut batch = vec![first];
+        batch.extend(files.try_iter().take(MOST_WAITING));
+        let prepared = prepare(&batch);
+        for (whole, prepared) in batch.into_iter().zip(prepared) {
+            let result = prepared.and_then(|()| rename(&whole, on_exists));
+            if result.is_ok() {
+                unsynced.add(whole.folder);
+            }
+            let id = whole.id;
+            // Nobody hears it when the program ends.
+            let _ = done.send(Placed { id, result });
+        }
+    }
+    unsynced.sync();
+}
+
+/// Writes a batch of files to the disk, with their times and permissions.
+fn prepare(batch: &[Whole]) -> Vec<io::Result<()>> {
+    let set = |whole: &Whole| {
+        let modified = moment(whole.modified);
+        set_attributes(&whole.file, whole.mode.bits(), modified)
+    };
+    let mut prepared: Vec<_> = batch.iter().map(set).collect();
+    let many = batch.first().filter(|_| batch.len() >= MANY);
+    if many.is_none_or(|first| first.folder.sync_everything().is_err()) {
+        for (whole, prepared) in batch.iter().zip(&mut prepared) {
+            if prepared.is_ok() {
+                *prepared = whole.file.sync_all();
+            }
+        }
+    }
+    prepared
+}
+
+impl Unsynced {
+    fn add(&mut self, folder: Arc<Folder>) {
+        // One more than a few stands for all others.
+        if self.0.len() <= FEW_FOLDERS && !self.0.iter().any(|other| Arc::ptr_eq(other, &folder)) {
+            self.0.push(folder);
+        }
+    }
+
+    /// Until then, a power cut could undo that the files have their names.
+    fn sync(self) {
+        let all = self.0.first().filter(|_| self.0.len() > FEW_FOLDERS);
+        if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
+            return;
+        }
+        for folder in self.0 {
+            if let Err(error) = folder.sync() {
+                tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+            }
+        }
+    }
+}
+
+/// Gives a file its name, and tells it.
+fn rename(whole: &Whole, on_exists: OnExists) -> io::Result<String> {
+    let Whole {
+        folder, part, name, ..
+    } = whole;
+    let name = if whole.replaces {
+        folder.replace(part, name).map(|()| name.clone())
+    } else {
+        rename_anew(folder, part, name, on_exists)
+    }?;
+    if let Some(journal) = &whole.journal {
+        // What is left of it does no harm, and the next run removes it.
+        let _ = folder.remove(journal);
+    }
+    Ok(name)
+}
+
+/// Something may have taken the name meanwhile, or have one that this file system holds for the same.
+fn rename_anew(folder: &Folder, part: &str, name: &str, on_exists: OnExists) -> io::Result<String> {
+    let mut number = 0;
+    let mut wanted = name.to_owned();
+    loop {
+        match folder.rename(part, &wanted) {
+            Ok(()) => return Ok(wanted),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && on_exists == OnExists::Rename
+                    && number < u32::from(u16::MAX) =>
+            {
+                number += 1;
+                wanted = names::numbered(name, number);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

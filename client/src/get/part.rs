@@ -1,0 +1,274 @@
+//! A file that is not whole yet, and its journal.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use blake3::hazmat::ChainingValue;
+use hii_protocol::share::{Digest, Size};
+use hii_transport::beneath::{Folder, file_id, is_there, try_lock};
+
+use super::blocks::{BLOCK, BlockHasher, chaining_value};
+use super::journal::{BLOCK_LEN, HEAD_LEN, Head, Mark, PartId, blocks};
+use super::manifest::Offered;
+use super::names;
+
+/// A file that is larger has a journal: less is received again sooner than it is found again.
+const WITH_JOURNAL: u64 = 4 * BLOCK;
+
+/// How often a name is tried that comes and goes.
+const TRIES: usize = 8;
+
+/// An unfinished file that this program alone writes.
+#[derive(Debug)]
+pub struct Part {
+    folder: Arc<Folder>,
+    /// The name that it gets.
+    name: String,
+    file: File,
+    journal: Option<Journal>,
+    hasher: BlockHasher,
+}
+
+#[derive(Debug)]
+struct Journal {
+    file: File,
+    head: Head,
+}
+
+/// A part that has all its octets.
+#[derive(Debug)]
+pub struct Complete {
+    /// Where it is.
+    pub folder: Arc<Folder>,
+    /// The name it gets.
+    pub name: String,
+    /// Its octets.
+    pub file: File,
+    /// Whether it has a journal.
+    pub has_journal: bool,
+    /// The hash of its octets.
+    pub digest: Option<Digest>,
+}
+
+/// Whether a file of this size goes on where it stopped.
+#[must_use]
+pub fn is_resumable(size: Size) -> bool {
+    matches!(size, Size::Known(octets) if octets > WITH_JOURNAL)
+}
+
+impl Part {
+    /// Opens or makes the part of a file, with as much as is surely there.
+    ///
+    /// # Errors
+    /// It cannot be had, or another program writes it.
+    pub fn open(
+        folder: &Arc<Folder>,
+        name: &str,
+        offered: &Offered<'_>,
+        boot: Option<[u8; 16]>,
+    ) -> io::Result<Self> {
+        let file = own(folder, &names::part(name))?;
+        let mut part = Self {
+            folder: Arc::clone(folder),
+            name: name.to_owned(),
+            file,
+            journal: None,
+            hasher: BlockHasher::new(),
+        };
+        if is_resumable(offered.size()) {
+            let head = Head {
+                mark: Mark::new(offered.path, offered.size(), offered.modified),
+                boot,
+                part: part_id(&part.file)?,
+            };
+            let file = own(folder, &names::journal(name))?;
+            let known = part.known_blocks(&file, &head)?;
+            part.hasher = BlockHasher::after(known.iter().copied());
+            part.journal = Some(Journal { file, head });
+            if part.hasher.digest_of_blocks().is_some() {
+                part.go_on(known.len())?;
+                return Ok(part);
+            }
+        }
+        part.start_anew()?;
+        Ok(part)
+    }
+
+    /// Octets that are there already, and their hash.
+    #[must_use]
+    pub fn there(&self) -> Option<(u64, Digest)> {
+        let digest = self.hasher.digest_of_blocks()?;
+        Some((self.hasher.octets(), digest))
+    }
+
+    /// Forgets what was there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn start_anew(&mut self) -> io::Result<()> {
+        self.hasher = BlockHasher::new();
+        cut(&mut self.file, 0)?;
+        if let Some(journal) = &mut self.journal {
+            cut(&mut journal.file, 0)?;
+            journal.file.write_all(&journal.head.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on after these blocks. The journal says from now on that they were there at this start of the machine.
+    fn go_on(&mut self, known: usize) -> io::Result<()> {
+        cut(&mut self.file, self.hasher.octets())?;
+        if let Some(journal) = &mut self.journal {
+            journal.file.seek(SeekFrom::Start(0))?;
+            journal.file.write_all(&journal.head.to_bytes())?;
+            cut(&mut journal.file, (HEAD_LEN + known * BLOCK_LEN) as u64)?;
+        }
+        Ok(())
+    }
+
+    /// The blocks that the journal tells of and the file surely has.
+    fn known_blocks(&self, mut journal: &File, now: &Head) -> io::Result<Vec<ChainingValue>> {
+        let mut octets = Vec::new();
+        journal.read_to_end(&mut octets)?;
+        let Some(head) = Head::parse(&octets).filter(|head| head.mark == now.mark) else {
+            return Ok(Vec::new());
+        };
+        let whole = self.file.metadata()?.len() / BLOCK;
+        let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+        let mut known: Vec<_> = blocks(&octets).take(whole).collect();
+        let times = modified(journal).zip(modified(&self.file));
+        let is_trusted = times.is_some_and(|(journal, part)| head.is_trusted(now, journal, part));
+        if !is_trusted {
+            let right = right_blocks(&self.file, &known)?;
+            known.truncate(right);
+        }
+        Ok(known)
+    }
+
+    /// Takes more octets.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)?;
+        let mut noted = Ok(());
+        let Self {
+            hasher, journal, ..
+        } = self;
+        hasher.update(octets, |block| {
+            if let Some(journal) = journal
+                && noted.is_ok()
+            {
+                noted = journal.file.write_all(block);
+            }
+        });
+        noted
+    }
+
+    /// Every octet has come.
+    #[must_use]
+    pub fn complete(self) -> Complete {
+        Complete {
+            folder: self.folder,
+            name: self.name,
+            file: self.file,
+            has_journal: self.journal.is_some(),
+            digest: self.hasher.finish(),
+        }
+    }
+
+    /// Whether a later run would go on from here.
+    fn is_worth_keeping(&self) -> bool {
+        self.journal.is_some() && self.hasher.octets() > 2 * BLOCK
+    }
+
+    /// Keeps it for a later run, or removes it where that has no use of it.
+    pub fn keep(self) {
+        if !self.is_worth_keeping() {
+            return self.discard();
+        }
+        if let Some(journal) = &self.journal {
+            // What came after the last block was ours, however long ago. If that cannot be said, blocks are compared.
+            let _ = journal.file.set_modified(SystemTime::now());
+        }
+    }
+
+    /// Removes it.
+    pub fn discard(self) {
+        discard(&self.folder, &self.name, self.journal.is_some());
+    }
+}
+
+impl Complete {
+    /// Removes it.
+    pub fn discard(self) {
+        discard(&self.folder, &self.name, self.has_journal);
+    }
+}
+
+fn discard(folder: &Folder, name: &str, has_journal: bool) {
+    let parts = [
+        Some(names::part(name)),
+        has_journal.then(|| names::journal(name)),
+    ];
+    for name in parts.into_iter().flatten() {
+        if let Err(error) = folder.remove(&name) {
+            tracing::warn!(name, %error, "cannot remove what is left of a file");
+        }
+    }
+}
+
+/// A file of this name, there or made, that no other program writes.
+pub(super) fn own(folder: &Folder, name: &str) -> io::Result<File> {
+    for _ in 0..TRIES {
+        let file = match folder.create(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match folder.open_file(name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    file => file?,
+                }
+            }
+            file => file?,
+        };
+        if !try_lock(&file)? {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another `hii get` receives it",
+            ));
+        }
+        // The other program may have given it its name and gone, just before it was locked.
+        if is_there(folder, name, &file)? {
+            return Ok(file);
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+fn cut(file: &mut File, octets: u64) -> io::Result<()> {
+    file.set_len(octets)?;
+    file.seek(SeekFrom::Start(octets)).map(drop)
+}
+
+fn modified(file: &File) -> Option<SystemTime> {
+    file.metadata().ok()?.modified().ok()
+}
+
+fn part_id(file: &File) -> io::Result<PartId> {
+    let born = file.metadata()?.created().ok();
+    Ok(PartId::new(file_id(file)?, born))
+}
+
+/// How many of these blocks a file begins with.
+fn right_blocks(mut file: &File, known: &[ChainingValue]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut block = vec![0; usize::try_from(BLOCK).unwrap_or_default()];
+    for (index, value) in (0..).zip(known) {
+        file.read_exact(&mut block)?;
+        if chaining_value(&block, index) != *value {
+            return Ok(usize::try_from(index).unwrap_or_default());
+        }
+    }
+    Ok(known.len())
+}

@@ -1,0 +1,325 @@
+//! The folder that files are received in.
+
+use std::io;
+use std::sync::Arc;
+
+use hii_protocol::share::{Digest, Id, Kind, Size};
+use hii_transport::beneath::{Folder, FoundKind};
+use hii_transport::boot::boot_id;
+
+use super::finisher::{Finisher, Placed, Whole};
+use super::manifest::{Manifest, Offered};
+use super::names;
+use super::part::{Part, is_resumable};
+use super::plan::{Decision, OnExists, decide, moment};
+
+/// The folder, and what is being received.
+#[derive(Debug)]
+pub struct Store {
+    root: Arc<Folder>,
+    /// The name of the only file, where the user gave one.
+    only: Option<String>,
+    on_exists: OnExists,
+    /// The folder that was used last.
+    last: Option<(String, Arc<Folder>)>,
+    boot: Option<[u8; 16]>,
+    current: Option<(Part, bool)>,
+    finisher: Finisher,
+}
+
+/// What is to be done, and what it takes.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is done about each entry, in their order; nothing about folders.
+    pub decisions: Vec<Decision>,
+    /// Octets that are still to come, as far as sizes are known.
+    pub octets: u64,
+}
+
+/// Why something cannot be received in this folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error}")]
+pub struct StoreError {
+    /// Where, safe to show.
+    pub path: String,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl Store {
+    /// Receives in this folder; the only file under this name.
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn new(root: Folder, only: Option<String>, on_exists: OnExists) -> io::Result<Self> {
+        Ok(Self {
+            root: Arc::new(root),
+            only,
+            on_exists,
+            last: None,
+            boot: boot_id(),
+            current: None,
+            finisher: Finisher::start(on_exists)?,
+        })
+    }
+
+    /// Looks what is there, and decides about each file. Nothing is written yet.
+    ///
+    /// # Errors
+    /// A folder cannot be used.
+    pub fn plan(&mut self, manifest: &Manifest) -> Result<Plan, StoreError> {
+        let mut plan = Plan::default();
+        for entry in manifest.entries() {
+            let decision = match entry.kind {
+                Kind::Folder => Decision::Skip,
+                Kind::File(_) => self.decide(&entry, &mut plan).map_err(at(&entry))?,
+            };
+            plan.decisions.push(decision);
+        }
+        Ok(plan)
+    }
+
+    fn decide(&mut self, entry: &Offered<'_>, plan: &mut Plan) -> io::Result<Decision> {
+        let folder = match self.folder_of(entry) {
+            Ok(folder) => Some(folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let look = |name: &str| match &folder {
+            Some(folder) => folder.look(name),
+            None => Ok(None),
+        };
+        let name = self.name_of(entry);
+        let size = entry.size();
+        let decision = decide(name, size, entry.modified, self.on_exists, look)?;
+        match (&decision, size) {
+            (Decision::Receive { name: other, .. }, Size::Known(octets)) => {
+                let name = other.as_deref().unwrap_or(name);
+                let there = if is_resumable(size) {
+                    look(&names::part(name))?.map_or(0, |part| part.octets)
+                } else {
+                    0
+                };
+                let missing = octets.saturating_sub(there);
+                plan.octets = plan.octets.saturating_add(missing);
+            }
+            // An interrupted run may have left its journal.
+            (Decision::Present, _) if is_resumable(size) => {
+                if let Some(folder) = &folder {
+                    let _ = folder.remove(&names::journal(name));
+                }
+            }
+            _ => {}
+        }
+        Ok(decision)
+    }
+
+    /// Octets that there is room for.
+    ///
+    /// # Errors
+    /// The file system does not tell.
+    pub fn free(&self) -> io::Result<u64> {
+        self.root.free()
+    }
+
+    /// Makes the folders that are missing.
+    ///
+    /// # Errors
+    /// One cannot be made, or something else has its name.
+    pub fn make_folders(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        for entry in manifest.entries() {
+            if entry.kind == Kind::Folder {
+                self.make(&entry).map_err(at(&entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, entry: &Offered<'_>) -> io::Result<()> {
+        let (_, name) = entry.place();
+        let folder = self.folder_of(entry)?;
+        match folder.make(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match folder.look(name)?.map(|found| found.kind) {
+                    Some(FoundKind::Folder) => Ok(()),
+                    _ => Err(io::Error::other("something is there that is no folder")),
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// Gives the folders their times, from the bottom up, since what comes into one changes it.
+    ///
+    /// # Errors
+    /// One cannot be changed.
+    pub fn finish_folders(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        for entry in manifest.entries().rev() {
+            if entry.kind == Kind::Folder {
+                self.root
+                    .beneath(entry.path)
+                    .and_then(|folder| {
+                        folder.set_attributes(entry.mode.bits(), moment(entry.modified))
+                    })
+                    .map_err(at(&entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what is there of a file, where it may be worth it.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn prepare(
+        &mut self,
+        entry: &Offered<'_>,
+        decision: &Decision,
+    ) -> Result<Option<Part>, StoreError> {
+        if !is_resumable(entry.size()) {
+            return Ok(None);
+        }
+        self.open(entry, decision).map(Some)
+    }
+
+    fn open(&mut self, entry: &Offered<'_>, decision: &Decision) -> Result<Part, StoreError> {
+        let name = match decision {
+            Decision::Receive {
+                name: Some(name), ..
+            } => name.to_string(),
+            _ => self.name_of(entry).to_owned(),
+        };
+        self.folder_of(entry)
+            .and_then(|folder| Part::open(&folder, &name, entry, self.boot))
+            .map_err(at(entry))
+    }
+
+    /// A file begins after so many octets; what was prepared for it is used.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn begin(
+        &mut self,
+        entry: &Offered<'_>,
+        decision: &Decision,
+        prepared: Option<Part>,
+        offset: u64,
+    ) -> Result<(), StoreError> {
+        let mut part = match prepared {
+            Some(part) => part,
+            None => self.open(entry, decision)?,
+        };
+        if offset == 0 && part.there().is_some() {
+            part.start_anew().map_err(at(entry))?;
+        }
+        let replaces = matches!(decision, Decision::Receive { replaces: true, .. });
+        self.current = Some((part, replaces));
+        Ok(())
+    }
+
+    /// Takes octets of the file that has begun, if one has.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match &mut self.current {
+            Some((part, _)) => part.write(octets),
+            None => Ok(()),
+        }
+    }
+
+    /// The file has all its octets; whether they are the right ones. If so, it goes to its place.
+    ///
+    /// # Errors
+    /// The thread that puts it there is gone.
+    pub fn finish(&mut self, entry: &Offered<'_>, digest: Digest) -> io::Result<bool> {
+        let Some((part, replaces)) = self.current.take() else {
+            return Ok(false);
+        };
+        let complete = part.complete();
+        if complete.digest != Some(digest) {
+            complete.discard();
+            return Ok(false);
+        }
+        let name = complete.name;
+        self.finisher.place(Whole {
+            id: entry.id,
+            folder: complete.folder,
+            file: complete.file,
+            part: names::part(&name),
+            journal: complete.has_journal.then(|| names::journal(&name)),
+            name,
+            replaces,
+            mode: entry.mode,
+            modified: entry.modified,
+        })?;
+        Ok(true)
+    }
+
+    /// Whether a file has begun and not ended.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// The file does not go on. What is there is kept where a later run can go on with it.
+    pub fn stop(&mut self, may_go_on: bool) {
+        match self.current.take() {
+            Some((part, _)) if may_go_on => part.keep(),
+            Some((part, _)) => part.discard(),
+            None => {}
+        }
+    }
+
+    /// The next file that is in its place.
+    pub async fn placed(&mut self) -> Option<Placed> {
+        self.finisher.placed().await
+    }
+
+    /// Waits for all files that are verified to be in their places.
+    ///
+    /// # Errors
+    /// There is no room for a new thread.
+    pub fn settle(&mut self) -> io::Result<Vec<Placed>> {
+        let finisher = Finisher::start(self.on_exists)?;
+        Ok(std::mem::replace(&mut self.finisher, finisher).end())
+    }
+
+    /// The name that a file gets, when it is free.
+    fn name_of<'a>(&'a self, entry: &Offered<'a>) -> &'a str {
+        let (_, name) = entry.place();
+        self.only.as_deref().unwrap_or(name)
+    }
+
+    /// The folder that an entry is in.
+    fn folder_of(&mut self, entry: &Offered<'_>) -> io::Result<Arc<Folder>> {
+        let (Some(path), _) = entry.place() else {
+            return Ok(Arc::clone(&self.root));
+        };
+        if let Some((last, folder)) = &self.last
+            && last == path
+        {
+            return Ok(Arc::clone(folder));
+        }
+        let folder = Arc::new(self.root.beneath(path)?);
+        self.last = Some((path.to_owned(), Arc::clone(&folder)));
+        Ok(folder)
+    }
+}
+
+/// The first entry that the plan refuses, and how many others.
+pub fn refused<'a>(
+    manifest: &'a Manifest,
+    plan: &'a Plan,
+) -> impl Iterator<Item = (Id, &'a Decision)> {
+    manifest
+        .entries()
+        .map(|entry| entry.id)
+        .zip(&plan.decisions)
+        .filter(|(_, decision)| matches!(decision, Decision::Refuse(_)))
+}
+
+fn at(entry: &Offered<'_>) -> impl FnOnce(io::Error) -> StoreError {
+    let path = hii_protocol::Escaped(entry.path.as_bytes()).to_string();
+    |error| StoreError { path, error }
+}

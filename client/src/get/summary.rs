@@ -1,0 +1,168 @@
+//! What was received, for people and for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use hii_protocol::Escaped;
+use hii_server::exit::Exit;
+use serde::Serialize;
+
+use super::progress::{human, human_time, per_second};
+
+/// Failures of single files that are listed.
+const LISTED: usize = 20;
+
+/// What became of what was offered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// The sender.
+    pub server: String,
+    /// Files that are offered.
+    pub offered: u64,
+    /// Files that were received, verified, and are in their places.
+    pub received: u64,
+    /// Files that were there.
+    pub present: u64,
+    /// Files that were not wanted, since others have their names.
+    pub skipped: u64,
+    /// Octets that came.
+    pub octets: u64,
+    /// Octets that were there of files that others had begun with.
+    pub resumed_octets: u64,
+    /// From the first octet asked for to the last in its place.
+    pub seconds: f64,
+    /// Files that were not received.
+    pub failures: Vec<FileFailure>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    /// Whether it came in plain text, so that nothing could be verified.
+    #[serde(rename = "classic")]
+    pub is_classic: bool,
+}
+
+/// A file that was not received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileFailure {
+    /// Which.
+    pub path: String,
+    /// Why.
+    pub why: String,
+    /// How the program ends by it.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl Summary {
+    /// How the program ends, when single files did not go well: the worst of it.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        let order = [Exit::Integrity, Exit::Output, Exit::Partial];
+        order
+            .into_iter()
+            .find(|exit| self.failures.iter().any(|failure| failure.exit == *exit))
+    }
+
+    /// A file was not received.
+    pub fn fail(&mut self, path: &str, why: impl fmt::Display, exit: Exit) {
+        self.failures.push(FileFailure {
+            path: path.into(),
+            why: why.to_string(),
+            exit,
+        });
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for failure in self.failures.iter().take(LISTED) {
+            let path = Escaped(failure.path.as_bytes());
+            writeln!(f, "not received: {path}: {}", failure.why)?;
+        }
+        if let Some(more) = self
+            .failures
+            .len()
+            .checked_sub(LISTED)
+            .filter(|more| *more > 0)
+        {
+            writeln!(f, "... and {more} others")?;
+        }
+        let Self {
+            offered,
+            received,
+            octets,
+            ..
+        } = self;
+        let time = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
+        let verified = if self.is_classic {
+            "received (whether it is whole cannot be told)"
+        } else {
+            "received and verified"
+        };
+        let files = if *offered == 1 { "file" } else { "files" };
+        write!(
+            f,
+            "{received} of {offered} {files} {verified}, {} in {}",
+            human(*octets),
+            human_time(time)
+        )?;
+        if *octets > 0 && self.seconds > 0.0 {
+            let speed = per_second(*octets, time);
+            write!(f, " ({:.1} MB/s)", speed / 1e6)?;
+        }
+        for (count, what) in [
+            (self.present, "there already"),
+            (self.skipped, "skipped"),
+            (self.failures.len() as u64, "not received"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        if self.resumed_octets > 0 {
+            write!(f, ", {} were there from before", human(self.resumed_octets))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_tells_how_it_ends_and_names_are_escaped() {
+        let mut summary = Summary {
+            offered: 3,
+            received: 1,
+            octets: 2048,
+            seconds: 2.0,
+            ..Summary::default()
+        };
+        assert_eq!(summary.exit(), None);
+        assert_eq!(
+            summary.to_string(),
+            "1 of 3 files received and verified, 2.00 KiB in 2.0 s (0.0 MB/s)"
+        );
+        summary.fail("a\u{202e}b", "gone", Exit::Partial);
+        assert_eq!(summary.exit(), Some(Exit::Partial));
+        summary.fail("c", "changed", Exit::Integrity);
+        assert_eq!(summary.exit(), Some(Exit::Integrity));
+        let text = summary.to_string();
+        assert!(
+            text.starts_with("not received: a\\u{202e}b: gone\n"),
+            "{text}"
+        );
+        assert!(text.ends_with(", 2 not received"), "{text}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let mut summary = Summary::default();
+        for number in 0..25 {
+            summary.fail(&number.to_string(), "x", Exit::Partial);
+        }
+        let text = summary.to_string();
+        assert_eq!(text.lines().count(), LISTED + 2);
+        assert!(text.contains("... and 5 others\n"));
+    }
+}

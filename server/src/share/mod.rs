@@ -1,0 +1,199 @@
+//! `hii-server share`: hands files and folders over, encrypted, to whoever has the key (`WIRE.md` section 8).
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use hii_protocol::share::{Id, Path};
+use tokio::sync::{Notify, watch};
+
+use crate::admission::{Admission, ConnectionLimits};
+use crate::announce::Announcement;
+use crate::exit::{Exit, Failure, note};
+use crate::logs::LogFormat;
+use crate::{listen, running};
+
+mod args;
+mod classic;
+mod handshakes;
+pub mod key;
+mod offer;
+mod pipe;
+mod receiver;
+mod serve;
+mod session;
+mod source;
+mod tally;
+
+pub use args::Args;
+pub use classic::{Verdict, judge};
+pub use handshakes::{Failures, HalfOpen};
+pub use offer::{NotSendable, Offer, OfferError, Sendable, Skipped};
+pub use session::{Event, Session, Step};
+pub use source::{Failed, Source};
+pub use tally::Tally;
+
+use key::Given;
+use serve::{Common, Outcome, State};
+
+/// Runs `hii-server share` until it is stopped, or has no more to do.
+///
+/// # Errors
+/// Something cannot be offered, an address cannot be listened on, or what was asked for was not delivered.
+pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
+    let given = if args.classic {
+        None
+    } else {
+        Some(find_key(args, log)?)
+    };
+    let offer = make_offer(args)?;
+    let is_for_one = offer.has_stdin() || args.is_for_one();
+    let max_receivers = args.max_receivers(is_for_one);
+    let outcome = running::block_on_all_cores(async {
+        // Caught from here on: whoever reads the announcement may stop the sender.
+        let stop = running::asked_to_stop()?;
+        let sockets = if args.classic {
+            classic::listen(&args.bind, args.port, args.classic_insecure)?
+        } else {
+            listen::tcp(&args.bind, args.port)?
+        };
+        let addresses = listen::addresses(&sockets);
+        let (transport, command) = match given {
+            Some(_) => ("TCP, encrypted", "hii get"),
+            None => ("TCP, plain text", "hii get --classic"),
+        };
+        Announcement::new("share", transport, &addresses, command).tell(log);
+        tell_offer(&offer, log);
+        if let Some(given) = &given {
+            tell_key(given);
+        }
+        let common = Common {
+            offer,
+            key: given.map(|given| given.key),
+            stdin: pipe::Pipe::new(io::stdin()),
+            idle: args.idle,
+            admission: Admission::new(ConnectionLimits {
+                all: max_receivers,
+                // Whoever has the key is no stranger.
+                each: Some(max_receivers),
+            }),
+            once: is_for_one,
+            log,
+            stop: watch::Sender::new(false),
+            state: Mutex::new(State::default()),
+            may_end: Notify::new(),
+        };
+        serve::serve(sockets, Arc::new(common), max_receivers, stop)
+            .await
+            .map_err(|error| running::cannot_serve(&error))
+    })?;
+    let tally = outcome.tally;
+    tracing::info!(%tally, "stopped");
+    running::print(&tally, args.json)?;
+    conclude(&outcome, is_for_one)
+}
+
+/// The key. One that is new has to be shown, and logs are no place for that.
+fn find_key(args: &Args, log: LogFormat) -> Result<Given, Failure> {
+    let given = Given::find(args.key_file.as_deref())?;
+    if given.is_new && log == LogFormat::Json {
+        return Err(Failure::new(
+            Exit::Usage,
+            "there is no key, and a new one would stand in the logs",
+            "give one with --key-file, or in the environment variable HII_KEY",
+        ));
+    }
+    Ok(given)
+}
+
+fn tell_key(given: &Given) {
+    if given.is_new {
+        note(format_args!("  and the key, when it asks: {}", given.key));
+    }
+    if given.is_open {
+        tracing::warn!("others on this host can read the file of the key: chmod 600 it");
+    }
+}
+
+fn make_offer(args: &Args) -> Result<Offer, Failure> {
+    if Path::new(&args.stdin_name).is_err() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--stdin-name is no name that a receiver takes",
+            "give a plain file name",
+        ));
+    }
+    let offer = Offer::of(&args.paths, &args.stdin_name);
+    let offer = offer.map_err(|error| {
+        let (exit, advice) = match &error {
+            OfferError::Read { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                (Exit::Usage, "give files and folders that are there")
+            }
+            OfferError::Read { .. } => (
+                Exit::Output,
+                "make it readable, or give the folders beside it instead",
+            ),
+            OfferError::NotUtf8 { .. } | OfferError::Name { .. } => {
+                (Exit::Usage, "rename it; nothing was offered")
+            }
+            OfferError::Nameless { .. } => (Exit::Usage, "give what is in it instead"),
+            OfferError::Twice { .. } => (Exit::Usage, "rename one, or offer one at a time"),
+            OfferError::TooMuch => (
+                Exit::Usage,
+                "offer less, or an archive: tar c ... | hii-server share -",
+            ),
+            OfferError::Nothing => (
+                Exit::Usage,
+                "give a file or a folder; of a symbolic link give what it points to",
+            ),
+        };
+        Failure::new(exit, error, advice)
+    })?;
+    let is_a_file = matches!(offer.sendable(Id::FIRST), Ok(Sendable::File(..)));
+    if args.classic && !(is_a_file && offer.entries() == 1) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--classic hands over one file, and nothing else",
+            "give one file, or leave --classic out",
+        ));
+    }
+    Ok(offer)
+}
+
+/// Says what is offered, and what is not.
+fn tell_offer(offer: &Offer, log: LogFormat) {
+    for skipped in offer.skipped() {
+        match log {
+            LogFormat::Text => note(format_args!("  left out: {skipped}")),
+            LogFormat::Json => tracing::warn!(%skipped, "left out"),
+        }
+    }
+    let (entries, files, octets) = (offer.entries(), offer.files(), offer.octets());
+    match log {
+        LogFormat::Text => note(format_args!(
+            "  offers {files} files in {entries} entries, {octets} octets"
+        )),
+        LogFormat::Json => tracing::info!(entries, files, octets, "offers"),
+    }
+}
+
+/// What the end means, when it was to be delivered once.
+fn conclude(outcome: &Outcome, is_for_one: bool) -> Result<(), Failure> {
+    match outcome.last_done {
+        _ if outcome.is_lost => Err(Failure::new(
+            Exit::NoAnswer,
+            "what came from stdin was not delivered, and cannot be read again",
+            "start again, or offer a file: that can be resumed",
+        )),
+        None if is_for_one => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before a receiver had all it wanted",
+            "start again: with the same key a receiver goes on where it was, but not with --classic",
+        )),
+        Some(1..) if is_for_one => Err(Failure::new(
+            Exit::Partial,
+            "some files could not be sent",
+            "offer them again: what is there already is not sent twice",
+        )),
+        _ => Ok(()),
+    }
+}

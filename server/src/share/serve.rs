@@ -1,0 +1,310 @@
+//! The sender's sockets: accepts connections, lets in who has the key, and ends when it is to.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hii_protocol::share::Key;
+use hii_transport::channel::ChannelError;
+use hii_transport::clock::Clock;
+use hii_transport::files;
+use hii_transport::tcp::close_gently;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::classic::Client;
+use super::handshakes::{Failures, HalfOpen};
+use super::offer::Offer;
+use super::pipe::Pipe;
+use super::receiver::{End, Receiver};
+use super::tally::Tally;
+use crate::admission::Admission;
+use crate::exit::note;
+use crate::logs::LogFormat;
+use crate::streams::{BREATH, accept, stopped};
+
+/// How long a stranger has to shake hands and to say hello.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long receivers have to hear that this side stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Files beside those of receivers: the standard streams, sockets of the service and the runtime, handshakes.
+const OTHER_FILES: usize = 512;
+
+/// What all connections have in common.
+pub(super) struct Common {
+    pub(super) offer: Offer,
+    /// None in the original hand-over.
+    pub(super) key: Option<Key>,
+    pub(super) stdin: Pipe,
+    pub(super) idle: Duration,
+    pub(super) admission: Admission,
+    pub(super) once: bool,
+    pub(super) log: LogFormat,
+    /// Whether the sender stops.
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) state: Mutex<State>,
+    /// Something has happened that may be the end.
+    pub(super) may_end: Notify,
+}
+
+/// What all connections change.
+#[derive(Default)]
+pub(super) struct State {
+    tally: Tally,
+    failures: Failures,
+    half_open: HalfOpen<oneshot::Sender<()>>,
+    /// How the last receiver left that has all it wanted: how many files could not be sent to it.
+    last_done: Option<u64>,
+    /// Whether whoever got what came from stdin has left without all of it.
+    is_lost: bool,
+}
+
+/// What a sender did, and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    pub(super) tally: Tally,
+    /// Of the last receiver that has all it wanted: how many files could not be sent to it.
+    pub(super) last_done: Option<u64>,
+    /// Whether what came from stdin is lost.
+    pub(super) is_lost: bool,
+}
+
+impl Common {
+    /// Changes the counts.
+    pub(super) fn tally(&self, change: impl FnOnce(&mut Tally)) {
+        self.with(|state| change(&mut state.tally));
+    }
+
+    /// Notes that what came from stdin was not delivered, and never will be.
+    pub(super) fn lose_stdin(&self) {
+        self.with(|state| state.is_lost = true);
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut State) -> T) -> T {
+        use_it(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_over(&self) -> bool {
+        self.with(|state| state.is_lost || self.once && state.last_done.is_some())
+    }
+}
+
+/// A handshake's place among those under way, which is free again when this is dropped.
+struct HalfOpenPlace<'a> {
+    number: u64,
+    common: &'a Common,
+}
+
+impl Drop for HalfOpenPlace<'_> {
+    fn drop(&mut self) {
+        self.common.with(|state| state.half_open.leave(self.number));
+    }
+}
+
+/// Serves receivers until there is no reason to, or `stop` completes.
+///
+/// # Errors
+/// The sockets cannot be had.
+pub(super) async fn serve(
+    listeners: Vec<StdListener>,
+    common: Arc<Common>,
+    max_receivers: usize,
+    stop: impl Future<Output = ()>,
+) -> io::Result<Outcome> {
+    let listeners: Vec<_> = listeners
+        .into_iter()
+        .map(TcpListener::from_std)
+        .collect::<io::Result<_>>()?;
+    // A socket and a file each.
+    let files = max_receivers.saturating_mul(2).saturating_add(OTHER_FILES);
+    files::want(u64::try_from(files).unwrap_or(u64::MAX));
+    // Nothing is ever sent: it ends with the last connection.
+    let (open, mut none_open) = mpsc::channel::<()>(1);
+    tokio::select! {
+        () = accept_all(&listeners, &common, &open) => {}
+        () = over(&common) => {}
+        () = stop => {}
+    }
+    drop((listeners, open));
+    common.stop.send_replace(true);
+    let _ = timeout(FAREWELL, none_open.recv()).await;
+    Ok(common.with(|state| Outcome {
+        tally: state.tally,
+        last_done: state.last_done,
+        is_lost: state.is_lost,
+    }))
+}
+
+async fn over(common: &Common) {
+    while !common.is_over() {
+        common.may_end.notified().await;
+    }
+}
+
+async fn accept_all(listeners: &[TcpListener], common: &Arc<Common>, open: &mpsc::Sender<()>) {
+    let clock = Clock::start();
+    let mut told = false;
+    loop {
+        let (stream, from) = match accept(listeners).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A warning once: it may come again twenty times a second.
+                if told {
+                    tracing::debug!(%error, "cannot accept connections");
+                } else {
+                    tracing::warn!(%error, "cannot accept connections; they wait until others end");
+                }
+                told = true;
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let (evict, evicted) = oneshot::channel();
+        let number = common.with(|state| {
+            state.tally.connections += 1;
+            if common.key.is_some() && state.failures.bars(from.ip(), clock.elapsed()) {
+                state.tally.barred += 1;
+                return None;
+            }
+            // Who has to go learns it from the loss of its sender.
+            let (number, _) = state.half_open.enter(from.ip(), evict);
+            Some(number)
+        });
+        let Some(number) = number else {
+            tracing::debug!(%from, "failed too often, closed unread");
+            continue;
+        };
+        let (common, open) = (Arc::clone(common), open.clone());
+        tokio::spawn(async move {
+            receive(stream, from, &common, number, evicted, clock).await;
+            drop(open);
+        });
+    }
+}
+
+/// A receiver that may be let in.
+enum Guest<'a> {
+    Receiver(Box<Receiver<'a>>, Result<(), End>),
+    Classic(Client<'a>),
+}
+
+/// Why somebody is not let in.
+enum Refusal {
+    /// Something else came than what opens a conversation.
+    Key,
+    /// It broke off, or took too long.
+    Unfinished,
+}
+
+impl<'a> Guest<'a> {
+    async fn meet(
+        stream: &'a mut TcpStream,
+        from: SocketAddr,
+        common: &'a Common,
+    ) -> Result<Self, Refusal> {
+        let Some(key) = &common.key else {
+            let client = Client::meet(stream, common).await;
+            let client = client.map_err(|_| Refusal::Unfinished)?;
+            return client.map(Guest::Classic).ok_or(Refusal::Key);
+        };
+        match Receiver::meet(stream, from, key, common).await {
+            Ok((receiver, greeted)) => Ok(Self::Receiver(Box::new(receiver), greeted)),
+            Err(error @ (ChannelError::Key | ChannelError::Damaged)) => {
+                tracing::info!(%from, %error, "not let in");
+                Err(Refusal::Key)
+            }
+            Err(_) => Err(Refusal::Unfinished),
+        }
+    }
+
+    async fn turn_away(self) {
+        if let Self::Receiver(receiver, _) = self {
+            receiver.turn_away().await;
+        }
+    }
+
+    async fn converse(self) -> End {
+        match self {
+            Self::Receiver(receiver, greeted) => receiver.converse(greeted).await,
+            Self::Classic(client) => client.converse().await,
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn receive(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    common: &Common,
+    number: u64,
+    evicted: oneshot::Receiver<()>,
+    clock: Clock,
+) {
+    let place = HalfOpenPlace { number, common };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%from, %error, "no TCP_NODELAY");
+    }
+    let mut stopping = common.stop.subscribe();
+    let met = tokio::select! {
+        met = timeout(HANDSHAKE, Guest::meet(&mut stream, from, common)) => {
+            met.unwrap_or(Err(Refusal::Unfinished))
+        }
+        _ = evicted => Err(Refusal::Unfinished),
+        () = stopped(&mut stopping) => Err(Refusal::Unfinished),
+    };
+    match met {
+        Ok(guest) => {
+            drop(place);
+            Box::pin(welcome(guest, from, common)).await;
+        }
+        Err(Refusal::Key) => {
+            common.with(|state| {
+                state.tally.wrong_key += 1;
+                state.failures.add(from.ip(), clock.elapsed());
+            });
+            close_gently(stream).await;
+        }
+        Err(Refusal::Unfinished) => {
+            tracing::debug!(%from, "handshake unfinished");
+            common.tally(|tally| tally.unfinished += 1);
+        }
+    }
+}
+
+/// Lets in who has the key, if there is room.
+async fn welcome(guest: Guest<'_>, from: SocketAddr, common: &Common) {
+    let Ok(_place) = common.admission.enter(from.ip()) else {
+        tracing::info!(%from, "busy");
+        common.tally(|tally| tally.busy += 1);
+        guest.turn_away().await;
+        return;
+    };
+    common.tally(|tally| tally.receivers += 1);
+    tracing::info!(%from, "receiver let in");
+    let end = guest.converse().await;
+    tracing::info!(%from, ?end, "receiver gone");
+    if common.log == LogFormat::Text {
+        note(format_args!("  {from} {end}"));
+    }
+    common.with(|state| {
+        let tally = &mut state.tally;
+        let count = match &end {
+            End::Done(failed) => {
+                state.last_done = Some(*failed);
+                &mut tally.done
+            }
+            End::Cancelled => &mut tally.cancelled,
+            End::GaveUp => &mut tally.gave_up,
+            End::Refused(..) => &mut tally.broken,
+            End::CutOff => &mut tally.cut_off,
+            End::Idle => &mut tally.idle,
+            End::Stopping => &mut tally.stopped,
+        };
+        *count += 1;
+    });
+    common.may_end.notify_one();
+}

@@ -1,0 +1,337 @@
+//! A file that is being sent: read once from its beginning to its end, hashed on the way, and watched for changes.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+use blake3::Hasher;
+use hii_protocol::share::{Digest, Problem};
+use hii_transport::reading::{self, Stamp};
+use tokio::task::block_in_place;
+
+/// Octets of what is there already that are hashed at once.
+const STEP: usize = 256 * 1024;
+
+/// A file that is being sent.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    file: File,
+    offered: Stamp,
+    hasher: Hasher,
+    position: u64,
+}
+
+/// Why a file is not sent, or no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What kind of trouble.
+    pub problem: Problem,
+    /// What happened.
+    pub text: String,
+}
+
+impl Failed {
+    fn unreadable(error: &io::Error) -> Self {
+        Self {
+            problem: Problem::Unreadable,
+            text: error.to_string(),
+        }
+    }
+
+    fn changed(text: impl Into<String>) -> Self {
+        Self {
+            problem: Problem::Changed,
+            text: text.into(),
+        }
+    }
+}
+
+impl Source {
+    /// Opens what was offered so.
+    ///
+    /// # Errors
+    /// It cannot be read, or is something else by now.
+    pub fn open(path: PathBuf, offered: Stamp) -> Result<Self, Failed> {
+        let file = reading::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failed::changed("it is gone"),
+            _ if is_other(&path) => Failed::changed("it is no file any more"),
+            _ => Failed::unreadable(&error),
+        })?;
+        let source = Self {
+            path,
+            file,
+            offered,
+            hasher: Hasher::new(),
+            position: 0,
+        };
+        source.check()?;
+        Ok(source)
+    }
+
+    /// The file itself, for whoever reads it otherwise; that moves nothing here.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Octets that were read.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether it can have so many octets before the place that somebody wants it from.
+    #[must_use]
+    pub fn reaches(&self, offset: u64) -> bool {
+        offset <= self.offered.size
+    }
+
+    /// Reads a part of the first `offset` octets without sending them; true when all of these are read.
+    ///
+    /// # Errors
+    /// It cannot be read, or ends before that.
+    pub fn skip(&mut self, offset: u64, buffer: &mut Vec<u8>) -> Result<bool, Failed> {
+        buffer.resize(STEP, 0);
+        let left = offset.saturating_sub(self.position);
+        let len = usize::try_from(left).unwrap_or(STEP).min(STEP);
+        let room = buffer.get_mut(..len).unwrap_or_default();
+        self.fill(room)?;
+        Ok(self.position >= offset)
+    }
+
+    /// The hash of what was read.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// Begins again at the beginning.
+    pub fn rewind(&mut self) {
+        self.hasher.reset();
+        self.position = 0;
+    }
+
+    /// Reads the next octets, as many as there is room for until the offered end, and gives how many that are; none at that end.
+    ///
+    /// # Errors
+    /// It cannot be read, or ends before that.
+    pub fn fill(&mut self, room: &mut [u8]) -> Result<usize, Failed> {
+        let left = self.offered.size.saturating_sub(self.position);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());
+        let room = room.get_mut(..len).unwrap_or_default();
+        let mut filled = 0;
+        while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read(rest) {
+                Ok(0) => return Err(Failed::changed("it is shorter than it was")),
+                Ok(len) => {
+                    filled += len;
+                    self.position += u64::try_from(len).unwrap_or_default();
+                }
+                Err(error) => return Err(Failed::unreadable(&error)),
+            }
+        }
+        self.hasher.update(room);
+        Ok(filled)
+    }
+
+    fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+        // Most of it is in memory already, and this thread goes on; else others get it while the disk is waited for.
+        match reading::read_ready(&self.file, room, self.position)? {
+            Some(len) => Ok(len),
+            None => block_in_place(|| reading::read_at(&self.file, room, self.position)),
+        }
+    }
+
+    /// Checks at the end that it is still what was offered.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self) -> Result<(), Failed> {
+        let is = self.file.metadata();
+        self.compare(&is.map_err(|error| Failed::unreadable(&error))?)?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(there) => self.compare(&there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Failed::changed("it is gone"))
+            }
+            Err(error) => Err(Failed::unreadable(&error)),
+        }
+    }
+
+    fn compare(&self, metadata: &fs::Metadata) -> Result<(), Failed> {
+        if !metadata.is_file() {
+            return Err(Failed::changed("it is no file any more"));
+        }
+        let is = Stamp::of(metadata);
+        let (now, then) = (is.size, self.offered.size);
+        if now != then {
+            let text = format!("it has {now} octets by now, and had {then}");
+            return Err(Failed::changed(text));
+        }
+        if is.modified != self.offered.modified {
+            return Err(Failed::changed("it was written to since it was offered"));
+        }
+        if is != self.offered {
+            return Err(Failed::changed("another file is in its place"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether something else than a file is there.
+fn is_other(path: &std::path::Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    /// A file that is gone at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, content: &[u8]) -> Self {
+            let name = format!("hii-source-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::write(&path, content).unwrap();
+            Self(path)
+        }
+
+        fn stamp(&self) -> Stamp {
+            Stamp::of(&fs::symlink_metadata(&self.0).unwrap())
+        }
+
+        fn open(&self, stamp: Stamp) -> Result<Source, Failed> {
+            Source::open(self.0.clone(), stamp)
+        }
+
+        /// Writes, so that the time of the change is another for certain.
+        fn change(&self, content: &[u8]) {
+            fs::write(&self.0, content).unwrap();
+            let later = SystemTime::now() + Duration::from_secs(5);
+            let file = File::options().write(true).open(&self.0).unwrap();
+            file.set_modified(later).unwrap();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn all(source: &mut Source) -> Result<Vec<u8>, Failed> {
+        let mut octets = Vec::new();
+        let mut room = [0; 1000];
+        loop {
+            match source.fill(&mut room)? {
+                0 => return Ok(octets),
+                len => octets.extend_from_slice(&room[..len]),
+            }
+        }
+    }
+
+    fn hash(octets: &[u8]) -> Digest {
+        Digest(*blake3::hash(octets).as_bytes())
+    }
+
+    fn problem<T>(result: Result<T, Failed>) -> Problem {
+        result.map(|_| ()).unwrap_err().problem
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_and_hashed() {
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(12_345).collect();
+        let scratch = Scratch::new("whole", &content);
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        assert_eq!(all(&mut source).unwrap(), content);
+        assert_eq!(source.digest(), hash(&content));
+        assert_eq!(source.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_there_already_is_read_in_parts_and_not_beyond() {
+        let content = vec![7; STEP * 2 + 9];
+        let scratch = Scratch::new("prefix", &content);
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        let mut buffer = Vec::new();
+        let offset = STEP + 5;
+        let at = u64::try_from(offset).unwrap();
+        assert_eq!(source.skip(at, &mut buffer), Ok(false));
+        assert_eq!(source.skip(at, &mut buffer), Ok(true));
+        assert_eq!(
+            (source.position(), source.digest()),
+            (at, hash(&content[..offset]))
+        );
+        assert_eq!(all(&mut source).unwrap().len(), content.len() - offset);
+        assert_eq!(source.digest(), hash(&content));
+        source.rewind();
+        assert_eq!(all(&mut source).unwrap(), content);
+        assert_eq!(source.digest(), hash(&content));
+    }
+
+    #[test]
+    fn a_file_that_is_another_by_now_is_not_opened() {
+        let scratch = Scratch::new("before", b"1234");
+        let stamp = scratch.stamp();
+        for content in [&b"12345"[..], b"123", b"4321"] {
+            scratch.change(content);
+            assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        }
+        fs::remove_file(&scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        fs::create_dir(&scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
+        fs::remove_dir(&scratch.0).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn neither_a_link_nor_a_copy_passes_for_the_file() {
+        let scratch = Scratch::new("place", b"1234");
+        let other = Scratch::new("other", b"1234");
+        let stamp = scratch.stamp();
+        let modified = fs::metadata(&scratch.0).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(&other.0).unwrap();
+        file.set_modified(modified).unwrap();
+        fs::rename(&other.0, &scratch.0).unwrap();
+        let replaced = scratch.open(stamp).unwrap_err();
+        assert_eq!(replaced.text, "another file is in its place");
+        fs::rename(&scratch.0, &other.0).unwrap();
+        std::os::unix::fs::symlink(&other.0, &scratch.0).unwrap();
+        assert_eq!(problem(scratch.open(other.stamp())), Problem::Changed);
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_told() {
+        let scratch = Scratch::new("during", &[1; 5000]);
+        let stamp = scratch.stamp();
+        let mut room = [0; 1000];
+
+        let mut source = scratch.open(stamp).unwrap();
+        source.fill(&mut room).unwrap();
+        scratch.change(&[1; 500]);
+        assert_eq!(problem(all(&mut source)), Problem::Changed);
+
+        for size in [5000, 6000] {
+            scratch.change(&[2; 5000]);
+            let mut source = scratch.open(scratch.stamp()).unwrap();
+            source.fill(&mut room).unwrap();
+            let file = File::options().write(true).open(&scratch.0).unwrap();
+            file.set_len(size).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(9))
+                .unwrap();
+            // Never more than was offered.
+            assert_eq!(all(&mut source).unwrap().len(), 4000);
+            assert_eq!(problem(source.check()), Problem::Changed);
+        }
+
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        fs::remove_file(&scratch.0).unwrap();
+        all(&mut source).unwrap();
+        assert_eq!(source.check().unwrap_err().text, "it is gone");
+    }
+}

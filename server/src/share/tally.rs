@@ -1,0 +1,73 @@
+//! What a sender did.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Counts of connections and files. Every receiver that was let in and has left is in exactly one of the counts from `done`
+/// to `stopped`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Connections, those that were closed unread included.
+    pub connections: u64,
+    /// Closed unread, since their source had failed too often.
+    pub barred: u64,
+    /// With another key, or with something else than a handshake.
+    pub wrong_key: u64,
+    /// That took too long to say what they want, or made room for others, or broke off.
+    pub unfinished: u64,
+    /// That had the key and were turned away: as many receivers as may be were there.
+    pub busy: u64,
+    /// Receivers that were let in.
+    pub receivers: u64,
+    /// That have what they wanted.
+    pub done: u64,
+    /// Whose user wanted no more.
+    pub cancelled: u64,
+    /// That gave up with an error of theirs.
+    pub gave_up: u64,
+    /// That broke the rules.
+    pub broken: u64,
+    /// Whose connection was cut off.
+    pub cut_off: u64,
+    /// That did nothing for too long.
+    pub idle: u64,
+    /// That were there when the sender stopped.
+    pub stopped: u64,
+    /// Files sent to their end.
+    pub sent: u64,
+    /// Of these, those that the receivers have verified and put in their place.
+    pub confirmed: u64,
+    /// Files that could not be sent, or no further.
+    pub failed: u64,
+    /// Octets of files that were sent.
+    pub octets: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} receivers, {} with all they wanted; {} files sent, {} confirmed, {} octets",
+            self.receivers, self.done, self.sent, self.confirmed, self.octets
+        )?;
+        for (count, what) in [
+            (self.failed, "files failed"),
+            (self.cancelled, "receivers wanted no more"),
+            (self.gave_up, "receivers gave up"),
+            (self.broken, "receivers broke the rules"),
+            (self.cut_off, "receivers cut off"),
+            (self.idle, "receivers idle too long"),
+            (self.stopped, "receivers there at the end"),
+            (self.busy, "turned away (busy)"),
+            (self.wrong_key, "without the key"),
+            (self.unfinished, "handshakes unfinished"),
+            (self.barred, "barred unread"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
