@@ -44,6 +44,31 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+/// How long a connection may do nothing: a [`duration`] above 0.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn idle(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => {
+            Err("each connection would be closed at once; give a time, as 60s or 5m".into())
+        }
+        time => Ok(time),
+    }
+}
+
+/// How many connections there may be: at least one.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("each connection would be closed at once; give 1 or more".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("{text:?} is not a whole number")),
+    }
+}
+
 /// A number from 0, without sign or exponent.
 fn positive(text: &str) -> Result<f64, String> {
     let plain = text
@@ -236,6 +261,11 @@ mod tests {
         assert_eq!(rate("2M/s"), Ok(Rate(NonZeroU32::new(2_000_000))));
         assert_eq!(rate("0k/s"), Ok(Rate(None)));
         assert!(delay_range("2h").is_err());
+        assert!(idle("0").is_err() && idle("0ms").is_err() && idle("x").is_err());
+        assert_eq!(idle("5m"), Ok(Duration::from_secs(300)));
+        assert!(connections("0").unwrap_err().contains("1 or more"));
+        assert!(connections("-1").is_err());
+        assert_eq!(connections("1"), Ok(1));
         assert!(delay_range("1ms..").is_err());
     }
 }

@@ -30,6 +30,8 @@ mod threads;
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]
 #[command(name = "hii-server", version, propagate_version = true)]
+// The last one wins, so that a service manager's line can end in what an operator adds.
+#[command(args_override_self = true)]
 #[command(after_help = "Examples:\n  \
     hii-server ping                          answer every message on port 8080\n  \
     hii-server ping --simulate               ... losing 10 % and delaying 0.1 to 500 ms\n  \
@@ -81,22 +83,58 @@ pub fn init_logs() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::Config;
 
-    #[test]
-    fn the_unit_starts_a_relay_that_nobody_stops_from_afar() {
-        let unit = include_str!("../systemd/hii-relay.service");
-        let command = unit
+    const UNIT: &str = include_str!("../systemd/hii-relay.service");
+
+    /// What the unit starts with these options of an operator.
+    fn started(options: &[&'static str]) -> (LogFormat, Config) {
+        let command = UNIT
             .lines()
             .find_map(|line| line.strip_prefix("ExecStart="));
         let words = command.expect("a command").split_whitespace();
-        let words = words.filter(|word| !word.starts_with('$'));
+        let words = words.flat_map(|word| match word {
+            "$HII_RELAY_OPTIONS" => options.to_vec(),
+            word => vec![word],
+        });
         let cli = Cli::try_parse_from(words).expect("a command line");
         let Service::Relay(args) = cli.service else {
             panic!("it starts something else");
         };
-        let config = args.config();
+        (cli.log, args.config())
+    }
+
+    #[test]
+    fn the_unit_starts_a_relay_that_nobody_stops_from_afar() {
+        let (log, config) = started(&[]);
+        assert_eq!(log, LogFormat::Json);
         assert_eq!(config.allow_exit, allow_exit::AllowExit::Never);
         assert!(config.access.distrusts_loopback && !config.access.open);
         assert!(config.access.trust.is_empty());
+        // What is wrong on the command line is wrong a second later too.
+        assert!(UNIT.contains("\nRestartPreventExitStatus=2\n"));
+    }
+
+    #[test]
+    fn an_operator_s_options_beat_those_of_the_unit() {
+        let options = [
+            "--allow-exit",
+            "loopback",
+            "--log",
+            "text",
+            "--peers",
+            "7",
+            "--peers",
+            "9",
+            "--trust",
+            "192.0.2.0/24",
+            "--trust",
+            "198.51.100.0/24",
+        ];
+        let (log, config) = started(&options);
+        assert_eq!(log, LogFormat::Text);
+        assert_eq!(config.allow_exit, allow_exit::AllowExit::Loopback);
+        // Those that may be given several times all count.
+        assert_eq!((config.peers, config.access.trust.len()), (9, 2));
     }
 }

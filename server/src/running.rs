@@ -50,12 +50,17 @@ fn cannot_start(error: &io::Error) -> Failure {
 /// # Errors
 /// The signals cannot be caught.
 pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    shutdown::asked_to_stop().map_err(|error| {
+    let signal = shutdown::asked_to_stop().map_err(|error| {
         Failure::new(
             Exit::Unreachable,
             format_args!("cannot catch signals: {error}"),
             "free some files",
         )
+    })?;
+    Ok(async {
+        // Outside of the log line, which is left out where nobody wants it.
+        let reason = signal.await;
+        tracing::info!(reason, "stopping");
     })
 }
 

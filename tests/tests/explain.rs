@@ -61,6 +61,28 @@ fn lines_hex_and_files_are_frames_too() {
     assert_eq!(rows[2]["faults"][0]["offset"], 23);
 
     assert_eq!(explain(&["--hex", "68 69 69"]).code, Some(0));
+    // Lines of one dump are one frame.
+    let dump = b"00000000: 746f 3a31 3932 2e30 2e32 2e37 2f39 303b  to:192.0.2.7/90;\n\
+        00000010: 636f 6e74 656e 743a 61                   content:a\n\
+        686969\n\
+        00000000: 6869 69  hii\n";
+    let ended = explain_lines(&["--hex", "--json"], dump);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let frames: Vec<_> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|row| (row["line"].as_u64(), row["frame"].clone()))
+        .collect();
+    let frame = |line, frame: &str| (Some(line), frame.into());
+    assert_eq!(
+        frames,
+        [
+            frame(1, "to:192.0.2.7/90;content:a"),
+            frame(3, "hii"),
+            frame(4, "hii")
+        ]
+    );
     let ended = explain(&["--hex", "68 6"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("hex"), "{ended:?}");

@@ -17,6 +17,7 @@ pub mod files;
 mod offload;
 pub mod options;
 mod outbox;
+pub mod output;
 pub mod probe;
 pub mod reading;
 pub mod sendfile;

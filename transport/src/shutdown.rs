@@ -2,11 +2,11 @@
 
 use std::io;
 
-/// Completes at the first SIGINT (Ctrl-C) or SIGTERM after the call.
+/// Completes at the first SIGINT (Ctrl-C) or SIGTERM after the call, and tells which it was.
 ///
 /// # Errors
 /// The signals cannot be caught.
-pub fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+pub fn asked_to_stop() -> io::Result<impl Future<Output = &'static str>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -14,13 +14,14 @@ pub fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
         let mut terminate = signal(SignalKind::terminate())?;
         Ok(async move {
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
             }
         })
     }
     #[cfg(not(unix))]
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
+        "Ctrl-C"
     })
 }

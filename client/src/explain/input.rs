@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read as _, StdinLock};
+use std::iter::Peekable;
 use std::path::Path;
 
 use hii_protocol::MAX_DATAGRAM;
 use hii_server::exit::{Exit, Failure, note};
 
 use super::Args;
+use super::hex::Hex;
 use crate::lines::Lines;
 
 /// One octet more than a frame can have, so that one which is too long is seen to be.
@@ -27,7 +29,7 @@ pub(super) struct Input {
 
 enum Frames {
     One(Option<Vec<u8>>),
-    Lines(Lines<StdinLock<'static>>, u64),
+    Lines(Peekable<Lines<StdinLock<'static>>>, u64),
 }
 
 impl Input {
@@ -41,29 +43,12 @@ impl Input {
                 note("hii: each line that you type is a frame; Ctrl-D ends");
             }
             let most = if args.hex { hex_len(MOST) } else { MOST };
-            Frames::Lines(Lines::new(io::stdin().lock(), most), 0)
+            Frames::Lines(Lines::new(io::stdin().lock(), most).peekable(), 0)
         };
         Ok(Self {
             frames,
             is_hex: args.hex,
         })
-    }
-
-    fn next_given(&mut self) -> Option<Result<Frame, Failure>> {
-        match &mut self.frames {
-            Frames::One(frame) => frame.take().map(|octets| Ok(Frame { line: None, octets })),
-            Frames::Lines(lines, number) => {
-                *number += 1;
-                let line = Some(*number);
-                let frame = |octets| Frame { line, octets };
-                Some(
-                    lines
-                        .next()?
-                        .map(frame)
-                        .map_err(|error| unreadable("stdin", &error)),
-                )
-            }
-        }
     }
 }
 
@@ -71,20 +56,56 @@ impl Iterator for Input {
     type Item = Result<Frame, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let frame = self.next_given()?;
-        if !self.is_hex {
-            return Some(frame);
+        let is_hex = self.is_hex;
+        match &mut self.frames {
+            Frames::One(given) => {
+                let given = given.take()?;
+                let octets = if is_hex {
+                    Hex::octets(&given).map_err(|index| no_hex(None, index))
+                } else {
+                    Ok(given)
+                };
+                Some(octets.map(|octets| Frame { line: None, octets }))
+            }
+            Frames::Lines(lines, number) => {
+                *number += 1;
+                let line = Some(*number);
+                let octets = match lines.next()? {
+                    Ok(first) if is_hex => rest_of_dump(&first, lines, number),
+                    given => given.map_err(|error| unreadable("stdin", &error)),
+                };
+                Some(octets.map(|octets| Frame { line, octets }))
+            }
         }
-        Some(frame.and_then(|frame| {
-            let octets = octets_of(&frame.octets).map_err(|index| no_hex(frame.line, index))?;
-            Ok(Frame { octets, ..frame })
-        }))
     }
 }
 
-/// Octets of hex digits with blanks between all of them, for so many octets.
+/// The octets of a line in hex digits, and of those behind it that go on with the same dump.
+fn rest_of_dump(
+    first: &[u8],
+    lines: &mut Peekable<Lines<StdinLock<'static>>>,
+    number: &mut u64,
+) -> Result<Vec<u8>, Failure> {
+    let mut hex = Hex::default();
+    hex.take(first)
+        .map_err(|index| no_hex(Some(*number), index))?;
+    let goes_on =
+        |hex: &Hex, line: &io::Result<Vec<u8>>| line.as_ref().is_ok_and(|line| hex.goes_on(line));
+    // Only a dump is worth waiting for another line.
+    while hex.is_dump()
+        && let Some(Ok(line)) = lines.next_if(|line| goes_on(&hex, line))
+    {
+        *number += 1;
+        hex.take(&line)
+            .map_err(|index| no_hex(Some(*number), index))?;
+    }
+    hex.finish()
+        .map_err(|()| no_hex(Some(*number), first.len()))
+}
+
+/// What so many octets take in hex digits, whatever stands between and beside them.
 const fn hex_len(octets: usize) -> usize {
-    octets * 4
+    octets * 8
 }
 
 fn read(path: &Path, is_hex: bool) -> Result<Vec<u8>, Failure> {
@@ -96,35 +117,12 @@ fn read(path: &Path, is_hex: bool) -> Result<Vec<u8>, Failure> {
     Ok(octets)
 }
 
-/// The octets that hex digits stand for, or the index of what is none.
-fn octets_of(hex: &[u8]) -> Result<Vec<u8>, usize> {
-    let mut octets = Vec::new();
-    let mut high = None;
-    for (index, c) in hex.iter().enumerate() {
-        if c.is_ascii_whitespace() {
-            continue;
-        }
-        let digit = char::from(*c).to_digit(16);
-        let digit = digit
-            .and_then(|digit| u8::try_from(digit).ok())
-            .ok_or(index)?;
-        match high.take() {
-            None => high = Some(digit),
-            Some(high) => octets.push(high << 4 | digit),
-        }
-    }
-    match high {
-        None => Ok(octets),
-        Some(_) => Err(hex.len()),
-    }
-}
-
 fn no_hex(line: Option<u64>, index: usize) -> Failure {
     let line = line.map_or(String::new(), |line| format!("line {line}: "));
     Failure::new(
         Exit::Usage,
         format_args!("{line}not pairs of hex digits, at index {index}"),
-        "give two digits for each octet, as 686969, or leave out --hex",
+        "give two digits for each octet, as 686969 or a dump of xxd or hexdump -Cv, or leave out --hex",
     )
 }
 
@@ -134,18 +132,4 @@ fn unreadable(what: &str, error: &io::Error) -> Failure {
         format_args!("cannot read {what:?}: {error}"),
         "give a file that can be read, or the frame itself",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::octets_of;
-
-    #[test]
-    fn hex_is_pairs_of_digits_with_blanks_anywhere() {
-        assert_eq!(octets_of(b"68 6969\n0A f F"), Ok(b"hii\x0a\xff".to_vec()));
-        assert_eq!(octets_of(b""), Ok(vec![]));
-        assert_eq!(octets_of(b"68x9"), Err(2));
-        assert_eq!(octets_of(b"686"), Err(3));
-        assert_eq!(octets_of(b"+1"), Err(0));
-    }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::output::{cannot_print, json_line};
 
 pub mod explanation;
+mod hex;
 mod input;
 pub mod meaning;
 mod text;
@@ -26,9 +27,10 @@ use input::Input;
     hii explain 'to: 192.0.2.7/90x0; content: hello'    where it is wrong, and the code that it earns\n  \
     hii explain --service ping 'C 65508'\n  \
     hii explain --hex 746f3a00                          octets of a packet dump\n  \
+    xxd datagram.bin | hii explain --hex                ... or of xxd, hexdump -Cv, tcpdump -X\n  \
     hii explain --file datagram.bin                     all of a file is one frame\n  \
     hii explain --json < frames.txt                     each line is a frame; an object for each\n\n\
-    Without --service a frame is looked for in both services, requests and answers. To a ping service almost\n\
+    Without --service a frame is looked for in both services, requests and answers. To a ping service almost \
     everything is an ordinary message, so that is told only when it is asked about with --service ping.\n\n\
     Exit codes: 0 each frame has a meaning, 2 usage, 5 one has none, 7 output failed.")]
 pub struct Args {
@@ -40,7 +42,8 @@ pub struct Args {
     #[arg(long, value_enum)]
     service: Option<Service>,
 
-    /// The frame is given in hex digits; blanks between them do not matter
+    /// The frame is given in hex digits, as 686969, 0x68 0x69 or 68:69, or as xxd and hexdump -C print it; blanks between
+    /// digits do not matter
     #[arg(long)]
     hex: bool,
 

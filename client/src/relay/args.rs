@@ -1,5 +1,6 @@
 //! What the relay's clients have in common on their command lines.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::Endpoint;
@@ -42,6 +43,11 @@ impl RelayArgs {
 /// # Errors
 /// A sentence that says what is wrong with the text.
 pub fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Ok(meant) = text.parse::<SocketAddr>()
+        && let Ok(meant) = Endpoint::try_from(meant)
+    {
+        return Err(format!("write {meant}, with a / before the port"));
+    }
     text.parse().map_err(|error| {
         format!("{error}; give it as the other side shows it: 192.0.2.7/9000 or [2001:db8::7]/9000")
     })
@@ -51,5 +57,22 @@ fn patience(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("the time has to be longer than 0".into()),
         time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn an_address_as_others_write_it_is_told_as_it_is_written_here() {
+        for (text, advice) in [
+            ("127.0.0.1:9", "write 127.0.0.1/9, with a / before the port"),
+            ("[::1]:9", "write [::1]/9, with a / before the port"),
+        ] {
+            assert_eq!(endpoint(text), Err(advice.into()));
+        }
+        assert!(endpoint("127.0.0.1:0").is_err());
+        assert!(endpoint("127.0.0.1/9").is_ok());
     }
 }

@@ -21,6 +21,10 @@ use crate::target::Transport;
 /// What may wait to be looked at. More stays in the kernel's buffers, or with whoever writes.
 const BACKLOG: usize = 256;
 
+/// What may be behind a connection on which nothing comes.
+const TOOK_NO_MORE: &str =
+    "it took the connection but did not answer: is it a relay, does it deny this network?";
+
 /// Something from one of the threads.
 #[derive(Debug)]
 pub enum Happening {
@@ -32,6 +36,8 @@ pub enum Happening {
     InputEnded,
     /// The input cannot be read.
     InputFailed(io::Error),
+    /// Nobody reads the output any more.
+    OutputClosed,
     /// The user wants to stop.
     Interrupted,
 }
@@ -47,6 +53,8 @@ pub enum Next {
     InputEnded,
     /// The input cannot be read.
     InputFailed(io::Error),
+    /// Nobody reads the output any more.
+    OutputClosed,
     /// The user wants to stop.
     Interrupted,
 }
@@ -71,6 +79,7 @@ pub struct Conversation {
     mail: Mail,
     relay: SocketAddr,
     was_refused: bool,
+    is_registered: bool,
     /// Messages that came before the relay said that it knows us.
     early: VecDeque<Event>,
 }
@@ -130,6 +139,7 @@ impl Conversation {
                 mail,
                 relay,
                 was_refused: false,
+                is_registered: false,
                 early: VecDeque::new(),
             };
             conversation.listen()?;
@@ -202,6 +212,7 @@ impl Conversation {
                 Happening::Line(line) => return Ok(Next::Line(line)),
                 Happening::InputEnded => return Ok(Next::InputEnded),
                 Happening::InputFailed(error) => return Ok(Next::InputFailed(error)),
+                Happening::OutputClosed => return Ok(Next::OutputClosed),
                 Happening::Interrupted => return Ok(Next::Interrupted),
             }
         }
@@ -254,6 +265,7 @@ impl Conversation {
         loop {
             let failure = match self.advance()? {
                 Next::Told(Event::Registered(address, kind)) => {
+                    self.is_registered = true;
                     return Ok(Tried::Registered(address, kind));
                 }
                 Next::Interrupted => return Ok(Tried::Interrupted),
@@ -261,6 +273,11 @@ impl Conversation {
                     Exit::Unreachable,
                     format_args!("nothing listens at {relay} (refused by ICMP)"),
                     "start a relay there (hii-server relay), or give another port as host:port",
+                ),
+                Next::Told(Event::Silent) if self.link.way() == Way::Connection => Failure::new(
+                    Exit::Unreachable,
+                    format_args!("no answer from {relay} within {patience:?}"),
+                    TOOK_NO_MORE,
                 ),
                 Next::Told(Event::Silent) => Failure::new(
                     Exit::Unreachable,
@@ -287,10 +304,15 @@ impl Conversation {
     }
 
     fn ended(&self, why: &str) -> Failure {
+        let advice = if self.is_registered {
+            "check that the relay still runs, and connect again"
+        } else {
+            TOOK_NO_MORE
+        };
         Failure::new(
             Exit::Unreachable,
             format_args!("the connection to {} has ended: {why}", self.relay),
-            "check that a relay runs there that takes connections, and connect again",
+            advice,
         )
     }
 }

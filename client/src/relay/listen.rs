@@ -3,18 +3,21 @@
 use std::io::{self, Write as _};
 use std::num::NonZeroU64;
 use std::process::ExitCode;
+use std::thread;
 
 use hii_protocol::relay::{Payload, PayloadBuf};
 use hii_protocol::{Endpoint, Escaped};
 use hii_server::exit::{Exit, FINE, Failure, note};
+use hii_transport::output;
 use serde::Serialize;
 
 use super::args::RelayArgs;
 use super::compose::Form;
-use super::conversation::{Conversation, Mail, Next, Opened};
+use super::conversation::{Conversation, Happening, Inbox, Mail, Next, Opened};
 use super::interrupt;
 use super::moment::Zone;
 use super::told::{Event, Relay};
+use super::words::{HERE_ONLY, is_of_this_host};
 use crate::output::{cannot_print, json_line};
 
 /// The command line of `hii listen`.
@@ -25,14 +28,14 @@ use crate::output::{cannot_print, json_line};
     hii listen tcp://relay.example        where UDP is blocked\n  \
     hii listen relay.example --json       an object a line\n\n\
     Others send to the address that is shown. Who a message is said to be from is no proof of who wrote it.\n\n\
-    Exit codes: 0 as many came as were wanted, 2 usage, 3 cannot reach the relay, or its connection has ended,\n\
+    Exit codes: 0 as many came as were wanted, 2 usage, 3 cannot reach the relay, or its connection has ended, \
     5 not a relay, 7 output failed, 130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     relay: RelayArgs,
 
     /// End when so many messages have come [default: no end]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     count: Option<NonZeroU64>,
 
     /// Print a JSON object for each thing that happens, one a line
@@ -50,6 +53,9 @@ enum Row<'a> {
     },
     Silent,
     Rejected,
+    NoRelay {
+        reason: &'a str,
+    },
     Message {
         time_ns: u64,
         from: String,
@@ -81,9 +87,10 @@ struct Listener<'a> {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mail = Mail::new();
     interrupt::catch(mail.inbox(), || {})?;
-    let (mut conversation, address, kind) = match Conversation::open(&args.relay, 0, mail)? {
-        Opened::Open(conversation, address, kind) => (conversation, address, kind),
-        Opened::Interrupted => return Ok(Exit::Interrupted.into()),
+    let (mut conversation, address, kind) = match Conversation::open(&args.relay, 0, mail) {
+        Ok(Opened::Open(conversation, address, kind)) => (conversation, address, kind),
+        Ok(Opened::Interrupted) => return Ok(Exit::Interrupted.into()),
+        Err(failure) => return Err(args.without_relay(failure)),
     };
     let listener = Listener {
         args,
@@ -95,9 +102,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         "hii: others send here with: hii send {} '{address}' TEXT",
         args.relay.relay
     ));
+    if is_of_this_host(address) {
+        note(format_args!("  {HERE_ONLY}"));
+    }
+    watch_output(conversation.inbox())?;
     let mut left = args.count.map(NonZeroU64::get);
     while left != Some(0) {
-        match conversation.wait()? {
+        let next = conversation.wait();
+        match next.map_err(|failure| args.without_relay(failure))? {
             Next::Told(Event::Message(from, payload)) => {
                 listener.message(conversation.wall(), from, &payload)?;
                 left = left.map(|left| left - 1);
@@ -111,11 +123,54 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
                 let said = said.get(..80).unwrap_or(&said);
                 tracing::debug!(%error, "no relay's frame: {}", Escaped(said));
             }
+            Next::OutputClosed => return Err(cannot_print(io::ErrorKind::BrokenPipe.into())),
             Next::Interrupted => return Ok(Exit::Interrupted.into()),
             _ => {}
         }
     }
     Ok(FINE)
+}
+
+impl Args {
+    /// What the relay's absence ends the program with. Machines are told as of anything else.
+    fn without_relay(&self, failure: Failure) -> Failure {
+        let reason = failure.what();
+        let printed = if self.json {
+            print(&Row::NoRelay { reason })
+        } else {
+            Ok(())
+        };
+        printed.err().unwrap_or(failure)
+    }
+}
+
+/// Tells when nobody reads the output any more, which would else show when a message comes.
+fn watch_output(inbox: Inbox) -> Result<(), Failure> {
+    let watch = move || {
+        if output::wait_until_closed() {
+            // Whoever has ended need not know.
+            let _ = inbox.send(Happening::OutputClosed);
+        }
+    };
+    let thread = thread::Builder::new().name("output".into()).spawn(watch);
+    thread.map(drop).map_err(|error| {
+        Failure::new(
+            Exit::Unreachable,
+            format_args!("cannot watch the output: {error}"),
+            "this host is short of memory or threads: end other programs",
+        )
+    })
+}
+
+fn print(row: &Row<'_>) -> Result<(), Failure> {
+    let line = json_line(row);
+    line.and_then(|line| writeln!(io::stdout(), "{line}"))
+        .map_err(cannot_print)
+}
+
+fn count(text: &str) -> Result<NonZeroU64, String> {
+    text.parse()
+        .map_err(|_| "give 1 or more, or leave it out for no end".into())
 }
 
 impl Listener<'_> {
@@ -159,13 +214,10 @@ impl Listener<'_> {
 
     /// Prints a row, or the same for people.
     fn print(&self, row: &Row<'_>, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let line = if self.args.json {
-            json_line(row)
-        } else {
-            Ok(text())
-        };
-        line.and_then(|line| writeln!(io::stdout(), "{line}"))
-            .map_err(cannot_print)
+        if self.args.json {
+            return print(row);
+        }
+        writeln!(io::stdout(), "{}", text()).map_err(cannot_print)
     }
 }
 

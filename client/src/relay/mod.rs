@@ -9,6 +9,7 @@ pub mod link;
 pub mod listen;
 pub mod moment;
 mod open;
+pub mod pace;
 mod reach;
 pub mod send;
 pub mod session;

@@ -364,8 +364,9 @@ impl Session {
         let Some(open) = self.open.take() else { return };
         match open.question {
             Question::Send(ticket, form) => {
-                self.doubt = Some((ticket, form, open.sent.unwrap_or(now)));
-                let outcome = Outcome::Unanswered(form);
+                let sent = open.sent.unwrap_or(now);
+                self.doubt = Some((ticket, form, sent));
+                let outcome = Outcome::Unanswered(form, now.saturating_sub(sent));
                 self.events.push_back(Event::Settled(ticket, outcome));
             }
             Question::Stop => self.may_have_stopped = true,

@@ -199,7 +199,7 @@ fn a_late_answer_is_not_taken_for_the_next_message_s() {
         // The relay is greeted before anything else is asked.
         let greeting = bench.asks();
         assert!(greeting.starts_with("hii"));
-        let unanswered = Outcome::Unanswered(Form::Content);
+        let unanswered = Outcome::Unanswered(Form::Content, ANSWER);
         assert_eq!(bench.tells(), Event::Settled(first, unanswered));
         bench.hears(UNDELIVERABLE);
         let late = Outcome::Refused(Form::Content, Code::Undeliverable);
@@ -225,7 +225,7 @@ fn a_message_is_sent_again_only_where_that_is_asked_for() {
         assert_eq!(bench.waits(), ANSWER);
     }
     assert!(bench.asks().starts_with("hii ?"));
-    let unanswered = Outcome::Unanswered(Form::Content);
+    let unanswered = Outcome::Unanswered(Form::Content, 3 * ANSWER);
     assert_eq!(bench.tells(), Event::Settled(ticket, unanswered));
 }
 

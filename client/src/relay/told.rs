@@ -51,8 +51,8 @@ pub enum Outcome {
     Sent(Form, Duration),
     /// The relay could not pass it on, or would not.
     Refused(Form, Code),
-    /// Nobody knows: there was no answer.
-    Unanswered(Form),
+    /// Nobody knows: there was no answer in this time.
+    Unanswered(Form, Duration),
     /// It was not sent, since this relay cannot carry it.
     Cannot(Cannot),
     /// It was not sent, or nobody took it: the relay is not there.

@@ -8,6 +8,15 @@ use serde::Serialize;
 use super::compose::{Cannot, Form};
 use super::told::Outcome;
 
+/// What an address of this host's loopback is good for.
+pub const HERE_ONLY: &str = "only programs on this host can write to it";
+
+/// Whether an address that the relay tells means nothing on other hosts.
+#[must_use]
+pub fn is_of_this_host(own: Endpoint) -> bool {
+    own.ip().is_loopback()
+}
+
 /// Why a message is not known to have been passed on, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -15,6 +24,8 @@ pub struct Trouble {
     pub what: String,
     /// What to do about it.
     pub advice: &'static str,
+    /// Nobody knows whether it was passed on.
+    pub is_doubtful: bool,
 }
 
 /// An outcome in JSON.
@@ -48,8 +59,11 @@ pub fn trouble(outcome: &Outcome, to: Endpoint) -> Option<Trouble> {
             format!("the relay refuses it: {code}, {}", code.meaning()),
             "it may know only some of the forms; `hii explain` tells what each frame means",
         ),
-        Outcome::Unanswered(_) => (
-            "the relay has not answered in time: it may have been passed on or not".into(),
+        Outcome::Unanswered(_, time) => (
+            format!(
+                "no answer in {}: the message may have been passed on or not",
+                took(*time)
+            ),
             "send it again, though it may then arrive twice, or give the relay more time",
         ),
         Outcome::Cannot(cannot @ Cannot::Fit(_)) => (cannot.to_string(), "send less at once"),
@@ -70,7 +84,11 @@ pub fn trouble(outcome: &Outcome, to: Endpoint) -> Option<Trouble> {
             "check that it still runs, and the network",
         ),
     };
-    Some(Trouble { what, advice })
+    Some(Trouble {
+        what,
+        advice,
+        is_doubtful: matches!(outcome, Outcome::Unanswered(..)),
+    })
 }
 
 /// A time in people's units.
@@ -91,7 +109,7 @@ impl OutcomeRow {
         let (result, form) = match outcome {
             Outcome::Sent(form, _) => ("sent", Some(*form)),
             Outcome::Refused(form, _) => ("refused", Some(*form)),
-            Outcome::Unanswered(form) => ("unanswered", Some(*form)),
+            Outcome::Unanswered(form, _) => ("unanswered", Some(*form)),
             Outcome::Cannot(_) => ("not-sent", None),
             Outcome::NoRelay => ("no-relay", None),
         };
@@ -107,6 +125,22 @@ impl OutcomeRow {
                 _ => None,
             },
             reason: trouble(outcome, to).map(|trouble| trouble.what),
+        }
+    }
+
+    /// The row of a message whose relay was not there or is gone: in doubt, where it waited for its answer.
+    #[must_use]
+    pub fn without_relay(reason: &str, is_doubtful: bool) -> Self {
+        Self {
+            result: if is_doubtful {
+                "unanswered"
+            } else {
+                "no-relay"
+            },
+            form: None,
+            code: None,
+            took_ns: None,
+            reason: Some(reason.into()),
         }
     }
 }
@@ -129,6 +163,18 @@ mod tests {
         let trouble = trouble(&refused, to).unwrap();
         assert!(trouble.what.contains("192.0.2.7/9000") && trouble.advice.contains("raw"));
         assert_eq!(OutcomeRow::new(&refused, to).code, Some(405));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_said_to_be_lost() {
+        let to = "192.0.2.7/9000".parse().unwrap();
+        let unanswered = Outcome::Unanswered(Form::Content, Duration::from_secs(3));
+        let trouble = trouble(&unanswered, to).unwrap();
+        assert!(trouble.is_doubtful);
+        assert_eq!(
+            trouble.what,
+            "no answer in 3.0 s: the message may have been passed on or not"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hii_transport::clock::Clock;
 use crate::admission::ConnectionLimits;
 use crate::allow_exit::AllowExit;
 use crate::announce::Announcement;
-use crate::args::{DelayRange, Rate, delay_range, duration, probability, rate};
+use crate::args::{DelayRange, Rate, connections, delay_range, idle, probability, rate};
 use crate::exit::{Failure, note};
 use crate::listen::Sockets;
 use crate::logs::LogFormat;
@@ -103,16 +103,16 @@ pub struct Args {
     rate: Rate,
 
     /// TCP connections at once; further ones are closed
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
     /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
     /// and no limit for this host itself]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,
 
     /// Close a TCP connection that does nothing for so long
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = idle, default_value = "60s")]
     idle: Duration,
 
     /// Threads to serve UDP on, each with a share of the peers, a --rate and draws of its own; 0 is one for each core;

@@ -302,6 +302,7 @@ impl Service for PingService {
             }
             Verdict::AtOnce(answer) => Effect::Answer(at_once(answer)),
             Verdict::Exit if self.allow_exit.honours(from.address.ip()) => {
+                tracing::info!(reason = "exit", from = %from.address, "stopping");
                 Effect::AnswerAndStop(at_once(Answer::Stopping))
             }
             Verdict::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),

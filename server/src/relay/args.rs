@@ -9,7 +9,7 @@ use super::access::{Access, network};
 use super::rules::Config;
 use crate::admission::ConnectionLimits;
 use crate::allow_exit::AllowExit;
-use crate::args::{Rate, duration, rate};
+use crate::args::{Rate, connections, idle, rate};
 use crate::running;
 use crate::streams::StreamLimits;
 
@@ -75,16 +75,16 @@ pub struct Args {
     peers: u32,
 
     /// TCP connections at once; further ones are closed
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
     /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
     /// and no limit for this host itself]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,
 
-    /// Close a TCP connection that does nothing for so long
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    /// Close a TCP connection that does nothing for so long; hii's own clients say something every 25 s
+    #[arg(long, value_name = "TIME", value_parser = idle, default_value = "5m")]
     idle: Duration,
 
     /// Threads to serve UDP on; 0 is one for each core; the first serves TCP too

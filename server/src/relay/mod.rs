@@ -7,7 +7,7 @@ use hii_transport::datagrams::Sender;
 use rand::TryRng as _;
 
 use crate::announce::Announcement;
-use crate::exit::{Exit, Failure, note};
+use crate::exit::{Exit, Failure};
 use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
@@ -30,6 +30,7 @@ mod rules;
 mod rules_tests;
 mod sampler;
 mod service;
+mod stance;
 mod tally;
 mod tokens;
 
@@ -71,7 +72,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         if let Some(endpoint) = &metrics {
             running::tell_metrics(endpoint, log);
         }
-        tell_stance(&config.access, log);
+        stance::tell(&config.access, log);
         let mailboxes = Mailboxes::default();
         // All of TCP is the first's.
         let mut sender = Some(sender);
@@ -105,33 +106,4 @@ fn random_keys() -> Result<impl FnMut() -> Key + Send, Failure> {
             )
         })?;
     Ok(keys(secret))
-}
-
-/// Says what the operator has to know about who can use the relay.
-fn tell_stance(access: &Access, log: LogFormat) {
-    if access.open {
-        tracing::warn!(
-            "--open: anyone sends to anyone through this relay, under any address; keep it from the Internet"
-        );
-    }
-    if log == LogFormat::Json {
-        return;
-    }
-    let networks: Vec<_> = access.trust.iter().map(ToString::to_string).collect();
-    let here = if access.distrusts_loopback {
-        None
-    } else {
-        Some("this host")
-    };
-    let from: Vec<_> = here
-        .into_iter()
-        .chain(networks.iter().map(String::as_str))
-        .collect();
-    let from = match from.as_slice() {
-        [] => "nowhere".to_owned(),
-        some => some.join(", "),
-    };
-    note(format_args!(
-        "  original clients can take part from {from} (--trust CIDR for more)"
-    ));
 }

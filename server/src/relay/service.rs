@@ -200,6 +200,9 @@ impl RelayService {
 
     /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
     fn log(&mut self, frame: &[u8], from: SocketAddr, decision: &Decision<'_>, now: Duration) {
+        if matches!(decision, Decision::Stop) {
+            tracing::info!(reason = "exit server", %from, "stopping");
+        }
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }

@@ -109,7 +109,7 @@ fn a_relay_of_ours_stops_where_that_is_allowed_and_says_so_where_not() {
     for way in 0..2 {
         let (server, ways) = relay("127.0.0.1", &["--allow-exit", "never"]);
         let ended = with_input(&["chat", &ways[way]], b"exit server\n");
-        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.stdout.contains("will not stop for you"), "{ended:?}");
         drop(server);
         let (server, ways) = relay("127.0.0.1", &[]);

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 
 use hii_tests::programs::{self, Ended, Server, finish, run};
@@ -45,6 +45,55 @@ fn a_relay_that_is_not_there_is_told_with_the_reason() {
 }
 
 #[test]
+fn machines_are_told_of_a_relay_that_is_not_there() {
+    let closed = {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap().to_string()
+    };
+    let ended = run(HII, &["send", &closed, "127.0.0.1/9", "hello", "--json"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let row = ended.json();
+    assert_eq!(
+        (&row["result"], &row["to"]),
+        (&"no-relay".into(), &"127.0.0.1/9".into())
+    );
+    assert!(row["reason"].as_str().unwrap().contains("nothing listens"));
+    let ended = run(HII, &["listen", &closed, "--json"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let row = ended.json();
+    assert_eq!(row["event"], "no-relay");
+    assert!(row["reason"].as_str().unwrap().contains("nothing listens"));
+}
+
+#[test]
+fn a_connection_without_an_answer_is_told_as_one() {
+    // Its backlog takes connections, and nobody answers.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf_at = format!("tcp://{}", deaf.local_addr().unwrap());
+    let (_server, denies) = relay("127.0.0.1", &["--deny", "127.0.0.0/8"]);
+    for relay in [&deaf_at, &denies[1]] {
+        for ended in clients(relay, &["-W", "0.2"]) {
+            assert_eq!(ended.code, Some(3), "{ended:?}");
+            assert!(ended.stderr.contains("does it deny"), "{ended:?}");
+            assert!(!ended.stderr.contains("UDP"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_listener_ends_when_nobody_reads_it_any_more() {
+    let (_server, ways) = relay("127.0.0.1", &[]);
+    for way in &ways {
+        let Listener { child, lines, .. } = Listener::start(way, &[]);
+        // No message comes.
+        drop(lines);
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        assert!(ended.stderr.contains("has ended"), "{ended:?}");
+    }
+}
+
+#[test]
 fn what_is_no_relay_and_what_is_no_address_have_codes_of_their_own() {
     let server = Server::start(HII_SERVER, &["ping", "-b", "127.0.0.1"]);
     for ended in clients(&server.address().to_string(), &[]) {
@@ -55,6 +104,7 @@ fn what_is_no_relay_and_what_is_no_address_have_codes_of_their_own() {
         &["send", "127.0.0.1", "127.0.0.1:9", "hello"][..],
         &["send", "127.0.0.1", "example.net/9", "hello"],
         &["listen", "udp://127.0.0.1"],
+        &["listen", "127.0.0.1", "--count", "0"],
         &["chat", "127.0.0.1", "nobody"],
     ] {
         assert_eq!(run(HII, args).code, Some(2), "{args:?}");
@@ -69,6 +119,7 @@ fn the_end_of_a_connection_ends_a_listener() {
     let ended = listener.wait();
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("the connection to"), "{ended:?}");
+    assert!(ended.stderr.contains("connect again"), "{ended:?}");
 }
 
 #[test]

@@ -35,6 +35,31 @@ fn messages_go_from_any_transport_to_any_over_both_families() {
 }
 
 #[test]
+fn lines_of_input_do_not_outrun_a_relay() {
+    // A second's worth is taken at once, and what is more goes unanswered.
+    let (_server, ways) = relay("127.0.0.1", &["--rate", "20/s"]);
+    for way in &ways {
+        let mut listener = Listener::start(&ways[0], &["-n", "40"]);
+        let args = ["send", way, &listener.address, "--rate", "15/s", "--json"];
+        let ended = with_input(&args, "hello\n".repeat(40).as_bytes());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(rows(&ended).len(), 40);
+        for _ in 0..40 {
+            listener.message();
+        }
+        assert_eq!(listener.wait().code, Some(0));
+    }
+}
+
+#[test]
+fn nothing_to_send_is_told() {
+    let (_server, ways) = relay("127.0.0.1", &[]);
+    let ended = send(&ways[0], &["127.0.0.1/9"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+    assert!(ended.stderr.contains("nothing was sent"), "{ended:?}");
+}
+
+#[test]
 fn octets_that_are_no_text_arrive_as_they_are() {
     let (_server, ways) = relay("127.0.0.1", &[]);
     let mut listener = Listener::start(&ways[0], &["-n", "1"]);

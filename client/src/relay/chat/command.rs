@@ -73,6 +73,7 @@ pub fn parse(line: &str, goes_to_somebody: bool) -> Command<'_> {
             ("", _) => Command::Wrong(
                 "send what to whom? send TO TEXT, as: send 192.0.2.7/9000 hello".into(),
             ),
+            (to, "") => Command::Wrong(format!("send what? send TO TEXT, as: send {to} hello")),
             (to, text) => endpoint(to).map_or_else(Command::Wrong, |to| Command::Send(to, text)),
         },
         ("receive" | "3", "") => Command::Receive,
@@ -158,6 +159,8 @@ mod tests {
             "hello",
             "send",
             "send x hello",
+            "send 192.0.2.7/9000",
+            "2 192.0.2.7/9000 ",
             "exit now",
             "to nobody",
             "6",

@@ -36,8 +36,8 @@ use talk::{Act, Talk};
     exit (4)              leave; so does Ctrl-D\n  \
     exit server (5)       ask the relay to stop\n  \
     to TO                 every line goes there; with a / before them, lines are still commands\n\n\
-    Exit codes: 0 left, 1 something that was not typed on a terminal was not passed on, 2 usage, 3 cannot reach\n\
-    the relay, or its connection has ended, 5 not a relay, 7 output failed, 130 interrupted.")]
+    Exit codes: 0 left, 1 something that was not typed on a terminal failed, 2 usage, 3 cannot reach the relay, \
+    or its connection has ended, 5 not a relay, 7 output failed, 130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     relay: RelayArgs,
@@ -126,6 +126,7 @@ impl Chat {
                         "give input that can be read",
                     ));
                 }
+                Next::OutputClosed => return Err(cannot_print(io::ErrorKind::BrokenPipe.into())),
                 Next::Interrupted => return Ok(Exit::Interrupted.into()),
             }
         }

@@ -8,7 +8,7 @@ use super::command::{COMMANDS, Command, parse};
 use crate::relay::listen::octets;
 use crate::relay::moment::Zone;
 use crate::relay::told::{Event, Outcome, Relay, Stop, Ticket};
-use crate::relay::words::{took, trouble};
+use crate::relay::words::{HERE_ONLY, is_of_this_host, took, trouble};
 
 /// Messages that can be shown again.
 const MOST_REMEMBERED: usize = 100;
@@ -99,7 +99,8 @@ impl Talk {
         self.stops_relay
     }
 
-    /// Whether a message was not passed on, as far as anybody knows.
+    /// Whether something that was typed failed: a message was not passed on, as far as anybody knows, or a command was
+    /// not understood or not obeyed.
     #[must_use]
     pub fn has_trouble(&self) -> bool {
         self.has_trouble
@@ -108,10 +109,14 @@ impl Talk {
     /// What the relay says at the beginning.
     #[must_use]
     pub fn welcome(&self, own: Endpoint, relay: Relay) -> Vec<String> {
-        vec![
-            self.registered(own, relay),
+        let mut lines = vec![self.registered(own, relay)];
+        if is_of_this_host(own) {
+            lines.push(HERE_ONLY.into());
+        }
+        lines.push(
             "others send to that address; `help` tells what you can type, Tab completes it".into(),
-        ]
+        );
+        lines
     }
 
     /// Does what a line asks for.
@@ -148,7 +153,10 @@ impl Talk {
                 vec![Act::StopRelay]
             }
             Command::Help => help().map(Act::Show).collect(),
-            Command::Wrong(why) => vec![Act::Show(Escaped(why.as_bytes()).to_string())],
+            Command::Wrong(why) => {
+                self.has_trouble = true;
+                vec![Act::Show(Escaped(why.as_bytes()).to_string())]
+            }
         }
     }
 
@@ -194,6 +202,7 @@ impl Talk {
             Event::Stop(stop) => {
                 self.waits_for_relay = false;
                 self.stops_relay = *stop == Stop::Stopped;
+                self.has_trouble |= !self.stops_relay;
                 let what = match stop {
                     Stop::Stopped => "the relay has stopped",
                     Stop::Refused => {
@@ -210,6 +219,8 @@ impl Talk {
     }
 
     fn lost(&mut self, time: &str, why: &str) -> Vec<String> {
+        // Not where nobody asked.
+        self.has_trouble |= self.waits_for_relay;
         self.waits_for_relay = false;
         let relay = &self.relay;
         vec![format!(
@@ -234,12 +245,16 @@ impl Talk {
             return vec![format!("{time} passed on to {to} in {}", took(*after))];
         }
         self.has_trouble = true;
-        if matches!(outcome, Outcome::Unanswered(_)) {
-            self.doubtful = Some((ticket, to));
-        }
         let text = Escaped(text.as_bytes());
-        let mut lines = vec![format!("{time} not sent to {to}: {text}")];
+        let mut lines = Vec::new();
         if let Some(trouble) = trouble(outcome, to) {
+            let verdict = if trouble.is_doubtful {
+                self.doubtful = Some((ticket, to));
+                "perhaps sent"
+            } else {
+                "not sent"
+            };
+            lines.push(format!("{time} {verdict} to {to}: {text}"));
             lines.push(format!("  {}", trouble.what));
             lines.push(format!("  {}", trouble.advice));
         }
@@ -348,13 +363,42 @@ mod tests {
         let mut talk = talk();
         let ticket = Ticket(1);
         talk.sent(ticket, peer(), "hello".into());
-        let unanswered = Outcome::Unanswered(Form::Content);
+        let unanswered = Outcome::Unanswered(Form::Content, Duration::from_secs(3));
         let shown = talk.happened(&Event::Settled(ticket, unanswered), WALL);
-        assert_eq!(shown[0], "00:26:40 not sent to 192.0.2.8/9000: hello");
+        assert_eq!(shown[0], "00:26:40 perhaps sent to 192.0.2.8/9000: hello");
         assert!(shown.len() == 3 && talk.has_trouble());
         let refused = Outcome::Refused(Form::Content, Code::Undeliverable);
         let late = Event::SettledLate(ticket, refused);
         assert!(talk.happened(&late, WALL)[0].contains("405"));
         assert!(talk.happened(&late, WALL).is_empty());
+    }
+
+    #[test]
+    fn a_command_that_failed_is_trouble_and_what_nobody_asked_for_is_none() {
+        for line in ["nonsense", "send", "send 192.0.2.8/9000", "to nobody"] {
+            let mut talk = talk();
+            assert!(matches!(talk.typed(line)[..], [Act::Show(_)]), "{line}");
+            assert!(talk.has_trouble(), "{line}");
+        }
+        let after = |line: &str, event: &Event| {
+            let mut talk = talk();
+            talk.typed(line);
+            talk.happened(event, WALL);
+            talk.has_trouble()
+        };
+        assert!(after("hii", &Event::Silent) && !after("", &Event::Silent));
+        assert!(after("exit server", &Event::Stop(Stop::Refused)));
+        assert!(!after("exit server", &Event::Stop(Stop::Stopped)));
+    }
+
+    #[test]
+    fn who_is_reached_by_this_host_alone_is_told_so() {
+        let talk = talk();
+        let told = |own: &str| {
+            let lines = talk.welcome(own.parse().unwrap(), Relay::Hii);
+            lines.iter().any(|line| line == HERE_ONLY)
+        };
+        assert!(told("127.0.0.1/9") && told("[::1]/9"));
+        assert!(!told("192.0.2.7/9") && !told("[2001:db8::7]/9"));
     }
 }
