@@ -11,6 +11,8 @@ pub enum Unit {
     Time,
     /// So many a second.
     Rate,
+    /// So many octets a second.
+    OctetRate,
     /// Of a hundred.
     Percent,
     /// Memory.
@@ -28,6 +30,7 @@ impl Unit {
             Self::Rate if figure >= 1e6 => format!("{:.2} M/s", figure / 1e6),
             Self::Rate if figure >= 1e3 => format!("{:.1} k/s", figure / 1e3),
             Self::Rate => format!("{figure:.0}/s"),
+            Self::OctetRate => format!("{:.0} MiB/s", figure / f64::from(1 << 20)),
             Self::Percent => format!("{figure:.2} %"),
             Self::Octets => format!("{figure:.1} octets"),
             Self::Kibibytes => format!("{:.1} MiB", figure / 1024.0),

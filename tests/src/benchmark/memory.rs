@@ -1,7 +1,6 @@
 //! The client's memory at a thousand probes a second, beside irtt's: at its peak, and as the run goes on. All clients of
 //! a round run at the same time, since time is not what is measured.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,8 @@ use super::hii::SIZE;
 use super::processes::Process;
 use super::series::{Series, borrow};
 use super::table::{Goal, Row};
-use super::trouble::{Outcome, Trouble};
+use super::trouble::Outcome;
+use super::usage::resident;
 use super::{Bench, irtt, limit, text};
 
 const SECONDS: u64 = 10;
@@ -141,16 +141,4 @@ fn growth(bench: &Bench, name: &str) -> Vec<Row> {
     let growth = Row::new(what, Unit::Percent, one(growth(0))).beside(name, one(growth(1)));
     rows.push(growth.goal(Goal::AtMost(FLAT)));
     rows
-}
-
-/// The memory that a program has now, in KiB.
-fn resident(process: &Process) -> Outcome<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-    let mut lines = status
-        .lines()
-        .filter_map(|line| line.strip_prefix("VmRSS:"));
-    let size = lines
-        .next()
-        .and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok());
-    size.ok_or_else(|| Trouble("it has ended early".into()))
 }

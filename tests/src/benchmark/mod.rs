@@ -4,6 +4,7 @@
 pub mod echoes;
 pub mod figures;
 pub mod floor;
+pub mod folders;
 pub mod hii;
 pub mod irtt;
 pub mod load;
@@ -19,9 +20,11 @@ pub mod round_trip;
 pub mod schedule;
 pub mod series;
 pub mod servers;
+pub mod share;
 pub mod sockperf;
 pub mod table;
 pub mod trouble;
+pub mod usage;
 
 use std::net::SocketAddr;
 use std::time::Duration;

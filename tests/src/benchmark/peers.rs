@@ -1,6 +1,6 @@
 //! The programs that ours are measured beside, where they are installed.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::processes::Process;
@@ -38,26 +38,33 @@ impl Peers {
     }
 }
 
-fn title(name: &str, version: &Outcome<String>) -> String {
+pub(super) fn title(name: &str, version: &Outcome<String>) -> String {
     match version {
         Ok(version) => format!("{name} {version}"),
         Err(_) => name.to_owned(),
     }
 }
 
-fn find(name: &str, version: &str) -> Outcome<String> {
+/// The version of a program that is installed.
+pub(super) fn find(name: &str, version: &str) -> Outcome<String> {
+    let said = Process::start(&path(name)?, &[version])?.finish(Duration::from_secs(20))?;
+    Ok(version_in(&(said.stdout + &said.stderr)))
+}
+
+/// Where a program is installed. Servers may be where only the administrator looks.
+pub(super) fn path(name: &str) -> Outcome<String> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |folder: &Path| folder.join(name).is_file();
-    if !std::env::split_paths(&paths).any(|folder| is_there(&folder)) {
-        return Err(Trouble(format!("not installed: apt-get install {name}")));
-    }
-    let said = Process::start(name, &[version])?.finish(Duration::from_secs(20))?;
-    Ok(version_in(&said.stdout))
+    let mut folders = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.find_map(|folder| {
+        let path = folder.join(name);
+        path.is_file().then(|| path.to_string_lossy().into_owned())
+    });
+    found.ok_or_else(|| Trouble(format!("not installed: apt-get install {name}")))
 }
 
 /// The first word that begins with a digit.
 fn version_in(text: &str) -> String {
-    let mut words = text.split_whitespace();
+    let mut words = text.split(|of: char| of.is_whitespace() || of == '/');
     let found = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     found.unwrap_or("of unknown version").to_owned()
 }
@@ -73,6 +80,7 @@ mod tests {
             "0.9.0"
         );
         assert_eq!(version_in("sockperf, version 3.7-no.git\n"), "3.7-no.git");
+        assert_eq!(version_in("nginx version: nginx/1.22.1\n"), "1.22.1");
         assert_eq!(version_in("no"), "of unknown version");
     }
 

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
+use super::folders;
 use super::trouble::{Outcome, Trouble};
 
 /// The groups that run, by their first process.
@@ -36,6 +37,7 @@ pub fn end_with_the_benchmark() -> Outcome<()> {
             let _ = killpg(group, Signal::SIGKILL);
             let _ = waitpid(group, None);
         }
+        folders::remove_all();
         std::process::exit(INTERRUPTED);
     })
     .map_err(|error| Trouble(format!("signals cannot be caught: {error}")))

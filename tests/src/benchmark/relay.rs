@@ -1,6 +1,5 @@
 //! `hii-server relay` beside a plain loop that passes messages on, on loopback (`docs/benchmarks.md`).
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,6 +14,7 @@ use super::series::{Series, borrow};
 use super::servers::Server;
 use super::table::{Goal, Row};
 use super::trouble::{Outcome, Trouble};
+use super::usage;
 
 const SECONDS: u64 = 3;
 
@@ -293,9 +293,5 @@ fn memory_of_a_peer(server: &Server, peers: u32) -> Outcome<f64> {
 
 /// The memory that a server has in use, in octets.
 fn resident(server: &Server) -> Outcome<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.process().id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.map(|kib| kib * 1024.0)
-        .ok_or_else(|| "its memory is not told".into())
+    usage::resident(server.process()).map(|kib| kib * 1024.0)
 }

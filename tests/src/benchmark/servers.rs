@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +66,22 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// One that has been told this address, for TCP.
+    ///
+    /// # Errors
+    /// It does not start, or does not listen there.
+    pub fn told_where_tcp(program: &str, args: &[&str], address: SocketAddr) -> Outcome<Self> {
+        let process = Process::start_silent(program, args)?;
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if started.elapsed() > START {
+                return Err(Trouble(format!("{program} does not listen")));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Self { process, address })
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -77,6 +93,14 @@ impl Server {
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// An address of this host whose TCP port was free a moment ago.
+///
+/// # Errors
+/// There is none.
+pub fn free_tcp() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// Whether the kernel's table has a socket on this port of this address.
