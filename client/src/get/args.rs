@@ -15,25 +15,27 @@ use crate::target::{Family, Target};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     hii get 192.0.2.7                          into this folder; asks for the key\n  \
-    hii get 192.0.2.7 -o backup --key-file k   into a folder, made if need be\n  \
+    hii get 192.0.2.7 -o backup/ --key-file k  into a folder, made if need be\n  \
+    hii get 192.0.2.7 -o notes.txt             the only file, under this name\n  \
     hii get 192.0.2.7 -o - | tar x             the only file to standard output\n  \
     hii get 127.0.0.1 --classic -o notes.txt   from an original server\n\n\
-    The key is asked for on the terminal, or taken from --key-file or the variable HII_KEY. All that comes is\n\
-    verified before it gets its name; times and permissions are kept. After an interruption the same command\n\
-    goes on where it stopped: a file that is there with its size and time is not fetched again, and of a large\n\
-    one only the rest (its parts are hidden files that end in .hii-part and .hii-journal).\n\n\
-    --classic speaks to the original file server: anybody on the way can read and change what comes, and a\n\
+    The key is asked for on the terminal, or taken from --key-file or the variable HII_KEY. All that comes is \
+    verified before it gets its name; times and permissions are kept. After an interruption the same command \
+    goes on where it stopped: a file that is there with its size and time is not fetched again, and of a large \
+    one only the rest (its parts are hidden files that end in .hii-part and .hii-journal). A sender that was \
+    started again may have another key.\n\n\
+    --classic speaks to the original file server: anybody on the way can read and change what comes, and a \
     file that was cut off cannot be told from a whole one.\n\n\
-    Exit codes: 0 all is there, 2 usage, 3 cannot reach, 4 wrong key or refused, 5 not a sender of files,\n\
-    6 a file changed or came damaged, 7 cannot write, or something is in the way, 8 something is missing and\n\
+    Exit codes: 0 all is there, 2 usage, 3 cannot reach, 4 wrong key or refused, 5 not a sender of files, \
+    6 a file changed or came damaged, 7 cannot write, or something is in the way, 8 something is missing and \
     the same command goes on, 130 interrupted (so does it then).")]
 pub struct Args {
     /// The sender, as host, host:port or [ipv6]:port
     #[arg(value_name = "SERVER", value_parser = Target::share)]
     pub(super) server: Target,
 
-    /// Where to: a folder; a file name, when one file is offered; or - for standard output
-    /// [default: this folder; with --classic `RECIEVED_FILE.txt`]
+    /// Where to: a folder, told by a / at its end or being there; where one file alone is offered else the file's name; or -
+    /// for standard output [default: this folder; with --classic `RECIEVED_FILE.txt`, as the original spells it]
     #[arg(short, long, value_name = "DIR|FILE|-")]
     pub(super) output: Option<PathBuf>,
 

@@ -100,7 +100,8 @@ pub(super) fn failed(address: SocketAddr, error: &io::Error) -> Failure {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::ConnectionReset => (
             format!("{address} closed the connection without an answer"),
-            "it may be no sender of files, or have as many receivers as it wants",
+            "it may be no sender of files, have as many receivers as it wants, or keep this host out for a while after \
+             wrong keys",
         ),
         _ => (
             format!("cannot reach {address}: {error}"),

@@ -10,7 +10,7 @@ use hii_transport::channel::ChannelError;
 use super::session::Violation;
 
 /// What to do, where it goes on.
-const GO_ON: &str = "run the same command again: it goes on where this one stopped";
+const GO_ON: &str = "run the same command again: it goes on where this one stopped (a sender that was started again may have another key)";
 
 /// Why it ends early.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ problems! {
     Limit,      "limit",      "more than the other side takes";
     Busy,       "busy",       "the sender has as many receivers as it wants";
     Unreadable, "unreadable", "the file cannot be read";
-    Changed,    "changed",    "the file changed while it was sent";
+    Changed,    "changed",    "the file changed since it was offered";
     Unknown,    "unknown",    "there is no such entry";
     Storage,    "storage",    "the receiver cannot write";
     Stopping,   "stopping",   "the other side is stopping";

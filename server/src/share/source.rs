@@ -166,11 +166,15 @@ impl Source {
         let is = Stamp::of(metadata);
         let (now, then) = (is.size, self.offered.size);
         if now != then {
-            let text = format!("it has {now} octets by now, and had {then}");
+            let text = format!(
+                "it has {now} octets by now, and had {then} when it was offered: the sender has to be started again"
+            );
             return Err(Failed::changed(text));
         }
         if is.modified != self.offered.modified {
-            return Err(Failed::changed("it was written to since it was offered"));
+            return Err(Failed::changed(
+                "it was written to since it was offered: the sender has to be started again",
+            ));
         }
         if is != self.offered {
             return Err(Failed::changed("another file is in its place"));
