@@ -96,6 +96,14 @@ impl Folder {
         OpenOptions::new().read(true).write(true).open(path)
     }
 
+    /// Whether a plain file stands there.
+    ///
+    /// # Errors
+    /// There is none, or the folder may not be searched.
+    pub fn has_own(&self, name: &str) -> io::Result<bool> {
+        Ok(fs::symlink_metadata(self.at(name)?)?.is_file())
+    }
+
     /// What stands under this name, if anything does.
     ///
     /// # Errors
@@ -199,6 +207,15 @@ pub fn set_attributes(file: &File, _mode: u16, modified: Moment) -> io::Result<(
 /// Never.
 #[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
 pub fn try_lock(_file: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Permissions are the system's.
+///
+/// # Errors
+/// Never.
+#[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
+pub fn is_private(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 

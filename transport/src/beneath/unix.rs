@@ -10,6 +10,7 @@ use rustix::fs::{
     fstat, fstatvfs, fsync, futimens, linkat, mkdirat, open, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::{FileId, Found, FoundKind, Moment};
 
@@ -88,17 +89,25 @@ impl Folder {
     /// Opens a file that is there, to read and write.
     ///
     /// # Errors
-    /// There is none, it is no plain file or has another name too, or it may not be opened.
+    /// There is none, it is not this user's own plain file, or it may not be opened.
     pub fn open_file(&self, name: &str) -> io::Result<File> {
         // A pipe or a device would have it wait.
         let file = self.file(name, OFlags::NONBLOCK)?;
-        let stat = fstat(&file)?;
-        // One that has another name too may be somebody else's.
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1 {
+        if is_own(&fstat(&file)?) {
             Ok(file)
         } else {
-            Err(io::Error::other("that is no plain file with one name"))
+            Err(io::Error::other(
+                "that is no plain file of this user with one name",
+            ))
         }
+    }
+
+    /// Whether a plain file of this user stands there, which has no other name.
+    ///
+    /// # Errors
+    /// There is none, or the folder may not be searched.
+    pub fn has_own(&self, name: &str) -> io::Result<bool> {
+        Ok(is_own(&statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     fn file(&self, name: &str, flags: OFlags) -> io::Result<File> {
@@ -231,6 +240,22 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether nobody but this user may write to it.
+///
+/// # Errors
+/// It cannot be asked.
+pub fn is_private(file: &File) -> io::Result<bool> {
+    let mode = Mode::from_raw_mode(fstat(file)?.st_mode);
+    Ok(!mode.intersects(Mode::WGRP | Mode::WOTH))
+}
+
+/// What has another name too may be somebody else's under that one.
+fn is_own(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && stat.st_nlink == 1
+        && stat.st_uid == geteuid().as_raw()
 }
 
 /// Which file it is.
