@@ -315,9 +315,11 @@ impl<'a> State<'a> {
             Ok(placed) => placed.into_iter().for_each(|placed| self.note(placed)),
             Err(error) => failure = Some(End::storage(error).failure),
         }
+        let is_complete = self.summary.failures.is_empty();
         if is_well
             && let Some(output) = &mut self.output
-            && let Err(StoreError { path, error }) = output.finish_folders(self.session.manifest())
+            && let Err(StoreError { path, error }) =
+                output.finish_folders(self.session.manifest(), is_complete)
         {
             self.summary.fail(
                 &path,

@@ -13,9 +13,9 @@ pub mod portable;
 pub mod unix;
 
 #[cfg(not(unix))]
-pub use portable::{Folder, file_id, is_private, set_attributes, try_lock};
+pub use portable::{Folder, file_id, is_private, set_attributes, try_lock, withheld};
 #[cfg(unix)]
-pub use unix::{Folder, file_id, is_private, set_attributes, try_lock};
+pub use unix::{Folder, file_id, is_private, set_attributes, try_lock, withheld};
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,6 +74,14 @@ impl Folder {
         fs::create_dir(self.at(name)?)
     }
 
+    /// Never: folders have no permissions here to tell it by.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn has_unfinished(&self, _name: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Makes a file, to read and write.
     ///
     /// # Errors
@@ -208,6 +216,13 @@ pub fn set_attributes(file: &File, _mode: u16, modified: Moment) -> io::Result<(
 #[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
 pub fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(true)
+}
+
+/// None: permissions are the system's.
+#[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
+#[must_use]
+pub fn withheld() -> u16 {
+    0
 }
 
 /// Permissions are the system's.
