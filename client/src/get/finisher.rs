@@ -42,6 +42,9 @@ pub struct Whole {
     pub modified: ModifiedAt,
 }
 
+/// Who may do what with a file until it gets its name. A later run could not open a read-only one.
+const PRIVATE: u16 = 0o600;
+
 /// What became of a file.
 #[derive(Debug)]
 pub struct Placed {
@@ -120,7 +123,7 @@ fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists
         batch.extend(files.try_iter().take(MOST_WAITING));
         let prepared = prepare(&batch);
         for (whole, prepared) in batch.into_iter().zip(prepared) {
-            let result = prepared.and_then(|()| rename(&whole, on_exists));
+            let result = prepared.and_then(|()| finish(&whole, on_exists));
             if result.is_ok() {
                 unsynced.add(whole.folder);
             }
@@ -132,11 +135,11 @@ fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists
     unsynced.sync();
 }
 
-/// Writes a batch of files to the disk, with their times and permissions.
+/// Writes a batch of files to the disk, with their times.
 fn prepare(batch: &[Whole]) -> Vec<io::Result<()>> {
     let set = |whole: &Whole| {
         let modified = moment(whole.modified);
-        set_attributes(&whole.file, whole.mode.bits(), modified)
+        set_attributes(&whole.file, PRIVATE, modified)
     };
     let mut prepared: Vec<_> = batch.iter().map(set).collect();
     let many = batch.first().filter(|_| batch.len() >= MANY);
@@ -170,6 +173,16 @@ impl Unsynced {
             }
         }
     }
+}
+
+/// Gives a file its permissions and its name, and tells that.
+fn finish(whole: &Whole, on_exists: OnExists) -> io::Result<String> {
+    let set = |mode| set_attributes(&whole.file, mode, moment(whole.modified));
+    set(whole.mode.bits())?;
+    rename(whole, on_exists).inspect_err(|_| {
+        // It stays for a later run; if it cannot be had then, that is told.
+        let _ = set(PRIVATE);
+    })
 }
 
 /// Gives a file its name, and tells it.
@@ -206,5 +219,43 @@ fn rename_anew(folder: &Folder, part: &str, name: &str, on_exists: OnExists) -> 
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_permissions_only_with_its_name() {
+        let path = std::env::temp_dir().join(format!("hii-get-placed-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let folder = Arc::new(Folder::open(&path).unwrap());
+        fs::write(path.join("taken"), "").unwrap();
+        for (name, wanted, mode) in [("free", "free", 0o444), ("taken", "part", PRIVATE)] {
+            let whole = Whole {
+                id: Id::FIRST,
+                folder: Arc::clone(&folder),
+                file: folder.create("part").unwrap(),
+                part: "part".into(),
+                journal: None,
+                name: name.into(),
+                replaces: false,
+                mode: Mode::new(0o444),
+                modified: ModifiedAt::default(),
+            };
+            let finisher = Finisher::start(OnExists::Fail).unwrap();
+            finisher.place(whole).unwrap();
+            let [placed] = &finisher.end()[..] else {
+                panic!("one file");
+            };
+            assert_eq!(placed.result.is_ok(), name == "free", "{placed:?}");
+            let metadata = fs::metadata(path.join(wanted)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode));
+        }
+        fs::remove_dir_all(path).unwrap();
     }
 }
