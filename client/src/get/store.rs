@@ -1,5 +1,7 @@
 //! The folder that files are received in.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -31,6 +33,9 @@ pub struct Store {
     made: Vec<Id>,
     finisher: Finisher,
 }
+
+/// The paths that files are going to have.
+type Taken<'a> = HashSet<Cow<'a, str>>;
 
 /// What is to be done, and what it takes.
 #[derive(Debug, Default)]
@@ -75,17 +80,32 @@ impl Store {
     /// A folder cannot be used.
     pub fn plan(&mut self, manifest: &Manifest) -> Result<Plan, StoreError> {
         let mut plan = Plan::default();
+        let mut taken = Taken::new();
+        if self.on_exists == OnExists::Rename {
+            taken.extend(manifest.entries().map(|entry| Cow::Borrowed(entry.path)));
+        }
         for entry in manifest.entries() {
             let decision = match entry.kind {
                 Kind::Folder => Decision::Skip,
-                Kind::File(_) => self.decide(&entry, &mut plan).map_err(at(&entry))?,
+                Kind::File(_) => self.decide(&entry, &taken, &mut plan).map_err(at(&entry))?,
             };
+            if let Decision::Receive {
+                name: Some(name), ..
+            } = &decision
+            {
+                taken.insert(beside(&entry, name).into());
+            }
             plan.decisions.push(decision);
         }
         Ok(plan)
     }
 
-    fn decide(&mut self, entry: &Offered<'_>, plan: &mut Plan) -> io::Result<Decision> {
+    fn decide(
+        &mut self,
+        entry: &Offered<'_>,
+        taken: &Taken<'_>,
+        plan: &mut Plan,
+    ) -> io::Result<Decision> {
         let folder = match self.folder_of(entry) {
             Ok(folder) => Some(folder),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -97,7 +117,8 @@ impl Store {
         };
         let name = self.name_of(entry);
         let size = entry.size();
-        let decision = decide(name, size, entry.modified, self.on_exists, look)?;
+        let is_taken = |name: &str| taken.contains(beside(entry, name).as_str());
+        let decision = decide(name, size, entry.modified, self.on_exists, look, is_taken)?;
         match (&decision, size) {
             (Decision::Receive { name: other, .. }, Size::Known(octets)) => {
                 let name = other.as_deref().unwrap_or(name);
@@ -335,6 +356,14 @@ pub fn refused<'a>(
         .filter(|(_, decision)| matches!(decision, Decision::Refuse(_)))
 }
 
+/// The path of another name in the same folder.
+fn beside(entry: &Offered<'_>, name: &str) -> String {
+    match entry.place() {
+        (Some(folder), _) => format!("{folder}/{name}"),
+        (None, _) => name.to_owned(),
+    }
+}
+
 fn at(entry: &Offered<'_>) -> impl FnOnce(io::Error) -> StoreError {
     let path = hii_protocol::Escaped(entry.path.as_bytes()).to_string();
     |error| StoreError { path, error }
@@ -378,6 +407,30 @@ mod tests {
         assert_eq!(run(true), [new, in_new, 0o700]);
         fs::set_permissions(path.join("new"), Permissions::from_mode(0o700)).unwrap();
         assert_eq!(run(true), [0o700, in_new, 0o700]);
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_number_is_none_that_is_offered_too() {
+        let path = std::env::temp_dir().join(format!("hii-get-numbers-{}", std::process::id()));
+        fs::create_dir_all(path.join("f")).unwrap();
+        fs::write(path.join("f/a"), "mine").unwrap();
+        let page = "page 1 dir 755 1.000000000 f\n2 file 1 644 1.000000000 f/a\n3 file 1 644 1.000000000 f/a (1)\n";
+        let Ok(Answer::Page(page)) = Answer::decode(page.as_bytes()) else {
+            panic!("a page");
+        };
+        let mut manifest = Manifest::default();
+        for entry in page.entries() {
+            manifest.add(&entry).unwrap();
+        }
+        let root = Folder::open(&path).unwrap();
+        let mut store = Store::new(root, None, OnExists::Rename).unwrap();
+        let plan = store.plan(&manifest).unwrap();
+        let renamed = Decision::Receive {
+            name: Some("a (2)".into()),
+            replaces: false,
+        };
+        assert_eq!(plan.decisions[1..], [renamed, Decision::RECEIVE]);
         fs::remove_dir_all(path).unwrap();
     }
 }
