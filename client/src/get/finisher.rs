@@ -1,5 +1,6 @@
 //! A thread that puts files in their places: first their octets have to be on the disk, and that takes its time.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use hii_protocol::share::{Id, Mode, ModifiedAt};
-use hii_transport::beneath::{Folder, set_attributes};
+use hii_transport::beneath::{Folder, file_id, set_attributes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::names;
@@ -112,9 +113,9 @@ impl Finisher {
     }
 }
 
-/// Folders with names that the disk may not have yet.
+/// Folders with names that the disk may not have yet, by file system.
 #[derive(Debug, Default)]
-struct Unsynced(Vec<Arc<Folder>>);
+struct Unsynced(BTreeMap<Option<u64>, Vec<Arc<Folder>>>);
 
 fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists: OnExists) {
     let mut unsynced = Unsynced::default();
@@ -125,7 +126,7 @@ fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists
         for (whole, prepared) in batch.into_iter().zip(prepared) {
             let result = prepared.and_then(|()| finish(&whole, on_exists));
             if result.is_ok() {
-                unsynced.add(whole.folder);
+                unsynced.add(device(&whole), whole.folder);
             }
             let id = whole.id;
             // Nobody hears it when the program ends.
@@ -143,33 +144,44 @@ fn prepare(batch: &[Whole]) -> Vec<io::Result<()>> {
     };
     let mut prepared: Vec<_> = batch.iter().map(set).collect();
     let many = batch.first().filter(|_| batch.len() >= MANY);
-    if many.is_none_or(|first| first.folder.sync_everything().is_err()) {
-        for (whole, prepared) in batch.iter().zip(&mut prepared) {
-            if prepared.is_ok() {
-                *prepared = whole.file.sync_all();
-            }
+    // Another file system may be mounted within the folder.
+    let synced = many
+        .filter(|first| first.folder.sync_everything().is_ok())
+        .and_then(device);
+    for (whole, prepared) in batch.iter().zip(&mut prepared) {
+        if prepared.is_ok() && (synced.is_none() || device(whole) != synced) {
+            *prepared = whole.file.sync_all();
         }
     }
     prepared
 }
 
+/// The file system that a file is in, where the system tells.
+fn device(whole: &Whole) -> Option<u64> {
+    file_id(&whole.file).ok().map(|id| id.device)
+}
+
 impl Unsynced {
-    fn add(&mut self, folder: Arc<Folder>) {
+    fn add(&mut self, device: Option<u64>, folder: Arc<Folder>) {
+        let folders = self.0.entry(device).or_default();
         // One more than a few stands for all others.
-        if self.0.len() <= FEW_FOLDERS && !self.0.iter().any(|other| Arc::ptr_eq(other, &folder)) {
-            self.0.push(folder);
+        if folders.len() <= FEW_FOLDERS && !folders.iter().any(|other| Arc::ptr_eq(other, &folder))
+        {
+            folders.push(folder);
         }
     }
 
     /// Until then, a power cut could undo that the files have their names.
     fn sync(self) {
-        let all = self.0.first().filter(|_| self.0.len() > FEW_FOLDERS);
-        if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
-            return;
-        }
-        for folder in self.0 {
-            if let Err(error) = folder.sync() {
-                tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+        for folders in self.0.into_values() {
+            let all = folders.first().filter(|_| folders.len() > FEW_FOLDERS);
+            if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
+                continue;
+            }
+            for folder in folders {
+                if let Err(error) = folder.sync() {
+                    tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+                }
             }
         }
     }
@@ -257,5 +269,21 @@ mod tests {
             assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode));
         }
         fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn each_file_system_has_its_own_folders_to_sync() {
+        let folder = || Arc::new(Folder::open(&std::env::temp_dir()).unwrap());
+        let mut unsynced = Unsynced::default();
+        let same = folder();
+        for _ in 0..3 {
+            unsynced.add(Some(1), Arc::clone(&same));
+        }
+        for _ in 0..2 * FEW_FOLDERS {
+            unsynced.add(Some(2), folder());
+        }
+        unsynced.add(Some(3), folder());
+        let counts: Vec<_> = unsynced.0.values().map(Vec::len).collect();
+        assert_eq!(counts, [1, FEW_FOLDERS + 1, 1]);
     }
 }
