@@ -219,7 +219,7 @@ fn open(args: &Args) -> Result<Sink, Failure> {
     std::fs::create_dir_all(&folder).map_err(cannot_write)?;
     let folder = Arc::new(Folder::open(&folder).map_err(cannot_write)?);
     let look = |name: &str| folder.look(name);
-    let decision = decide(&name, Size::Unknown, now(), args.on_exists, look);
+    let decision = decide(&name, Size::Unknown, now(), args.on_exists, look, |_| false);
     let (name, replaces) = match decision.map_err(cannot_write)? {
         Decision::Receive {
             name: other,

@@ -1,5 +1,6 @@
 //! A thread that puts files in their places: first their octets have to be on the disk, and that takes its time.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use hii_protocol::share::{Id, Mode, ModifiedAt};
-use hii_transport::beneath::{Folder, set_attributes};
+use hii_transport::beneath::{Folder, file_id, set_attributes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::names;
@@ -41,6 +42,9 @@ pub struct Whole {
     /// When it was changed last.
     pub modified: ModifiedAt,
 }
+
+/// Who may do what with a file until it gets its name. A later run could not open a read-only one.
+const PRIVATE: u16 = 0o600;
 
 /// What became of a file.
 #[derive(Debug)]
@@ -109,9 +113,9 @@ impl Finisher {
     }
 }
 
-/// Folders with names that the disk may not have yet.
+/// Folders with names that the disk may not have yet, by file system.
 #[derive(Debug, Default)]
-struct Unsynced(Vec<Arc<Folder>>);
+struct Unsynced(BTreeMap<Option<u64>, Vec<Arc<Folder>>>);
 
 fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists: OnExists) {
     let mut unsynced = Unsynced::default();
@@ -120,9 +124,9 @@ fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists
         batch.extend(files.try_iter().take(MOST_WAITING));
         let prepared = prepare(&batch);
         for (whole, prepared) in batch.into_iter().zip(prepared) {
-            let result = prepared.and_then(|()| rename(&whole, on_exists));
+            let result = prepared.and_then(|()| finish(&whole, on_exists));
             if result.is_ok() {
-                unsynced.add(whole.folder);
+                unsynced.add(device(&whole), whole.folder);
             }
             let id = whole.id;
             // Nobody hears it when the program ends.
@@ -132,44 +136,65 @@ fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists
     unsynced.sync();
 }
 
-/// Writes a batch of files to the disk, with their times and permissions.
+/// Writes a batch of files to the disk, with their times.
 fn prepare(batch: &[Whole]) -> Vec<io::Result<()>> {
     let set = |whole: &Whole| {
         let modified = moment(whole.modified);
-        set_attributes(&whole.file, whole.mode.bits(), modified)
+        set_attributes(&whole.file, PRIVATE, modified)
     };
     let mut prepared: Vec<_> = batch.iter().map(set).collect();
     let many = batch.first().filter(|_| batch.len() >= MANY);
-    if many.is_none_or(|first| first.folder.sync_everything().is_err()) {
-        for (whole, prepared) in batch.iter().zip(&mut prepared) {
-            if prepared.is_ok() {
-                *prepared = whole.file.sync_all();
-            }
+    // Another file system may be mounted within the folder.
+    let synced = many
+        .filter(|first| first.folder.sync_everything().is_ok())
+        .and_then(device);
+    for (whole, prepared) in batch.iter().zip(&mut prepared) {
+        if prepared.is_ok() && (synced.is_none() || device(whole) != synced) {
+            *prepared = whole.file.sync_all();
         }
     }
     prepared
 }
 
+/// The file system that a file is in, where the system tells.
+fn device(whole: &Whole) -> Option<u64> {
+    file_id(&whole.file).ok().map(|id| id.device)
+}
+
 impl Unsynced {
-    fn add(&mut self, folder: Arc<Folder>) {
+    fn add(&mut self, device: Option<u64>, folder: Arc<Folder>) {
+        let folders = self.0.entry(device).or_default();
         // One more than a few stands for all others.
-        if self.0.len() <= FEW_FOLDERS && !self.0.iter().any(|other| Arc::ptr_eq(other, &folder)) {
-            self.0.push(folder);
+        if folders.len() <= FEW_FOLDERS && !folders.iter().any(|other| Arc::ptr_eq(other, &folder))
+        {
+            folders.push(folder);
         }
     }
 
     /// Until then, a power cut could undo that the files have their names.
     fn sync(self) {
-        let all = self.0.first().filter(|_| self.0.len() > FEW_FOLDERS);
-        if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
-            return;
-        }
-        for folder in self.0 {
-            if let Err(error) = folder.sync() {
-                tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+        for folders in self.0.into_values() {
+            let all = folders.first().filter(|_| folders.len() > FEW_FOLDERS);
+            if all.is_some_and(|folder| folder.sync_everything().is_ok()) {
+                continue;
+            }
+            for folder in folders {
+                if let Err(error) = folder.sync() {
+                    tracing::warn!(%error, "the names in a folder may not be on the disk yet");
+                }
             }
         }
     }
+}
+
+/// Gives a file its permissions and its name, and tells that.
+fn finish(whole: &Whole, on_exists: OnExists) -> io::Result<String> {
+    let set = |mode| set_attributes(&whole.file, mode, moment(whole.modified));
+    set(whole.mode.bits())?;
+    rename(whole, on_exists).inspect_err(|_| {
+        // It stays for a later run; if it cannot be had then, that is told.
+        let _ = set(PRIVATE);
+    })
 }
 
 /// Gives a file its name, and tells it.
@@ -206,5 +231,59 @@ fn rename_anew(folder: &Folder, part: &str, name: &str, on_exists: OnExists) -> 
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_permissions_only_with_its_name() {
+        let path = std::env::temp_dir().join(format!("hii-get-placed-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let folder = Arc::new(Folder::open(&path).unwrap());
+        fs::write(path.join("taken"), "").unwrap();
+        for (name, wanted, mode) in [("free", "free", 0o444), ("taken", "part", PRIVATE)] {
+            let whole = Whole {
+                id: Id::FIRST,
+                folder: Arc::clone(&folder),
+                file: folder.create("part").unwrap(),
+                part: "part".into(),
+                journal: None,
+                name: name.into(),
+                replaces: false,
+                mode: Mode::new(0o444),
+                modified: ModifiedAt::default(),
+            };
+            let finisher = Finisher::start(OnExists::Fail).unwrap();
+            finisher.place(whole).unwrap();
+            let [placed] = &finisher.end()[..] else {
+                panic!("one file");
+            };
+            assert_eq!(placed.result.is_ok(), name == "free", "{placed:?}");
+            let metadata = fs::metadata(path.join(wanted)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode));
+        }
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn each_file_system_has_its_own_folders_to_sync() {
+        let folder = || Arc::new(Folder::open(&std::env::temp_dir()).unwrap());
+        let mut unsynced = Unsynced::default();
+        let same = folder();
+        for _ in 0..3 {
+            unsynced.add(Some(1), Arc::clone(&same));
+        }
+        for _ in 0..2 * FEW_FOLDERS {
+            unsynced.add(Some(2), folder());
+        }
+        unsynced.add(Some(3), folder());
+        let counts: Vec<_> = unsynced.0.values().map(Vec::len).collect();
+        assert_eq!(counts, [1, FEW_FOLDERS + 1, 1]);
     }
 }

@@ -170,13 +170,17 @@ impl Output {
         }
     }
 
-    /// All files are there: gives the folders their times.
+    /// No more files come, and all are there or some are not: gives the folders that were made their times.
     ///
     /// # Errors
     /// One cannot be changed.
-    pub fn finish_folders(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+    pub fn finish_folders(
+        &mut self,
+        manifest: &Manifest,
+        is_complete: bool,
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Folder(store) => store.finish_folders(manifest),
+            Self::Folder(store) => store.finish_folders(manifest, is_complete),
             Self::Stdout(_) => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use blake3::hazmat::ChainingValue;
 use hii_protocol::share::{Digest, Size};
-use hii_transport::beneath::{Folder, file_id, is_there, try_lock};
+use hii_transport::beneath::{Folder, file_id, is_private, is_there, try_lock};
 
 use super::blocks::{BLOCK, BlockHasher, chaining_value};
 use super::journal::{BLOCK_LEN, HEAD_LEN, Head, Mark, PartId, blocks};
@@ -220,17 +220,18 @@ fn discard(folder: &Folder, name: &str, has_journal: bool) {
     }
 }
 
-/// A file of this name, there or made, that no other program writes.
+/// A file of this name, there or made, that no other program writes. What somebody else may have put there or written to is
+/// removed and made anew: it could be changed once its octets are verified.
 pub(super) fn own(folder: &Folder, name: &str) -> io::Result<File> {
     for _ in 0..TRIES {
-        let file = match folder.create(name) {
+        let (file, is_new) = match folder.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match folder.open_file(name) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    file => file?,
+                match adopt(folder, name)? {
+                    Some(file) => (file, false),
+                    None => continue,
                 }
             }
-            file => file?,
+            file => (file?, true),
         };
         if !try_lock(&file)? {
             return Err(io::Error::new(
@@ -239,11 +240,32 @@ pub(super) fn own(folder: &Folder, name: &str) -> io::Result<File> {
             ));
         }
         // The other program may have given it its name and gone, just before it was locked.
-        if is_there(folder, name, &file)? {
+        if !is_there(folder, name, &file)? {
+            continue;
+        }
+        // Some file systems give all files the same permissions, new ones too.
+        if is_new || is_private(&file)? {
             return Ok(file);
         }
+        folder.remove(name)?;
     }
     Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// Opens what is there, if it is this user's own; removes it if not.
+fn adopt(folder: &Folder, name: &str) -> io::Result<Option<File>> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let error = match folder.open_file(name) {
+        Ok(file) => return Ok(Some(file)),
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => error,
+    };
+    match folder.has_own(name) {
+        Ok(true) => Err(error),
+        Ok(false) => folder.remove(name).map(|()| None),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn cut(file: &mut File, octets: u64) -> io::Result<()> {
@@ -271,4 +293,47 @@ fn right_blocks(mut file: &File, known: &[ChainingValue]) -> io::Result<usize> {
         }
     }
     Ok(known.len())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_else_can_have_written_is_gone_on_with() {
+        let path = std::env::temp_dir().join(format!("hii-get-own-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let folder = Folder::open(&path).unwrap();
+        let write = |name: &str| fs::write(path.join(name), "before").unwrap();
+        let permit = |name: &str, mode| {
+            fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["own", "shared", "linked"] {
+            write(name);
+            permit(name, 0o600);
+        }
+        permit("shared", 0o666);
+        let mut open = fs::OpenOptions::new()
+            .write(true)
+            .open(path.join("shared"))
+            .unwrap();
+        fs::hard_link(path.join("linked"), path.join("other")).unwrap();
+        symlink("other", path.join("link")).unwrap();
+        let len = |name| own(&folder, name).unwrap().metadata().unwrap().len();
+        assert_eq!(len("own"), 6);
+        for name in ["shared", "linked", "link"] {
+            assert_eq!(len(name), 0, "{name}");
+            let mode = fs::metadata(path.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        open.write_all(b"afterwards").unwrap();
+        assert_eq!(len("shared"), 0);
+        assert_eq!(fs::read(path.join("other")).unwrap(), b"before");
+        fs::create_dir(path.join("folder")).unwrap();
+        assert!(own(&folder, "folder").is_err());
+        fs::remove_dir_all(path).unwrap();
+    }
 }

@@ -64,7 +64,7 @@ impl Decision {
     };
 }
 
-/// Decides about a file. `look` tells what has a name.
+/// Decides about a file. `look` tells what has a name, and `is_taken` whether another file is going to have it.
 ///
 /// # Errors
 /// Those of `look`.
@@ -74,6 +74,7 @@ pub fn decide(
     modified: ModifiedAt,
     on_exists: OnExists,
     mut look: impl FnMut(&str) -> io::Result<Option<Found>>,
+    is_taken: impl Fn(&str) -> bool,
 ) -> io::Result<Decision> {
     if names::is_left_over(name) {
         return Ok(Decision::Refuse(Refusal::LeftOver));
@@ -100,6 +101,9 @@ pub fn decide(
         OnExists::Rename => {
             for number in 1..MOST_NAMES {
                 let other = names::numbered(name, number);
+                if is_taken(&other) {
+                    continue;
+                }
                 match look(&other)? {
                     None => {
                         return Ok(Decision::Receive {
@@ -152,7 +156,8 @@ mod tests {
             let found = there.iter().find(|(there, _)| *there == name);
             Ok(found.map(|(_, found)| *found))
         };
-        decide("a.b", SIZE, time(), on_exists, look).unwrap()
+        let is_taken = |name: &str| name == "a (3).b";
+        decide("a.b", SIZE, time(), on_exists, look, is_taken).unwrap()
     }
 
     const ALL: [OnExists; 4] = [
@@ -203,6 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_another_file_is_going_to_have_is_left_to_it() {
+        let (other, same) = (found(FoundKind::File, 4, 8), found(FoundKind::File, 5, 8));
+        let there = [
+            ("a.b", other),
+            ("a (1).b", other),
+            ("a (2).b", other),
+            ("a (3).b", same),
+        ];
+        let Decision::Receive { name, .. } = decided(OnExists::Rename, &there) else {
+            panic!("it is received");
+        };
+        assert_eq!(name.as_deref(), Some("a (4).b"));
+    }
+
+    #[test]
     fn no_file_takes_the_place_of_a_folder() {
         let folder = [("a.b", found(FoundKind::Folder, 5, 8))];
         let refused = Decision::Refuse(Refusal::NoFile);
@@ -219,7 +239,14 @@ mod tests {
     #[test]
     fn unfinished_files_are_not_received_as_such() {
         let name = names::part("a");
-        let decision = decide(&name, SIZE, time(), OnExists::Overwrite, |_| Ok(None));
+        let decision = decide(
+            &name,
+            SIZE,
+            time(),
+            OnExists::Overwrite,
+            |_| Ok(None),
+            |_| false,
+        );
         assert_eq!(decision.unwrap(), Decision::Refuse(Refusal::LeftOver));
     }
 }

@@ -114,6 +114,10 @@ impl<'a> State<'a> {
                 text,
             } => self.failed(id, has_begun, problem, text),
             Step::Done => return Ok(true),
+            // Everything is there, whatever becomes of the sender.
+            Step::Cancelled(_) | Step::Refused(Problem::Stopping, _) if self.is_complete() => {
+                return Ok(true);
+            }
             Step::Cancelled(text) => return Err(End::cancelled(text, self.is_resumable())),
             Step::Refused(problem, text) => {
                 return Err(End::refused(problem, text, self.is_resumable()));
@@ -315,9 +319,11 @@ impl<'a> State<'a> {
             Ok(placed) => placed.into_iter().for_each(|placed| self.note(placed)),
             Err(error) => failure = Some(End::storage(error).failure),
         }
+        let is_complete = self.summary.failures.is_empty();
         if is_well
             && let Some(output) = &mut self.output
-            && let Err(StoreError { path, error }) = output.finish_folders(self.session.manifest())
+            && let Err(StoreError { path, error }) =
+                output.finish_folders(self.session.manifest(), is_complete)
         {
             self.summary.fail(
                 &path,
@@ -357,5 +363,33 @@ fn not_had(
             Ok(())
         }
         Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::ProgressForm;
+    use super::*;
+
+    #[test]
+    fn a_sender_that_stops_after_everything_is_there_is_the_end() {
+        for (said, is_end) in [
+            ("done", true),
+            ("cancel x", true),
+            ("error stopping x", true),
+            ("error frame x", false),
+        ] {
+            let open = |_: &Manifest| Ok(Output::Stdout(Box::default()));
+            let progress = Progress::new(ProgressForm::Bar, true);
+            let mut state = State::new(&open, OnExists::Fail, progress);
+            for frame in ["hello 1", "end 0 0"] {
+                assert!(!state.take(frame.as_bytes()).unwrap(), "{frame}");
+            }
+            assert!(!state.is_complete());
+            state.requests(|_| Ok(())).unwrap();
+            assert!(state.is_complete());
+            let is_last = state.take(said.as_bytes());
+            assert_eq!(matches!(is_last, Ok(true)), is_end, "{said}");
+        }
     }
 }

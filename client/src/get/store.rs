@@ -1,10 +1,12 @@
 //! The folder that files are received in.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 use hii_protocol::share::{Digest, Id, Kind, Size};
-use hii_transport::beneath::{Folder, FoundKind};
+use hii_transport::beneath::{Folder, FoundKind, withheld};
 use hii_transport::boot::boot_id;
 
 use super::finisher::{Finisher, Placed, Whole};
@@ -12,6 +14,9 @@ use super::manifest::{Manifest, Offered};
 use super::names;
 use super::part::{Part, is_resumable};
 use super::plan::{Decision, OnExists, decide, moment};
+
+/// What its owner needs to do with a folder, so that more can come into it.
+const USABLE: u16 = 0o700;
 
 /// The folder, and what is being received.
 #[derive(Debug)]
@@ -24,8 +29,13 @@ pub struct Store {
     last: Option<(String, Arc<Folder>)>,
     boot: Option<[u8; 16]>,
     current: Option<(Part, bool)>,
+    /// The folders that this run or an interrupted one has made; others stay as they are.
+    made: Vec<Id>,
     finisher: Finisher,
 }
+
+/// The paths that files are going to have.
+type Taken<'a> = HashSet<Cow<'a, str>>;
 
 /// What is to be done, and what it takes.
 #[derive(Debug, Default)]
@@ -59,6 +69,7 @@ impl Store {
             last: None,
             boot: boot_id(),
             current: None,
+            made: Vec::new(),
             finisher: Finisher::start(on_exists)?,
         })
     }
@@ -69,17 +80,32 @@ impl Store {
     /// A folder cannot be used.
     pub fn plan(&mut self, manifest: &Manifest) -> Result<Plan, StoreError> {
         let mut plan = Plan::default();
+        let mut taken = Taken::new();
+        if self.on_exists == OnExists::Rename {
+            taken.extend(manifest.entries().map(|entry| Cow::Borrowed(entry.path)));
+        }
         for entry in manifest.entries() {
             let decision = match entry.kind {
                 Kind::Folder => Decision::Skip,
-                Kind::File(_) => self.decide(&entry, &mut plan).map_err(at(&entry))?,
+                Kind::File(_) => self.decide(&entry, &taken, &mut plan).map_err(at(&entry))?,
             };
+            if let Decision::Receive {
+                name: Some(name), ..
+            } = &decision
+            {
+                taken.insert(beside(&entry, name).into());
+            }
             plan.decisions.push(decision);
         }
         Ok(plan)
     }
 
-    fn decide(&mut self, entry: &Offered<'_>, plan: &mut Plan) -> io::Result<Decision> {
+    fn decide(
+        &mut self,
+        entry: &Offered<'_>,
+        taken: &Taken<'_>,
+        plan: &mut Plan,
+    ) -> io::Result<Decision> {
         let folder = match self.folder_of(entry) {
             Ok(folder) => Some(folder),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -91,7 +117,8 @@ impl Store {
         };
         let name = self.name_of(entry);
         let size = entry.size();
-        let decision = decide(name, size, entry.modified, self.on_exists, look)?;
+        let is_taken = |name: &str| taken.contains(beside(entry, name).as_str());
+        let decision = decide(name, size, entry.modified, self.on_exists, look, is_taken)?;
         match (&decision, size) {
             (Decision::Receive { name: other, .. }, Size::Known(octets)) => {
                 let name = other.as_deref().unwrap_or(name);
@@ -139,28 +166,38 @@ impl Store {
         let (_, name) = entry.place();
         let folder = self.folder_of(entry)?;
         match folder.make(name) {
+            Ok(()) => self.made.push(entry.id),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match folder.look(name)?.map(|found| found.kind) {
-                    Some(FoundKind::Folder) => Ok(()),
-                    _ => Err(io::Error::other("something is there that is no folder")),
+                    Some(FoundKind::Folder) if folder.has_unfinished(name)? => {
+                        self.made.push(entry.id);
+                    }
+                    Some(FoundKind::Folder) => {}
+                    _ => return Err(io::Error::other("something is there that is no folder")),
                 }
             }
-            result => result,
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
-    /// Gives the folders their times, from the bottom up, since what comes into one changes it.
+    /// Gives the folders that were made their times and permissions, from the bottom up, since what comes into one changes
+    /// it. One that nothing can come into then has to wait while files are missing, for the run that brings them.
     ///
     /// # Errors
     /// One cannot be changed.
-    pub fn finish_folders(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
-        for entry in manifest.entries().rev() {
-            if entry.kind == Kind::Folder {
+    pub fn finish_folders(
+        &mut self,
+        manifest: &Manifest,
+        is_complete: bool,
+    ) -> Result<(), StoreError> {
+        let folders = self.made.iter().rev();
+        for entry in folders.filter_map(|id| manifest.get(*id)) {
+            let mode = entry.mode.bits() & !withheld();
+            if is_complete || mode & USABLE == USABLE {
                 self.root
                     .beneath(entry.path)
-                    .and_then(|folder| {
-                        folder.set_attributes(entry.mode.bits(), moment(entry.modified))
-                    })
+                    .and_then(|folder| folder.set_attributes(mode, moment(entry.modified)))
                     .map_err(at(&entry))?;
             }
         }
@@ -319,7 +356,81 @@ pub fn refused<'a>(
         .filter(|(_, decision)| matches!(decision, Decision::Refuse(_)))
 }
 
+/// The path of another name in the same folder.
+fn beside(entry: &Offered<'_>, name: &str) -> String {
+    match entry.place() {
+        (Some(folder), _) => format!("{folder}/{name}"),
+        (None, _) => name.to_owned(),
+    }
+}
+
 fn at(entry: &Offered<'_>) -> impl FnOnce(io::Error) -> StoreError {
     let path = hii_protocol::Escaped(entry.path.as_bytes()).to_string();
     |error| StoreError { path, error }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use hii_protocol::share::Answer;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_were_there_stay_as_they_are_and_read_only_ones_wait_for_their_files() {
+        let path = std::env::temp_dir().join(format!("hii-get-folders-{}", std::process::id()));
+        fs::create_dir_all(path.join("there")).unwrap();
+        fs::set_permissions(path.join("there"), Permissions::from_mode(0o700)).unwrap();
+        let page = "page 1 dir 777 1.000000000 new\n2 dir 500 1.000000000 new/in\n3 dir 777 1.000000000 there\n";
+        let Ok(Answer::Page(page)) = Answer::decode(page.as_bytes()) else {
+            panic!("a page");
+        };
+        let mut manifest = Manifest::default();
+        for entry in page.entries() {
+            manifest.add(&entry).unwrap();
+        }
+        let run = |is_complete| {
+            let root = Folder::open(&path).unwrap();
+            let mut store = Store::new(root, None, OnExists::Fail).unwrap();
+            store.make_folders(&manifest).unwrap();
+            store.finish_folders(&manifest, is_complete).unwrap();
+            ["new", "new/in", "there"].map(|name| {
+                let metadata = fs::metadata(path.join(name)).unwrap();
+                metadata.permissions().mode() & 0o777
+            })
+        };
+        let new = u32::from(0o777 & !withheld());
+        assert_eq!(run(false), [new, 0o700, 0o700]);
+        let in_new = u32::from(0o500 & !withheld());
+        assert_eq!(run(true), [new, in_new, 0o700]);
+        fs::set_permissions(path.join("new"), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(run(true), [0o700, in_new, 0o700]);
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_number_is_none_that_is_offered_too() {
+        let path = std::env::temp_dir().join(format!("hii-get-numbers-{}", std::process::id()));
+        fs::create_dir_all(path.join("f")).unwrap();
+        fs::write(path.join("f/a"), "mine").unwrap();
+        let page = "page 1 dir 755 1.000000000 f\n2 file 1 644 1.000000000 f/a\n3 file 1 644 1.000000000 f/a (1)\n";
+        let Ok(Answer::Page(page)) = Answer::decode(page.as_bytes()) else {
+            panic!("a page");
+        };
+        let mut manifest = Manifest::default();
+        for entry in page.entries() {
+            manifest.add(&entry).unwrap();
+        }
+        let root = Folder::open(&path).unwrap();
+        let mut store = Store::new(root, None, OnExists::Rename).unwrap();
+        let plan = store.plan(&manifest).unwrap();
+        let renamed = Decision::Receive {
+            name: Some("a (2)".into()),
+            replaces: false,
+        };
+        assert_eq!(plan.decisions[1..], [renamed, Decision::RECEIVE]);
+        fs::remove_dir_all(path).unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::progress::{human, human_time, per_second};
 
-/// Failures of single files that are listed.
+/// Failures of single files that are kept and listed: a sender may fail at millions, with a long text each.
 const LISTED: usize = 20;
 
 /// What became of what was offered.
@@ -31,8 +31,13 @@ pub struct Summary {
     pub resumed_octets: u64,
     /// From the first octet asked for to the last in its place.
     pub seconds: f64,
-    /// Files that were not received.
+    /// Files that were not received, and why: the first ones.
     pub failures: Vec<FileFailure>,
+    /// How many files were not received.
+    pub failed: u64,
+    /// How the program ends by the worst of them.
+    #[serde(skip)]
+    pub worst: Option<Exit>,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// Whether it came in plain text, so that nothing could be verified.
@@ -47,43 +52,42 @@ pub struct FileFailure {
     pub path: String,
     /// Why.
     pub why: String,
-    /// How the program ends by it.
-    #[serde(skip)]
-    pub exit: Exit,
 }
 
 impl Summary {
     /// How the program ends, when single files did not go well: the worst of it.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
-        let order = [Exit::Integrity, Exit::Output, Exit::Partial];
-        order
-            .into_iter()
-            .find(|exit| self.failures.iter().any(|failure| failure.exit == *exit))
+        self.worst
     }
 
     /// A file was not received.
     pub fn fail(&mut self, path: &str, why: impl fmt::Display, exit: Exit) {
-        self.failures.push(FileFailure {
-            path: path.into(),
-            why: why.to_string(),
-            exit,
-        });
+        let rank = |exit| {
+            let order = [Exit::Integrity, Exit::Output, Exit::Partial];
+            order.into_iter().position(|other| other == exit)
+        };
+        self.failed += 1;
+        if self.worst.is_none_or(|worst| rank(exit) < rank(worst)) {
+            self.worst = Some(exit);
+        }
+        if self.failures.len() < LISTED {
+            self.failures.push(FileFailure {
+                path: path.into(),
+                why: why.to_string(),
+            });
+        }
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for failure in self.failures.iter().take(LISTED) {
+        for failure in &self.failures {
             let path = Escaped(failure.path.as_bytes());
             writeln!(f, "not received: {path}: {}", failure.why)?;
         }
-        if let Some(more) = self
-            .failures
-            .len()
-            .checked_sub(LISTED)
-            .filter(|more| *more > 0)
-        {
+        let more = self.failed.saturating_sub(self.failures.len() as u64);
+        if more > 0 {
             writeln!(f, "... and {more} others")?;
         }
         let Self {
@@ -112,7 +116,7 @@ impl fmt::Display for Summary {
         for (count, what) in [
             (self.present, "there already"),
             (self.skipped, "skipped"),
-            (self.failures.len() as u64, "not received"),
+            (self.failed, "not received"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -161,8 +165,12 @@ mod tests {
         for number in 0..25 {
             summary.fail(&number.to_string(), "x", Exit::Partial);
         }
+        summary.fail("last", "x", Exit::Integrity);
+        summary.fail("x", "x", Exit::Output);
+        assert_eq!((summary.failures.len(), summary.failed), (LISTED, 27));
+        assert_eq!(summary.exit(), Some(Exit::Integrity));
         let text = summary.to_string();
         assert_eq!(text.lines().count(), LISTED + 2);
-        assert!(text.contains("... and 5 others\n"));
+        assert!(text.contains("... and 7 others\n"));
     }
 }

@@ -67,6 +67,8 @@ async fn talk(
             };
             match sent {
                 Ok(Ok(())) => {}
+                // Everything is there; the sender only does not hear it.
+                _ if state.is_complete() => return Ok(()),
                 // It may have said why before it went.
                 Ok(Err(error)) => {
                     return Err(last_heard(channel, state)
@@ -87,7 +89,7 @@ async fn talk(
             frame = timeout(patience, channel.receive()) => match frame {
                 Ok(Ok(Some(frame))) => state.take(frame)?,
                 // Everything is there; only the last word is missing.
-                Ok(Ok(None) | Err(_)) if state.is_complete() => true,
+                Ok(Ok(None) | Err(_)) | Err(_) if state.is_complete() => true,
                 Ok(Ok(None)) => {
                     let what = "the sender closed the connection before the end";
                     return Err(End::cut_off(what, state.is_resumable()));

@@ -13,9 +13,9 @@ pub mod portable;
 pub mod unix;
 
 #[cfg(not(unix))]
-pub use portable::{Folder, file_id, set_attributes, try_lock};
+pub use portable::{Folder, file_id, is_private, set_attributes, try_lock, withheld};
 #[cfg(unix)]
-pub use unix::{Folder, file_id, set_attributes, try_lock};
+pub use unix::{Folder, file_id, is_private, set_attributes, try_lock, withheld};
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +198,34 @@ mod tests {
         assert!(scratch.0.join("moved/file").exists());
         assert!(root.beneath("a").is_err());
         assert_eq!(fs::read_dir(&elsewhere.0).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_have_written_is_told_from_a_users_own() {
+        use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+        let scratch = Scratch::new("own");
+        let root = Folder::open(&scratch.0).unwrap();
+        let path = |name: &str| scratch.0.join(name);
+        let file = root.create("own").unwrap();
+        assert!(root.has_own("own").unwrap() && is_private(&file).unwrap());
+        for mode in [0o620, 0o602] {
+            fs::set_permissions(path("own"), fs::Permissions::from_mode(mode)).unwrap();
+            assert!(!is_private(&file).unwrap(), "{mode:o}");
+        }
+        symlink("own", path("link")).unwrap();
+        fs::write(path("one"), "").unwrap();
+        fs::hard_link(path("one"), path("other")).unwrap();
+        fs::write(path("theirs"), "").unwrap();
+        let mut others = vec!["link", "one", "other"];
+        // Only root may give files away.
+        if chown(path("theirs"), Some(12345), None).is_ok() {
+            others.push("theirs");
+        }
+        for name in others {
+            assert!(!root.has_own(name).unwrap(), "{name}");
+            assert!(root.open_file(name).is_err(), "{name}");
+        }
     }
 
     #[cfg(unix)]

@@ -74,6 +74,14 @@ impl Folder {
         fs::create_dir(self.at(name)?)
     }
 
+    /// Never: folders have no permissions here to tell it by.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn has_unfinished(&self, _name: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Makes a file, to read and write.
     ///
     /// # Errors
@@ -94,6 +102,14 @@ impl Folder {
             return Err(io::Error::other("that is no plain file"));
         }
         OpenOptions::new().read(true).write(true).open(path)
+    }
+
+    /// Whether a plain file stands there.
+    ///
+    /// # Errors
+    /// There is none, or the folder may not be searched.
+    pub fn has_own(&self, name: &str) -> io::Result<bool> {
+        Ok(fs::symlink_metadata(self.at(name)?)?.is_file())
     }
 
     /// What stands under this name, if anything does.
@@ -199,6 +215,22 @@ pub fn set_attributes(file: &File, _mode: u16, modified: Moment) -> io::Result<(
 /// Never.
 #[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
 pub fn try_lock(_file: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// None: permissions are the system's.
+#[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
+#[must_use]
+pub fn withheld() -> u16 {
+    0
+}
+
+/// Permissions are the system's.
+///
+/// # Errors
+/// Never.
+#[cfg_attr(test, allow(dead_code, reason = "tests try the other one"))]
+pub fn is_private(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
@@ -10,12 +11,15 @@ use rustix::fs::{
     fstat, fstatvfs, fsync, futimens, linkat, mkdirat, open, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::{geteuid, umask};
 
 use super::{FileId, Found, FoundKind, Moment};
 
 /// What nobody else may read before it is whole.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
-const PRIVATE_FOLDER: Mode = Mode::RWXU;
+
+/// Nobody else may use a folder either. The sticky bit means nothing there, and so tells that it is not finished yet.
+const UNFINISHED_FOLDER: Mode = Mode::RWXU.union(Mode::SVTX);
 
 /// How a folder is opened, and nothing else is.
 const FOLDER: OFlags = OFlags::DIRECTORY
@@ -68,12 +72,25 @@ impl Folder {
         folder.map(Self).ok_or(io::ErrorKind::InvalidInput.into())
     }
 
-    /// Makes a folder that only its owner may use.
+    /// Makes a folder that only its owner may use, until it is given its permissions.
     ///
     /// # Errors
     /// The name is taken, or there is no room.
     pub fn make(&self, name: &str) -> io::Result<()> {
-        Ok(mkdirat(&self.0, name, PRIVATE_FOLDER)?)
+        Ok(mkdirat(&self.0, name, UNFINISHED_FOLDER)?)
+    }
+
+    /// Whether a folder stands there that this user's program made and did not give its permissions.
+    ///
+    /// # Errors
+    /// There is none, or the folder may not be searched.
+    pub fn has_unfinished(&self, name: &str) -> io::Result<bool> {
+        let stat = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        // It may have its group from the folder that it is in.
+        let mode = Mode::from_raw_mode(stat.st_mode) - Mode::SGID;
+        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            && mode == UNFINISHED_FOLDER
+            && stat.st_uid == geteuid().as_raw())
     }
 
     /// Makes a file that only its owner may use, to read and write.
@@ -88,17 +105,25 @@ impl Folder {
     /// Opens a file that is there, to read and write.
     ///
     /// # Errors
-    /// There is none, it is no plain file or has another name too, or it may not be opened.
+    /// There is none, it is not this user's own plain file, or it may not be opened.
     pub fn open_file(&self, name: &str) -> io::Result<File> {
         // A pipe or a device would have it wait.
         let file = self.file(name, OFlags::NONBLOCK)?;
-        let stat = fstat(&file)?;
-        // One that has another name too may be somebody else's.
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1 {
+        if is_own(&fstat(&file)?) {
             Ok(file)
         } else {
-            Err(io::Error::other("that is no plain file with one name"))
+            Err(io::Error::other(
+                "that is no plain file of this user with one name",
+            ))
         }
+    }
+
+    /// Whether a plain file of this user stands there, which has no other name.
+    ///
+    /// # Errors
+    /// There is none, or the folder may not be searched.
+    pub fn has_own(&self, name: &str) -> io::Result<bool> {
+        Ok(is_own(&statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     fn file(&self, name: &str, flags: OFlags) -> io::Result<File> {
@@ -231,6 +256,33 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The permissions that this user gives nobody.
+pub fn withheld() -> u16 {
+    static WITHHELD: OnceLock<u16> = OnceLock::new();
+    *WITHHELD.get_or_init(|| {
+        // It is told only when it is set; what is made meanwhile is nobody else's.
+        let mask = umask(Mode::RWXG | Mode::RWXO);
+        umask(mask);
+        u16::try_from(mask.bits()).unwrap_or_default()
+    })
+}
+
+/// Whether nobody but this user may write to it.
+///
+/// # Errors
+/// It cannot be asked.
+pub fn is_private(file: &File) -> io::Result<bool> {
+    let mode = Mode::from_raw_mode(fstat(file)?.st_mode);
+    Ok(!mode.intersects(Mode::WGRP | Mode::WOTH))
+}
+
+/// What has another name too may be somebody else's under that one.
+fn is_own(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && stat.st_nlink == 1
+        && stat.st_uid == geteuid().as_raw()
 }
 
 /// Which file it is.
