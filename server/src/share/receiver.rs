@@ -131,7 +131,8 @@ impl From<ChannelError> for End {
 }
 
 impl<'a> Receiver<'a> {
-    /// Shakes hands, and waits for the receiver's hello. Has no time-out of its own.
+    /// Shakes hands, and waits for the receiver's hello. Only that shows that it has the key: its first message of the
+    /// handshake may be another's, said again. Has no time-out of its own.
     pub(super) async fn meet(
         stream: &'a mut TcpStream,
         from: SocketAddr,
@@ -148,7 +149,11 @@ impl<'a> Receiver<'a> {
             failed: 0,
             stdin: Stdin::None,
         };
-        let greeted = receiver.hear().await;
+        let Some(hello) = receiver.channel.receive().await? else {
+            return Err(ChannelError::CutOff);
+        };
+        let event = receiver.session.receive(hello);
+        let greeted = receiver.heed(event);
         Ok((receiver, greeted))
     }
 
@@ -203,7 +208,12 @@ impl<'a> Receiver<'a> {
     /// Waits for a frame and takes it.
     async fn hear(&mut self) -> Result<(), End> {
         let frame = self.channel.receive().await?.ok_or(End::CutOff)?;
-        match self.session.receive(frame) {
+        let event = self.session.receive(frame);
+        self.heed(event)
+    }
+
+    fn heed(&mut self, event: Event) -> Result<(), End> {
+        match event {
             Event::Queued => Ok(()),
             Event::Confirmed(id) => {
                 self.common.tally(|tally| tally.confirmed += 1);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU64;
 
 use hii_protocol::share::{AnswerBuf, Id, Key, Problem, Request, Start, VERSION};
@@ -68,6 +68,40 @@ fn whatever_else_comes_is_no_handshake() {
         assert_eq!(answer, b"\0\0\0\x01E");
     }
     assert_eq!(sender.stop()["wrong_key"], 4);
+}
+
+#[test]
+fn a_handshake_said_again_is_no_receiver() {
+    let sender = sender("strangers-replay", 1, &["--max-receivers", "1"]);
+    // What a receiver with the key says first, as it was recorded.
+    let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = recorder.local_addr().unwrap();
+    let honest = std::thread::spawn(move || Receiver::connect(to, &key()).map(|_| ()));
+    let mut first = [0; 4 + 48];
+    let (mut heard, _) = recorder.accept().unwrap();
+    heard.read_exact(&mut first).unwrap();
+    drop(heard);
+    assert!(honest.join().unwrap().is_err());
+
+    let mut stream = TcpStream::connect(sender.server.address()).unwrap();
+    stream.write_all(&first).unwrap();
+    stream.read_exact(&mut [0; 4 + 48]).unwrap();
+    let mut silent = TcpStream::connect(sender.server.address()).unwrap();
+    silent.write_all(&first).unwrap();
+    silent.read_exact(&mut [0; 4 + 48]).unwrap();
+    stream
+        .write_all(b"\0\0\0\x17hello 1 and no such tag")
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"");
+    // Neither takes the only place.
+    let (receiver, _) = sender.connect();
+    receiver.done();
+    drop(silent);
+    let tally = sender.stop();
+    let counts = ["wrong_key", "receivers", "busy", "broken"].map(|count| &tally[count]);
+    assert_eq!(counts, [1, 1, 0, 0]);
 }
 
 #[test]
