@@ -117,7 +117,8 @@ fn tell_key(given: &Given) {
 }
 
 fn make_offer(args: &Args) -> Result<Offer, Failure> {
-    if Path::new(&args.stdin_name).is_err() {
+    // No folder is offered that it could be in.
+    if args.stdin_name.contains('/') || Path::new(&args.stdin_name).is_err() {
         return Err(Failure::new(
             Exit::Usage,
             "--stdin-name is no name that a receiver takes",

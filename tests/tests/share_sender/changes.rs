@@ -333,6 +333,25 @@ fn what_cannot_be_offered_or_is_no_key_is_refused_before_anything_listens() {
 }
 
 #[test]
+fn the_name_of_stdin_is_one_name() {
+    for name in ["a/b", "/a", "a/", "..", "", "NUL"] {
+        let args = [
+            "share",
+            "-p",
+            "0",
+            "-b",
+            "127.0.0.1",
+            "--stdin-name",
+            name,
+            "-",
+        ];
+        let ended = run(PROGRAM, &args);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("--stdin-name"), "{ended:?}");
+    }
+}
+
+#[test]
 fn logs_for_machines_never_show_a_key() {
     let files = directory("changes-json");
     fs::write(files.path("file"), b"x").unwrap();
