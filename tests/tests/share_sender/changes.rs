@@ -352,6 +352,22 @@ fn the_name_of_stdin_is_one_name() {
 }
 
 #[test]
+fn an_empty_key_is_refused_and_no_new_one_drawn() {
+    let files = directory("changes-empty-key");
+    let child = Command::new(PROGRAM)
+        .args(["share", "-b", "127.0.0.1", "-p", "0", &files.path("key")])
+        .env("HII_KEY", "")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("no key in HII_KEY"), "{ended:?}");
+}
+
+#[test]
 fn logs_for_machines_never_show_a_key() {
     let files = directory("changes-json");
     fs::write(files.path("file"), b"x").unwrap();
