@@ -13,6 +13,7 @@ use hii_protocol::Escaped;
 use hii_protocol::share::{Answer, Data, Digest, Id, Key, Problem, Start, Text, VERSION};
 use hii_transport::channel::{Channel, ChannelError};
 use hii_transport::reading::Stamp;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -259,10 +260,24 @@ impl<'a> Receiver<'a> {
                 () = ready(()) => break,
             }
         }
+        if !self.session.has_room() && self.has_hung_up().await {
+            return Err(End::CutOff);
+        }
         if *self.stop.borrow() {
             return Err(End::Stopping);
         }
         Ok(())
+    }
+
+    /// Whether it has closed, behind whatever it has said that is not read yet.
+    async fn has_hung_up(&self) -> bool {
+        tokio::select! {
+            biased;
+            ready = self.channel.stream().ready(Interest::READABLE) => {
+                ready.is_ok_and(Ready::is_read_closed)
+            }
+            () = ready(()) => false,
+        }
     }
 
     /// Queues a frame.

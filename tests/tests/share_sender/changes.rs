@@ -185,7 +185,7 @@ fn who_comes_too_late_for_stdin_neither_ends_the_sender_nor_cuts_the_first_off()
 }
 
 /// A receiver, as soon as there is room for it.
-fn start_when_free(to: SocketAddr) -> Receiver {
+pub(crate) fn start_when_free(to: SocketAddr) -> Receiver {
     loop {
         let mut receiver = Receiver::connect(to, &key()).unwrap();
         receiver.say(&Request::Hello(hii_protocol::share::VERSION));

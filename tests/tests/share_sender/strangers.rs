@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU64;
 
-use hii_protocol::share::{AnswerBuf, Id, Key, Problem, Request, Start, VERSION};
+use hii_protocol::share::{AnswerBuf, Digest, Id, Key, Problem, Request, Start, VERSION};
 use hii_tests::share::Receiver;
 use hii_transport::channel::ChannelError;
 
@@ -194,6 +194,28 @@ fn wants_without_end_are_answered_one_after_the_other() {
     }
     receiver.done();
     assert_eq!(sender.stop()["sent"], 1000);
+}
+
+#[test]
+fn who_wants_much_and_hangs_up_makes_room_before_all_of_it_was_read() {
+    let files = directory("strangers-hung-up");
+    // Far more than can be hashed while this test runs, and no octet of it on the disk.
+    let size = 1 << 42;
+    let sparse = fs::File::create(files.path("sparse")).unwrap();
+    sparse.set_len(size).unwrap();
+    let sender = Sender::start(files, &["sparse"], &["--max-receivers", "1"]);
+    let (mut receiver, offered) = sender.connect();
+    let start = Start::After {
+        offset: NonZeroU64::new(size).unwrap(),
+        digest: Digest([7; 32]),
+    };
+    for _ in 0..1000 {
+        let id = offered[0].id;
+        receiver.say(&Request::Want { id, start });
+    }
+    drop(receiver);
+    drop(crate::changes::start_when_free(sender.server.address()));
+    assert_eq!(sender.stop()["receivers"], 2);
 }
 
 #[test]
