@@ -14,7 +14,9 @@ pub struct Stamp {
     /// When it was changed last.
     pub modified: Modified,
     /// Its device and number, where files have these.
-    identity: (u64, u64),
+    pub identity: (u64, u64),
+    /// When anything of it was changed last, its times included, where that is kept. Nobody can put that back.
+    status: (i64, i64),
 }
 
 /// A time since the Unix epoch, rounded down to a second, and nanoseconds after that.
@@ -34,6 +36,7 @@ impl Stamp {
             size: metadata.len(),
             modified: modified(metadata),
             identity: identity(metadata),
+            status: status(metadata),
         }
     }
 }
@@ -81,6 +84,19 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     {
         use std::os::unix::fs::MetadataExt as _;
         (metadata.dev(), metadata.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        (0, 0)
+    }
+}
+
+fn status(metadata: &Metadata) -> (i64, i64) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.ctime(), metadata.ctime_nsec())
     }
     #[cfg(not(unix))]
     {

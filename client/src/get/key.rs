@@ -79,6 +79,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("hii-key-{}", std::process::id()));
         std::fs::write(&path, format!("{}\r\nmore\n", TEXT.to_lowercase())).unwrap();
         assert_eq!(find(Some(&path)).unwrap().to_string(), TEXT);
+        std::fs::write(&path, format!("{TEXT}\n\n \n\n")).unwrap();
+        assert_eq!(find(Some(&path)).unwrap().to_string(), TEXT);
         std::fs::write(&path, "").unwrap();
         assert_eq!(find(Some(&path)).unwrap_err().exit(), Exit::Usage);
         std::fs::remove_file(&path).unwrap();

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::offer::Sendable;
-use super::receiver::End;
+use super::receiver::{End, Lacks};
 use super::serve::Common;
 use super::source::{Failed, Source};
 use crate::exit::{Exit, Failure};
@@ -127,7 +127,7 @@ impl<'a> Client<'a> {
             () = stopped(&mut stopping) => Err(End::Stopping),
         };
         match end {
-            Ok(()) => End::Done(0),
+            Ok(()) => End::Done(Lacks::default()),
             Err(end) => {
                 // There is no word for it, but a reset is not the end of a whole file.
                 let _ = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));

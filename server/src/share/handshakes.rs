@@ -41,8 +41,12 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// Whether this source has failed too often to be heard now.
+    /// Whether this source has failed too often to be heard now. This host itself never has: behind a tunnel or a proxy
+    /// everybody comes from there, and one stranger would keep all out.
     pub fn bars(&mut self, address: IpAddr, now: Duration) -> bool {
+        if address.to_canonical().is_loopback() {
+            return false;
+        }
         let all = self.of.peek(&Source::of(address));
         all.is_some_and(|all| *all > now.saturating_add(GAP * (BURST - 1)))
     }
@@ -140,6 +144,17 @@ mod tests {
         failures.add(source, at(11));
         assert!(failures.bars(source, at(11)));
         assert!(!failures.bars(source, at(1000)));
+    }
+
+    #[test]
+    fn this_host_is_never_barred() {
+        let mut failures = Failures::default();
+        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map(ip) {
+            for _ in 0..1000 {
+                failures.add(own, at(5));
+            }
+            assert!(!failures.bars(own, at(5)), "{own}");
+        }
     }
 
     #[test]

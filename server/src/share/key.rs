@@ -47,7 +47,8 @@ impl Given {
                 is_open,
             });
         }
-        let (key, is_new) = match std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
+        let (key, is_new) = match std::env::var_os(VARIABLE) {
+            // One that is set and empty is a mistake, not the wish for a new key.
             Some(text) => (parse(&text.to_string_lossy(), VARIABLE)?, false),
             None => (draw()?, true),
         };
@@ -72,7 +73,11 @@ fn read(path: &Path) -> Result<(Key, bool), Failure> {
         let what = format!("cannot read the key from {shown}: {error}");
         Failure::new(Exit::Output, what, MAKE)
     })?;
-    Ok((parse(&text, &shown)?, is_open))
+    // What stands after the first line is not looked at, as in the client.
+    Ok((
+        parse(text.lines().next().unwrap_or_default(), &shown)?,
+        is_open,
+    ))
 }
 
 /// What it says is not shown: it may be nearly the key.
@@ -95,4 +100,23 @@ fn draw() -> Result<Key, Failure> {
             )
         })?;
     Ok(Key::new(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "MZXW6YTBOJTG633CMFZGM33PMI";
+
+    #[test]
+    fn the_first_line_of_a_file_is_the_key_whatever_follows() {
+        let path = std::env::temp_dir().join(format!("hii-share-key-{}", std::process::id()));
+        for after in ["", "\n", "\r\n", "\n\n \n\n", "\nmore\n"] {
+            std::fs::write(&path, format!("{TEXT}{after}")).unwrap();
+            assert_eq!(read(&path).unwrap().0.to_string(), TEXT, "{after:?}");
+        }
+        std::fs::write(&path, "\n").unwrap();
+        assert_eq!(read(&path).unwrap_err().exit(), Exit::Usage);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -33,7 +33,8 @@ pub use source::{Failed, Source};
 pub use tally::Tally;
 
 use key::Given;
-use serve::{Common, Outcome, State};
+use receiver::Lacks;
+use serve::{Common, Outcome, State, StdinEnd};
 
 /// Runs `hii-server share` until it is stopped, or has no more to do.
 ///
@@ -46,7 +47,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         Some(find_key(args, log)?)
     };
     let offer = make_offer(args)?;
-    let is_for_one = offer.has_stdin() || args.is_for_one();
+    let has_stdin = offer.has_stdin();
+    let is_for_one = has_stdin || args.is_for_one();
     let max_receivers = args.max_receivers(is_for_one);
     let outcome = running::block_on_all_cores(async {
         // Caught from here on: whoever reads the announcement may stop the sender.
@@ -89,7 +91,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let tally = outcome.tally;
     tracing::info!(%tally, "stopped");
     running::print(&tally, args.json)?;
-    conclude(&outcome, is_for_one)
+    conclude(&outcome, has_stdin, is_for_one)
 }
 
 /// The key. One that is new has to be shown, and logs are no place for that.
@@ -115,7 +117,8 @@ fn tell_key(given: &Given) {
 }
 
 fn make_offer(args: &Args) -> Result<Offer, Failure> {
-    if Path::new(&args.stdin_name).is_err() {
+    // No folder is offered that it could be in.
+    if args.stdin_name.contains('/') || Path::new(&args.stdin_name).is_err() {
         return Err(Failure::new(
             Exit::Usage,
             "--stdin-name is no name that a receiver takes",
@@ -177,22 +180,36 @@ fn tell_offer(offer: &Offer, log: LogFormat) {
 }
 
 /// What the end means, when it was to be delivered once.
-fn conclude(outcome: &Outcome, is_for_one: bool) -> Result<(), Failure> {
-    match outcome.last_done {
-        _ if outcome.is_lost => Err(Failure::new(
+fn conclude(outcome: &Outcome, has_stdin: bool, is_for_one: bool) -> Result<(), Failure> {
+    if has_stdin && outcome.stdin != Some(StdinEnd::Delivered) {
+        let what = match outcome.stdin {
+            None => "what comes from stdin was not delivered: no receiver has had it to its end",
+            Some(_) => "what came from stdin was not delivered: its receiver has not confirmed it",
+        };
+        return Err(Failure::new(
             Exit::NoAnswer,
-            "what came from stdin was not delivered, and cannot be read again",
-            "start again, or offer a file: that can be resumed",
-        )),
-        None if is_for_one => Err(Failure::new(
+            what,
+            "start again, since it is read only once; or offer a file: that can be resumed",
+        ));
+    }
+    match outcome.last_done {
+        None if is_for_one && !has_stdin => Err(Failure::new(
             Exit::Interrupted,
             "interrupted before a receiver had all it wanted",
             "start again: with the same key a receiver goes on where it was, but not with --classic",
         )),
-        Some(1..) if is_for_one => Err(Failure::new(
+        Some(Lacks { failed: 1.., .. }) if is_for_one => Err(Failure::new(
             Exit::Partial,
             "some files could not be sent",
             "offer them again: what is there already is not sent twice",
+        )),
+        Some(Lacks {
+            unconfirmed: files @ 1..,
+            ..
+        }) if is_for_one => Err(Failure::new(
+            Exit::Partial,
+            format_args!("{files} files were sent, and the receiver left without confirming them"),
+            "look what it says, and offer them again: what is there already is not sent twice",
         )),
         _ => Ok(()),
     }

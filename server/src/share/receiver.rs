@@ -13,12 +13,13 @@ use hii_protocol::Escaped;
 use hii_protocol::share::{Answer, Data, Digest, Id, Key, Problem, Start, Text, VERSION};
 use hii_transport::channel::{Channel, ChannelError};
 use hii_transport::reading::Stamp;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::offer::{NotSendable, Sendable};
-use super::serve::Common;
+use super::serve::{Common, StdinEnd};
 use super::session::{Event, Session, Step};
 use super::source::{Failed, Source};
 
@@ -44,15 +45,37 @@ pub(super) struct Receiver<'a> {
     stop: watch::Receiver<bool>,
     /// Files that could not be sent to it.
     failed: u64,
-    /// Whether it is the one that gets what comes from stdin.
-    has_stdin: bool,
+    /// How far it has what comes from stdin.
+    stdin: Stdin,
+}
+
+/// How far a receiver has what comes from stdin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stdin {
+    /// It did not ask, or another came first.
+    None,
+    /// It gets it, and has not all of it.
+    Begun,
+    /// All of it was sent, as this entry.
+    Sent(Id),
+    /// It has confirmed that it has it whole.
+    Confirmed,
+}
+
+/// What a receiver lacks that wants no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lacks {
+    /// Files that could not be sent.
+    pub(super) failed: u64,
+    /// Files that were sent whole, and not confirmed.
+    pub(super) unconfirmed: u64,
 }
 
 /// How it ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// It has what it wanted; so many files could not be sent.
-    Done(u64),
+    /// It wants nothing more, and has what it wanted but for this.
+    Done(Lacks),
     /// Its user wants no more.
     Cancelled,
     /// It gave up.
@@ -71,8 +94,21 @@ pub(super) enum End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done(0) => f.write_str("has all it wanted"),
-            Self::Done(failed) => write!(f, "has what could be sent, without {failed} files"),
+            Self::Done(Lacks {
+                failed: 0,
+                unconfirmed: 0,
+            }) => f.write_str("has all it wanted"),
+            Self::Done(Lacks {
+                failed,
+                unconfirmed: 0,
+            }) => write!(f, "has what could be sent, without {failed} files"),
+            Self::Done(Lacks {
+                failed,
+                unconfirmed,
+            }) => write!(
+                f,
+                "wants no more, and has not confirmed {unconfirmed} files; {failed} could not be sent"
+            ),
             Self::Cancelled => f.write_str("wants no more"),
             Self::GaveUp => f.write_str("gave up"),
             Self::Refused(_, why) => write!(f, "is refused: {why}"),
@@ -96,7 +132,8 @@ impl From<ChannelError> for End {
 }
 
 impl<'a> Receiver<'a> {
-    /// Shakes hands, and waits for the receiver's hello. Has no time-out of its own.
+    /// Shakes hands, and waits for the receiver's hello. Only that shows that it has the key: its first message of the
+    /// handshake may be another's, said again. Has no time-out of its own.
     pub(super) async fn meet(
         stream: &'a mut TcpStream,
         from: SocketAddr,
@@ -111,9 +148,13 @@ impl<'a> Receiver<'a> {
             common,
             stop: common.stop.subscribe(),
             failed: 0,
-            has_stdin: false,
+            stdin: Stdin::None,
         };
-        let greeted = receiver.hear().await;
+        let Some(hello) = receiver.channel.receive().await? else {
+            return Err(ChannelError::CutOff);
+        };
+        let event = receiver.session.receive(hello);
+        let greeted = receiver.heed(event);
         Ok((receiver, greeted))
     }
 
@@ -123,8 +164,8 @@ impl<'a> Receiver<'a> {
         self.part(&End::Refused(Problem::Busy, busy)).await;
     }
 
-    /// Serves it to its end.
-    pub(super) async fn converse(mut self, greeted: Result<(), End>) -> End {
+    /// Serves it to its end. Gives whether it was the one that got what comes from stdin too.
+    pub(super) async fn converse(mut self, greeted: Result<(), End>) -> (End, bool) {
         let end = match greeted {
             Ok(()) => match self.serve().await {
                 Ok(never) => match never {},
@@ -132,11 +173,13 @@ impl<'a> Receiver<'a> {
             },
             Err(end) => end,
         };
-        if self.has_stdin && !matches!(end, End::Done(_)) {
-            self.common.lose_stdin();
-        }
         self.part(&end).await;
-        end
+        match self.stdin {
+            Stdin::None => return (end, false),
+            Stdin::Begun | Stdin::Sent(_) => self.common.end_stdin(StdinEnd::Lost),
+            Stdin::Confirmed => self.common.end_stdin(StdinEnd::Delivered),
+        }
+        (end, true)
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
@@ -146,7 +189,12 @@ impl<'a> Receiver<'a> {
                 match step {
                     Step::Offer => self.offer().await?,
                     Step::Send { id, start } => self.send(id, start).await?,
-                    Step::Done => return Err(End::Done(self.failed)),
+                    Step::Done => {
+                        return Err(End::Done(Lacks {
+                            failed: self.failed,
+                            unconfirmed: self.session.unconfirmed(),
+                        }));
+                    }
                 }
             }
             self.flush().await?;
@@ -161,10 +209,18 @@ impl<'a> Receiver<'a> {
     /// Waits for a frame and takes it.
     async fn hear(&mut self) -> Result<(), End> {
         let frame = self.channel.receive().await?.ok_or(End::CutOff)?;
-        match self.session.receive(frame) {
+        let event = self.session.receive(frame);
+        self.heed(event)
+    }
+
+    fn heed(&mut self, event: Event) -> Result<(), End> {
+        match event {
             Event::Queued => Ok(()),
             Event::Confirmed(id) => {
                 self.common.tally(|tally| tally.confirmed += 1);
+                if self.stdin == Stdin::Sent(id) {
+                    self.stdin = Stdin::Confirmed;
+                }
                 tracing::debug!(from = %self.from, path = %self.path(id), "confirmed");
                 Ok(())
             }
@@ -204,10 +260,24 @@ impl<'a> Receiver<'a> {
                 () = ready(()) => break,
             }
         }
+        if !self.session.has_room() && self.has_hung_up().await {
+            return Err(End::CutOff);
+        }
         if *self.stop.borrow() {
             return Err(End::Stopping);
         }
         Ok(())
+    }
+
+    /// Whether it has closed, behind whatever it has said that is not read yet.
+    async fn has_hung_up(&self) -> bool {
+        tokio::select! {
+            biased;
+            ready = self.channel.stream().ready(Interest::READABLE) => {
+                ready.is_ok_and(Ready::is_read_closed)
+            }
+            () = ready(()) => false,
+        }
     }
 
     /// Queues a frame.
@@ -369,7 +439,7 @@ impl<'a> Receiver<'a> {
             Ok(None) => return Ok(Err(unreadable("it can be read once, and was".to_owned()))),
             Err(error) => return Ok(Err(unreadable(error.to_string()))),
         };
-        self.has_stdin = true;
+        self.stdin = Stdin::Begun;
         self.say(&Answer::File { id, offset: 0 })?;
         let (mut hasher, mut octets) = (Hasher::new(), 0);
         loop {
@@ -394,6 +464,7 @@ impl<'a> Receiver<'a> {
                 }
             }
         }
+        self.stdin = Stdin::Sent(id);
         Ok(Ok((octets, Digest(*hasher.finalize().as_bytes()))))
     }
 

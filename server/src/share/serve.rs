@@ -18,7 +18,7 @@ use super::classic::Client;
 use super::handshakes::{Failures, HalfOpen};
 use super::offer::Offer;
 use super::pipe::Pipe;
-use super::receiver::{End, Receiver};
+use super::receiver::{End, Lacks, Receiver};
 use super::tally::Tally;
 use crate::admission::Admission;
 use crate::exit::note;
@@ -57,20 +57,29 @@ pub(super) struct State {
     tally: Tally,
     failures: Failures,
     half_open: HalfOpen<oneshot::Sender<()>>,
-    /// How the last receiver left that has all it wanted: how many files could not be sent to it.
-    last_done: Option<u64>,
-    /// Whether whoever got what came from stdin has left without all of it.
-    is_lost: bool,
+    /// What the last receiver lacks that wants no more. Where stdin is offered only who got that counts.
+    last_done: Option<Lacks>,
+    /// How whoever got what came from stdin has left.
+    stdin: Option<StdinEnd>,
+}
+
+/// What became of what came from stdin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StdinEnd {
+    /// Its receiver has confirmed that it has it whole.
+    Delivered,
+    /// It was read, and nobody has confirmed it.
+    Lost,
 }
 
 /// What a sender did, and how it ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
     pub(super) tally: Tally,
-    /// Of the last receiver that has all it wanted: how many files could not be sent to it.
-    pub(super) last_done: Option<u64>,
-    /// Whether what came from stdin is lost.
-    pub(super) is_lost: bool,
+    /// What the last receiver lacks that wants no more. Where stdin is offered only who got that counts.
+    pub(super) last_done: Option<Lacks>,
+    /// What became of what came from stdin; none where nobody has read it.
+    pub(super) stdin: Option<StdinEnd>,
 }
 
 impl Common {
@@ -79,9 +88,9 @@ impl Common {
         self.with(|state| change(&mut state.tally));
     }
 
-    /// Notes that what came from stdin was not delivered, and never will be.
-    pub(super) fn lose_stdin(&self) {
-        self.with(|state| state.is_lost = true);
+    /// Notes what became of what came from stdin.
+    pub(super) fn end_stdin(&self, end: StdinEnd) {
+        self.with(|state| state.stdin = Some(end));
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut State) -> T) -> T {
@@ -89,7 +98,12 @@ impl Common {
     }
 
     fn is_over(&self) -> bool {
-        self.with(|state| state.is_lost || self.once && state.last_done.is_some())
+        let has_stdin = self.offer.has_stdin();
+        self.with(|state| match state.stdin {
+            // Others that come for it and cannot have it are no reason to end.
+            end if has_stdin => end.is_some(),
+            _ => self.once && state.last_done.is_some(),
+        })
     }
 }
 
@@ -135,7 +149,7 @@ pub(super) async fn serve(
     Ok(common.with(|state| Outcome {
         tally: state.tally,
         last_done: state.last_done,
-        is_lost: state.is_lost,
+        stdin: state.stdin,
     }))
 }
 
@@ -227,10 +241,11 @@ impl<'a> Guest<'a> {
         }
     }
 
-    async fn converse(self) -> End {
+    /// Serves it to its end. Gives whether it was the one that got what comes from stdin too.
+    async fn converse(self) -> (End, bool) {
         match self {
             Self::Receiver(receiver, greeted) => receiver.converse(greeted).await,
-            Self::Classic(client) => client.converse().await,
+            Self::Classic(client) => (client.converse().await, false),
         }
     }
 }
@@ -285,7 +300,7 @@ async fn welcome(guest: Guest<'_>, from: SocketAddr, common: &Common) {
     };
     common.tally(|tally| tally.receivers += 1);
     tracing::info!(%from, "receiver let in");
-    let end = guest.converse().await;
+    let (end, had_stdin) = guest.converse().await;
     tracing::info!(%from, ?end, "receiver gone");
     if common.log == LogFormat::Text {
         note(format_args!("  {from} {end}"));
@@ -293,8 +308,10 @@ async fn welcome(guest: Guest<'_>, from: SocketAddr, common: &Common) {
     common.with(|state| {
         let tally = &mut state.tally;
         let count = match &end {
-            End::Done(failed) => {
-                state.last_done = Some(*failed);
+            End::Done(lacks) => {
+                if had_stdin == common.offer.has_stdin() {
+                    state.last_done = Some(*lacks);
+                }
                 &mut tally.done
             }
             End::Cancelled => &mut tally.cancelled,

@@ -127,6 +127,12 @@ impl Session {
         step
     }
 
+    /// Files sent whole that the receiver has not confirmed.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
+    }
+
     /// Notes that a file was sent whole.
     pub fn sent(&mut self) {
         self.unconfirmed += 1;
@@ -211,7 +217,9 @@ mod tests {
         let mut session = open();
         session.sent();
         session.sent();
+        assert_eq!(session.unconfirmed(), 2);
         assert_eq!(session.receive(b"got 2"), Event::Confirmed(id(2)));
+        assert_eq!(session.unconfirmed(), 1);
         session.receive(b"done");
         assert_eq!(session.receive(b"got 1"), Event::Confirmed(id(1)));
         assert!(matches!(session.receive(b"got 1"), Event::Broken(_)));

@@ -148,15 +148,15 @@ impl Source {
     /// # Errors
     /// It is not.
     pub fn check(&self) -> Result<(), Failed> {
-        let is = self.file.metadata();
-        self.compare(&is.map_err(|error| Failed::unreadable(&error))?)?;
         match fs::symlink_metadata(&self.path) {
-            Ok(there) => self.compare(&there),
+            Ok(there) => self.compare(&there)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Failed::changed("it is gone"))
+                return Err(Failed::changed("it is gone"));
             }
-            Err(error) => Err(Failed::unreadable(&error)),
+            Err(error) => return Err(Failed::unreadable(&error)),
         }
+        let is = self.file.metadata();
+        self.compare(&is.map_err(|error| Failed::unreadable(&error))?)
     }
 
     fn compare(&self, metadata: &fs::Metadata) -> Result<(), Failed> {
@@ -176,8 +176,13 @@ impl Source {
                 "it was written to since it was offered: the sender has to be started again",
             ));
         }
-        if is != self.offered {
+        if is.identity != self.offered.identity {
             return Err(Failed::changed("another file is in its place"));
+        }
+        if is != self.offered {
+            return Err(Failed::changed(
+                "it or its permissions were changed since it was offered: the sender has to be started again",
+            ));
         }
         Ok(())
     }
@@ -307,6 +312,26 @@ mod tests {
         fs::rename(&scratch.0, &other.0).unwrap();
         std::os::unix::fs::symlink(&other.0, &scratch.0).unwrap();
         assert_eq!(problem(scratch.open(other.stamp())), Problem::Changed);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_whose_time_was_put_back_is_still_another() {
+        use std::os::unix::fs::MetadataExt as _;
+        let scratch = Scratch::new("back", b"1234");
+        let (before, stamp) = (fs::metadata(&scratch.0).unwrap(), scratch.stamp());
+        let changed = |of: &fs::Metadata| (of.ctime(), of.ctime_nsec());
+        // File systems' clocks are coarse: until it has moved on.
+        loop {
+            fs::write(&scratch.0, b"4321").unwrap();
+            let file = File::options().write(true).open(&scratch.0).unwrap();
+            file.set_modified(before.modified().unwrap()).unwrap();
+            if changed(&file.metadata().unwrap()) != changed(&before) {
+                break;
+            }
+        }
+        assert_eq!(scratch.stamp().modified, stamp.modified);
+        assert_eq!(problem(scratch.open(stamp)), Problem::Changed);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use hii_protocol::share::{AnswerBuf, Digest, Key, Problem, Request, Start};
+use hii_protocol::share::{AnswerBuf, Digest, Id, Key, Problem, Request, Start};
 use hii_tests::programs::{Server, finish, run, signal};
 use hii_tests::share::Receiver;
 use nix::sys::signal::Signal;
@@ -106,6 +106,7 @@ fn what_comes_from_stdin_goes_to_one_receiver_and_ends_the_sender() {
     let digest = Digest(*blake3::hash(&content).as_bytes());
     assert_eq!(fetched.end, Ok((1_000_000, digest)));
     assert!(fetched.octets == content);
+    receiver.say(&Request::Got(offered[0].id));
     let again = receiver.fetch(offered[0].id, Start::Beginning);
     assert!(again.end.unwrap_err().starts_with("unreadable "));
     receiver.done();
@@ -142,6 +143,95 @@ fn stdin_that_was_read_and_not_delivered_ends_the_sender_with_an_error() {
     while stdin.write_all(&[0; 1000]).is_ok() {}
     let ended = finish(child);
     assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
+/// A sender of these octets from stdin, and its address.
+fn start_stdin(content: &[u8], args: &[&str]) -> (Child, SocketAddr) {
+    let mut child = Command::new(PROGRAM)
+        .args(["share", "--json", "-b", "127.0.0.1", "-p", "0", "-"])
+        .args(args)
+        .env("HII_KEY", crate::KEY)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Little enough that the pipe holds it.
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let to = address(&mut lines);
+    // What it says at its end is read from there.
+    child.stderr = Some(lines.into_inner());
+    (child, to)
+}
+
+#[test]
+fn who_comes_too_late_for_stdin_neither_ends_the_sender_nor_cuts_the_first_off() {
+    let (child, to) = start_stdin(b"once", &["--max-receivers", "2"]);
+    let (mut first, offered) = Receiver::start(to, &key());
+    let id = offered[0].id;
+    assert_eq!(first.fetch(id, Start::Beginning).octets, b"once");
+    let (mut late, _) = Receiver::start(to, &key());
+    let fetched = late.fetch(id, Start::Beginning);
+    assert!(fetched.end.unwrap_err().starts_with("unreadable "));
+    late.done();
+    // It has seen the end of the one who was late when there is room again.
+    drop(start_when_free(to));
+    first.say(&Request::Got(id));
+    first.done();
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.json()["confirmed"], 1);
+}
+
+/// A receiver, as soon as there is room for it.
+pub(crate) fn start_when_free(to: SocketAddr) -> Receiver {
+    loop {
+        let mut receiver = Receiver::connect(to, &key()).unwrap();
+        receiver.say(&Request::Hello(hii_protocol::share::VERSION));
+        assert!(matches!(receiver.hear(), AnswerBuf::Hello(_)));
+        match receiver.hear() {
+            AnswerBuf::Error(Problem::Busy, _) => {}
+            AnswerBuf::Page(_) => return receiver,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn stdin_is_delivered_only_when_it_is_confirmed() {
+    let (child, to) = start_stdin(b"once", &[]);
+    let (mut receiver, offered) = Receiver::start(to, &key());
+    let fetched = receiver.fetch(offered[0].id, Start::Beginning);
+    assert_eq!(fetched.octets, b"once");
+    receiver.done();
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("has not confirmed it"), "{ended:?}");
+
+    let (child, to) = start_stdin(b"once", &[]);
+    let (receiver, _) = Receiver::start(to, &key());
+    // It wants nothing: that is no reason to end.
+    receiver.done();
+    drop(start_when_free(to));
+    signal(child.id(), Signal::SIGINT);
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("was not delivered"), "{ended:?}");
+}
+
+#[test]
+fn once_is_no_success_when_what_was_sent_was_not_confirmed() {
+    let files = directory("changes-unconfirmed");
+    fs::write(files.path("file"), octets(9)).unwrap();
+    let sender = Sender::start(files, &["file"], &["--once"]);
+    let (mut receiver, offered) = sender.connect();
+    receiver.fetch(offered[0].id, Start::Beginning);
+    receiver.done();
+    let ended = sender.server.wait();
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+    let tally = ended.json();
+    assert_eq!((&tally["sent"], &tally["failed"]), (&1.into(), &0.into()));
 }
 
 /// The address on the first line.
@@ -199,23 +289,12 @@ fn once_ends_with_the_first_who_is_done_and_not_with_one_who_broke_off() {
     fs::write(files.path("file"), octets(9)).unwrap();
     let sender = Sender::start(files, &["file"], &["--once"]);
     drop(sender.connect());
-    let (mut receiver, offered) = loop {
-        // The place of the one before is free when its end was seen.
-        let mut receiver = Receiver::connect(sender.server.address(), &key()).unwrap();
-        receiver.say(&Request::Hello(hii_protocol::share::VERSION));
-        assert!(matches!(receiver.hear(), AnswerBuf::Hello(_)));
-        match receiver.hear() {
-            AnswerBuf::Error(Problem::Busy, _) => {}
-            AnswerBuf::Page(page) => {
-                let entry = page.as_page().entries().next().unwrap();
-                let id = entry.id;
-                assert!(matches!(receiver.hear(), AnswerBuf::End { .. }));
-                break (receiver, id);
-            }
-            other => panic!("{other:?}"),
-        }
-    };
+    // The place of the one before is free when its end was seen.
+    let mut receiver = start_when_free(sender.server.address());
+    assert!(matches!(receiver.hear(), AnswerBuf::End { .. }));
+    let offered = Id::FIRST;
     assert_eq!(receiver.fetch(offered, Start::Beginning).octets, octets(9));
+    receiver.say(&Request::Got(offered));
     receiver.done();
     let ended = sender.server.wait();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -251,6 +330,41 @@ fn what_cannot_be_offered_or_is_no_key_is_refused_before_anything_listens() {
         assert!(!ended.stderr.contains("listens"), "{ended:?}");
         assert!(!ended.stderr.contains("AEBAGBAF"), "{ended:?}");
     }
+}
+
+#[test]
+fn the_name_of_stdin_is_one_name() {
+    for name in ["a/b", "/a", "a/", "..", "", "NUL"] {
+        let args = [
+            "share",
+            "-p",
+            "0",
+            "-b",
+            "127.0.0.1",
+            "--stdin-name",
+            name,
+            "-",
+        ];
+        let ended = run(PROGRAM, &args);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("--stdin-name"), "{ended:?}");
+    }
+}
+
+#[test]
+fn an_empty_key_is_refused_and_no_new_one_drawn() {
+    let files = directory("changes-empty-key");
+    let child = Command::new(PROGRAM)
+        .args(["share", "-b", "127.0.0.1", "-p", "0", &files.path("key")])
+        .env("HII_KEY", "")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("no key in HII_KEY"), "{ended:?}");
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU64;
 
-use hii_protocol::share::{AnswerBuf, Id, Key, Problem, Request, Start, VERSION};
+use hii_protocol::share::{AnswerBuf, Digest, Id, Key, Problem, Request, Start, VERSION};
 use hii_tests::share::Receiver;
 use hii_transport::channel::ChannelError;
 
@@ -30,26 +30,17 @@ fn problem(receiver: &mut Receiver) -> Problem {
 }
 
 #[test]
-fn another_key_is_told_and_after_some_is_not_read_any_more() {
+fn another_key_is_told_and_this_host_is_never_barred() {
     let sender = sender("strangers-key", 1, &[]);
-    let mut told = 0;
-    let barred = loop {
-        assert!(told < 100, "never barred");
-        match Receiver::connect(sender.server.address(), &Key::new([7; 16])) {
-            Err(ChannelError::Key) => told += 1,
-            Err(other) => break other,
-            Ok(_) => panic!("let in"),
-        }
-    };
-    assert!(
-        matches!(barred, ChannelError::CutOff | ChannelError::Io(_)),
-        "{barred:?}"
-    );
-    // One more for every six seconds that it took.
-    assert!((10..20).contains(&told), "{told}");
+    for _ in 0..30 {
+        let refused = Receiver::connect(sender.server.address(), &Key::new([7; 16]));
+        assert!(matches!(refused, Err(ChannelError::Key)), "{refused:?}");
+    }
+    let (receiver, _) = sender.connect();
+    receiver.done();
     let tally = sender.stop();
-    assert_eq!(tally["wrong_key"], told);
-    assert!(tally["barred"].as_u64() >= Some(1));
+    let counts = ["wrong_key", "barred", "done"].map(|count| &tally[count]);
+    assert_eq!(counts, [30, 0, 1]);
 }
 
 #[test]
@@ -68,6 +59,40 @@ fn whatever_else_comes_is_no_handshake() {
         assert_eq!(answer, b"\0\0\0\x01E");
     }
     assert_eq!(sender.stop()["wrong_key"], 4);
+}
+
+#[test]
+fn a_handshake_said_again_is_no_receiver() {
+    let sender = sender("strangers-replay", 1, &["--max-receivers", "1"]);
+    // What a receiver with the key says first, as it was recorded.
+    let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = recorder.local_addr().unwrap();
+    let honest = std::thread::spawn(move || Receiver::connect(to, &key()).map(|_| ()));
+    let mut first = [0; 4 + 48];
+    let (mut heard, _) = recorder.accept().unwrap();
+    heard.read_exact(&mut first).unwrap();
+    drop(heard);
+    assert!(honest.join().unwrap().is_err());
+
+    let mut stream = TcpStream::connect(sender.server.address()).unwrap();
+    stream.write_all(&first).unwrap();
+    stream.read_exact(&mut [0; 4 + 48]).unwrap();
+    let mut silent = TcpStream::connect(sender.server.address()).unwrap();
+    silent.write_all(&first).unwrap();
+    silent.read_exact(&mut [0; 4 + 48]).unwrap();
+    stream
+        .write_all(b"\0\0\0\x17hello 1 and no such tag")
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"");
+    // Neither takes the only place.
+    let (receiver, _) = sender.connect();
+    receiver.done();
+    drop(silent);
+    let tally = sender.stop();
+    let counts = ["wrong_key", "receivers", "busy", "broken"].map(|count| &tally[count]);
+    assert_eq!(counts, [1, 1, 0, 0]);
 }
 
 #[test]
@@ -169,6 +194,28 @@ fn wants_without_end_are_answered_one_after_the_other() {
     }
     receiver.done();
     assert_eq!(sender.stop()["sent"], 1000);
+}
+
+#[test]
+fn who_wants_much_and_hangs_up_makes_room_before_all_of_it_was_read() {
+    let files = directory("strangers-hung-up");
+    // Far more than can be hashed while this test runs, and no octet of it on the disk.
+    let size = 1 << 42;
+    let sparse = fs::File::create(files.path("sparse")).unwrap();
+    sparse.set_len(size).unwrap();
+    let sender = Sender::start(files, &["sparse"], &["--max-receivers", "1"]);
+    let (mut receiver, offered) = sender.connect();
+    let start = Start::After {
+        offset: NonZeroU64::new(size).unwrap(),
+        digest: Digest([7; 32]),
+    };
+    for _ in 0..1000 {
+        let id = offered[0].id;
+        receiver.say(&Request::Want { id, start });
+    }
+    drop(receiver);
+    drop(crate::changes::start_when_free(sender.server.address()));
+    assert_eq!(sender.stop()["receivers"], 2);
 }
 
 #[test]
