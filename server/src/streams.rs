@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admission::{Admission, ConnectionLimits, Refusal};
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
-pub(crate) const BREATH: Duration = Duration::from_millis(50);
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Files beside those of the connections: the standard streams, the service's sockets, the runtime's own.
 const OTHER_FILES: usize = 64;
@@ -229,20 +229,7 @@ async fn accept_all<S: StreamService>(
     let admission = Admission::new(limits);
     let mut told = false;
     loop {
-        let (stream, from) = match accept(listeners).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // A warning once: it may come again twenty times a second.
-                if told {
-                    tracing::debug!(%error, "cannot accept connections");
-                } else {
-                    tracing::warn!(%error, "cannot accept connections; they wait until others end");
-                }
-                told = true;
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
+        let (stream, from) = accept(listeners, &mut told).await;
         if !common.service.on_stream(|service| service.admits(from)) {
             tracing::debug!(%from, "denied");
             continue;
@@ -267,8 +254,24 @@ async fn accept_all<S: StreamService>(
     }
 }
 
+/// The next connection of any listener, however long that takes. `told`: whether it has been said that none can be accepted.
+pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpStream, SocketAddr) {
+    loop {
+        match next(listeners).await {
+            Ok(accepted) => return accepted,
+            // A warning once: it may come again twenty times a second.
+            Err(error) if *told => tracing::debug!(%error, "cannot accept connections"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; they wait until others end");
+            }
+        }
+        *told = true;
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
 /// The next connection of any listener.
-pub(crate) async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, from) = poll_fn(|context| {
         for listener in listeners {
             match listener.poll_accept(context) {

@@ -23,7 +23,7 @@ use super::tally::Tally;
 use crate::admission::Admission;
 use crate::exit::note;
 use crate::logs::LogFormat;
-use crate::streams::{BREATH, accept, stopped};
+use crate::streams::{accept, stopped};
 
 /// How long a stranger has to shake hands and to say hello.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -163,20 +163,7 @@ async fn accept_all(listeners: &[TcpListener], common: &Arc<Common>, open: &mpsc
     let clock = Clock::start();
     let mut told = false;
     loop {
-        let (stream, from) = match accept(listeners).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // A warning once: it may come again twenty times a second.
-                if told {
-                    tracing::debug!(%error, "cannot accept connections");
-                } else {
-                    tracing::warn!(%error, "cannot accept connections; they wait until others end");
-                }
-                told = true;
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
+        let (stream, from) = accept(listeners, &mut told).await;
         let (evict, evicted) = oneshot::channel();
         let number = common.with(|state| {
             state.tally.connections += 1;
