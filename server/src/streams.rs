@@ -147,6 +147,8 @@ impl<S> Clone for Shared<S> {
 impl<S: Service> Service for Shared<S> {
     type Answer = S::Answer;
 
+    const TELLS_TIME: bool = S::TELLS_TIME;
+
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<S::Answer> {
         self.with(|service| service.handle(datagram, from, now))
     }

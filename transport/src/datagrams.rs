@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::arrivals::Arrivals;
-use crate::batch::BatchSocket;
+use crate::arrivals::{Arrival, Arrivals};
+use crate::batch::{BatchSocket, Carriers};
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
 use crate::timer::Timer;
@@ -39,8 +40,8 @@ pub enum Effect<A> {
     Nothing,
     /// Answer the sender.
     Answer(A),
-    /// Send this to somebody else, before any answer.
-    Forward(Peer, A),
+    /// Send this to somebody else, and behind it this part of the datagram, before any answer.
+    Forward(Peer, A, Range<usize>),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
     /// Stop.
@@ -52,6 +53,9 @@ pub trait Service {
     /// An answer, written when it is sent.
     type Answer;
 
+    /// Whether what is written tells the time: then each answer is written just before it goes, and not with others.
+    const TELLS_TIME: bool = false;
+
     /// Decides what to do with a datagram.
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Self::Answer>;
 
@@ -61,7 +65,7 @@ pub trait Service {
     /// The next delayed answer, when it is due.
     fn take_due(&mut self, now: Duration) -> Option<(Peer, Self::Answer)>;
 
-    /// Writes an answer at the start of `buffer` and returns its length.
+    /// Writes an answer, or what a forward begins with, at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
     /// Learns whether an answer or a forward went out. What is to be answered to that goes with the other answers.
@@ -96,7 +100,7 @@ pub async fn serve<S: Service>(
     let mut round = Round {
         sockets: &sockets,
         arrivals: Arrivals::new(),
-        outbox: Outbox::new(&sockets, clock),
+        outbox: Outbox::new(Carriers::new(&sockets), clock),
         clock,
     };
     let mut stop = std::pin::pin!(stop);
@@ -149,60 +153,79 @@ enum Taken {
 }
 
 impl<S: Service> Round<'_, S> {
-    /// Lets the service decide about what has come. Each socket has its turn, so that none of them keeps the others
-    /// waiting.
+    /// Lets the service decide about what has come, and sends what comes of it. Each socket has its turn, so that none of
+    /// them keeps the others waiting.
     fn take(&mut self, service: &mut S) -> Taken {
         let mut taken = 0;
         for (index, socket) in self.sockets.iter().enumerate() {
             if !socket.receive(&mut self.arrivals) {
                 continue;
             }
-            let now = self.clock.now();
-            let before = taken;
-            for (origin, datagram) in self.arrivals.with_origins() {
-                taken += 1;
-                let peer = Peer {
-                    address: origin.address,
-                    socket: index,
-                    asked: origin.asked,
-                };
-                let outbox = &mut self.outbox;
-                outbox.traffic().received.count(1, peer.address);
-                match service.handle(datagram, peer, now) {
-                    Effect::Nothing => {}
-                    Effect::Answer(answer) => outbox.push(service, peer, answer),
-                    Effect::Forward(to, answer) => outbox.push_forward(service, to, answer),
-                    Effect::AnswerAndStop(answer) => {
-                        outbox.push(service, peer, answer);
-                        return Taken::Last;
-                    }
-                    Effect::Stop => return Taken::Last,
-                }
-                // What is due goes before the answers to what came later.
-                if service.next_due().is_some_and(|due| due <= now.monotonic) {
-                    take_due(service, outbox, self.clock);
-                }
+            let (more, goes_on) = self.handle(service, index);
+            // What is passed on is kept where the next socket's datagrams go.
+            self.outbox.flush(service, self.arrivals.octets());
+            if !goes_on {
+                return Taken::Last;
             }
-            let received = &mut self.outbox.traffic().received;
-            received.called((taken - before) as u64);
+            self.outbox.traffic().received.called(more as u64);
+            taken += more;
         }
         Taken::Datagrams(taken)
     }
 
-    /// Sends what there is to send.
+    /// Lets the service decide about each datagram of one socket. Tells how many there were, and whether it goes on.
+    fn handle(&mut self, service: &mut S, socket: usize) -> (usize, bool) {
+        let now = self.clock.now();
+        let came = self.arrivals.octets();
+        let outbox = &mut self.outbox;
+        let mut taken = 0;
+        for arrival in self.arrivals.with_origins() {
+            taken += 1;
+            let Arrival {
+                start, datagram, ..
+            } = arrival;
+            let peer = Peer {
+                address: arrival.address,
+                socket,
+                asked: arrival.asked,
+            };
+            outbox.traffic().received.count(1, peer.address);
+            match service.handle(datagram, peer, now) {
+                Effect::Nothing => {}
+                Effect::Answer(answer) => outbox.push(service, peer, answer, came),
+                Effect::Forward(to, answer, part) => {
+                    let kept = start + part.start..start + part.end;
+                    outbox.push_forward(service, to, answer, kept, came);
+                }
+                Effect::AnswerAndStop(answer) => {
+                    outbox.push(service, peer, answer, came);
+                    return (taken, false);
+                }
+                Effect::Stop => return (taken, false),
+            }
+            // What is due goes before the answers to what came later.
+            if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                take_due(service, outbox, self.clock, came);
+            }
+        }
+        (taken, true)
+    }
+
+    /// Sends what is due.
     fn finish(&mut self, service: &mut S) {
-        take_due(service, &mut self.outbox, self.clock);
-        self.outbox.flush(service);
+        let came = self.arrivals.octets();
+        take_due(service, &mut self.outbox, self.clock, came);
+        self.outbox.flush(service, came);
         service.round_done(self.outbox.traffic());
     }
 }
 
-fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock) {
+fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock, came: &[u8]) {
     for _ in 0..BATCH {
         let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
             break;
         };
-        outbox.push(service, peer, answer);
+        outbox.push(service, peer, answer, came);
     }
 }
 

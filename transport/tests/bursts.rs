@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::traffic::Traffic;
 use hii_transport::udp;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
@@ -16,6 +17,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 struct Echo {
     sent: usize,
     failed: usize,
+    traffic: Traffic,
 }
 
 impl Service for Echo {
@@ -50,6 +52,10 @@ impl Service for Echo {
         } += 1;
         None
     }
+
+    fn round_done(&mut self, traffic: &Traffic) {
+        self.traffic = *traffic;
+    }
 }
 
 fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
@@ -59,7 +65,11 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
         udp::listen(at).unwrap()
     };
     let address = socket.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
+    (address, start(socket))
+}
+
+fn start(socket: UdpSocket) -> JoinHandle<Echo> {
+    std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -72,8 +82,7 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
                 .unwrap();
         });
         echo
-    });
-    (address, thread)
+    })
 }
 
 fn client() -> UdpSocket {
@@ -179,4 +188,42 @@ fn many_clients_at_once_get_each_their_own_answers() {
     }
     clients[0].send_to(b"stop", address).unwrap();
     assert_eq!(thread.join().unwrap().failed, 0);
+}
+
+#[test]
+fn several_clients_are_answered_in_one_call_from_the_address_that_they_asked() {
+    for at in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let at: SocketAddr = at.parse().unwrap();
+        let socket = if at.ip().is_unspecified() && at.is_ipv6() {
+            udp::listen_everywhere(0).unwrap()
+        } else {
+            udp::listen(at).unwrap()
+        };
+        let port = socket.local_addr().unwrap().port();
+        // The loop takes eight at a time, and each eight ask one address. All are there before the first is looked at.
+        let mut clients = Vec::new();
+        for index in 0..16 {
+            let last = if at.ip().is_unspecified() && index >= 8 {
+                2
+            } else {
+                1
+            };
+            let client = client();
+            // What comes from elsewhere is not for this socket.
+            let address = SocketAddr::from(([127, 0, 0, last], port));
+            client.connect(address).unwrap();
+            client.send(&numbered(index, 40)).unwrap();
+            clients.push(client);
+        }
+        clients[0].send(b"stop").unwrap();
+        let echo = start(socket).join().unwrap();
+        for (index, client) in clients.iter().enumerate() {
+            let mut buffer = [0; 100];
+            let len = client.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..len], numbered(index, 40));
+        }
+        assert_eq!((echo.sent, echo.failed), (17, 0));
+        // One for each eight, and one for the last.
+        assert_eq!(echo.traffic.sent.calls[..4], [1, 0, 0, 2], "{at}");
+    }
 }
