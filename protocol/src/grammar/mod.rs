@@ -6,14 +6,17 @@
     reason = "a message's parsers become one function, which takes a tenth fewer instructions"
 )]
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::num::{NonZeroU16, NonZeroU64};
+mod addresses;
+mod numbers;
 
-use nom::bytes::complete::{tag, take_while, take_while_m_n};
+use nom::bytes::complete::{tag, take_while};
 use nom::error::ErrorKind;
 use nom::{Err, IResult};
 
-use crate::{Endpoint, Limits, MAX_DATAGRAM, ParseError, Rule};
+use crate::{Limits, MAX_DATAGRAM, ParseError, Rule};
+
+pub(crate) use addresses::{address, bare_ip, endpoint, endpoint_prefix, ipv6, plain_port, port};
+pub(crate) use numbers::{hex, is_digit, is_hex, number, positive, token, value_of};
 
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
@@ -159,170 +162,6 @@ pub(crate) fn word<'a, const LEN: usize>(lower: &[u8; LEN], input: &'a [u8]) -> 
     }
 }
 
-/// `hex = DIGIT / %x61-66`
-pub(crate) const fn is_hex(octet: u8) -> bool {
-    matches!(octet, b'0'..=b'9' | b'a'..=b'f')
-}
-
-/// `8hex`, `16hex`: so many digits, as a number. The fault is at the first octet that is no digit.
-pub(crate) fn hex(digits: usize, input: &[u8]) -> Parsed<'_, u64> {
-    let (rest, taken) = take_while_m_n(0, digits, is_hex)(input)?;
-    if taken.len() < digits {
-        return Err(Err::Error(nom::error::ParseError::from_error_kind(
-            rest,
-            ErrorKind::HexDigit,
-        )));
-    }
-    Ok((rest, taken.iter().fold(0, |n, d| n << 4 | nibble(*d))))
-}
-
-/// `token = 32hex`
-pub(crate) fn token(input: &[u8]) -> Parsed<'_, [u8; 16]> {
-    let (input, high) = hex(16, input)?;
-    let (input, low) = hex(16, input)?;
-    let token = u128::from(high) << 64 | u128::from(low);
-    Ok((input, token.to_be_bytes()))
-}
-
-const fn nibble(digit: u8) -> u64 {
-    (match digit {
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => digit.wrapping_sub(b'0'),
-    }) as u64
-}
-
-/// `number = "0" / positive`, at most 2^64 - 1
-pub(crate) fn number(input: &[u8]) -> Parsed<'_, u64> {
-    let bad = || {
-        Err(Err::Error(nom::error::ParseError::from_error_kind(
-            input,
-            ErrorKind::Digit,
-        )))
-    };
-    let (rest, digits) = take_while_m_n(1, 20, is_digit)(input)?;
-    if matches!(digits, [b'0', _, ..]) || matches!(rest, [b'0'..=b'9', ..]) {
-        return bad();
-    }
-    let (first, last) = digits.split_at_checked(19).unwrap_or((digits, &[]));
-    // Up to 19 digits fit; the twentieth may be too much.
-    let first = first
-        .iter()
-        .fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-    let value = last.iter().try_fold(first, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    });
-    match value {
-        Some(value) => Ok((rest, value)),
-        None => bad(),
-    }
-}
-
-/// `positive = %x31-39 *19DIGIT`, at most 2^64 - 1
-pub(crate) fn positive(input: &[u8]) -> Parsed<'_, NonZeroU64> {
-    let (rest, value) = number(input)?;
-    match NonZeroU64::new(value) {
-        Some(value) => Ok((rest, value)),
-        None => Err(Err::Error(nom::error::ParseError::from_error_kind(
-            input,
-            ErrorKind::Digit,
-        ))),
-    }
-}
-
-/// `1*DIGIT` with any number of leading zeros; a value that is too large for `u32` is `u32::MAX`.
-#[inline(always)]
-pub(crate) fn digits(input: &[u8]) -> Parsed<'_, u32> {
-    let (mut input, first) = digit(input)?;
-    let mut value = u32::from(first);
-    while let Ok((rest, next)) = digit(input) {
-        value = value.saturating_mul(10).saturating_add(u32::from(next));
-        input = rest;
-    }
-    Ok((input, value))
-}
-
-/// The value of digits, `u32::MAX` when it is larger.
-#[inline]
-pub(crate) fn value_of(digits: &[u8]) -> u32 {
-    digits.iter().fold(0_u32, |value, digit| {
-        value
-            .saturating_mul(10)
-            .saturating_add(u32::from(digit.wrapping_sub(b'0')))
-    })
-}
-
-pub(crate) const fn is_digit(octet: u8) -> bool {
-    octet.is_ascii_digit()
-}
-
-/// `port`, within 1 to 65535
-#[inline(always)]
-pub(crate) fn port(input: &[u8]) -> Parsed<'_, NonZeroU16> {
-    let (rest, value) = digits(input)?;
-    match u16::try_from(value).ok().and_then(NonZeroU16::new) {
-        Some(port) => Ok((rest, port)),
-        None => fault(Rule::PortValue, input),
-    }
-}
-
-/// `plain-port = positive`, within 1 to 65535
-pub(crate) fn plain_port(input: &[u8]) -> Parsed<'_, NonZeroU16> {
-    let (rest, value) = positive(input)?;
-    match NonZeroU16::try_from(value) {
-        Ok(port) => Ok((rest, port)),
-        Err(_) => Err(Err::Error(nom::error::ParseError::from_error_kind(
-            input,
-            ErrorKind::Digit,
-        ))),
-    }
-}
-
-/// `dec-octet = DIGIT / %x31-39 DIGIT / "1" 2DIGIT / "2" %x30-34 DIGIT / "25" %x30-35`
-#[inline]
-fn dec_octet(input: &[u8]) -> Parsed<'_, u8> {
-    let (mut rest, first) = digit(input)?;
-    let mut value = u16::from(first);
-    // Nothing follows a leading zero, and 255 has three digits.
-    for _ in 0..2 {
-        if first == 0 {
-            break;
-        }
-        let Ok((after, next)) = digit(rest) else {
-            break;
-        };
-        (rest, value) = (after, value * 10 + u16::from(next));
-    }
-    match u8::try_from(value) {
-        Ok(octet) => Ok((rest, octet)),
-        Err(_) => fault(Rule::Address, input),
-    }
-}
-
-/// The value of one `DIGIT`.
-#[inline]
-fn digit(input: &[u8]) -> Parsed<'_, u8> {
-    match input {
-        [digit @ b'0'..=b'9', rest @ ..] => Ok((rest, digit - b'0')),
-        _ => Err(Err::Error(nom::error::ParseError::from_error_kind(
-            input,
-            ErrorKind::Digit,
-        ))),
-    }
-}
-
-/// `ipv4 = dec-octet 3("." dec-octet)`
-#[inline(always)]
-fn ipv4(input: &[u8]) -> Parsed<'_, Ipv4Addr> {
-    let (mut input, first) = dec_octet(input)?;
-    let mut octets = [first, 0, 0, 0];
-    let [_, others @ ..] = &mut octets;
-    for other in others {
-        let (rest, ()) = octet(b'.', input)?;
-        (input, *other) = dec_octet(rest)?;
-    }
-    Ok((input, octets.into()))
-}
-
 /// One fixed octet.
 #[inline]
 pub(crate) fn octet(wanted: u8, input: &[u8]) -> Parsed<'_, ()> {
@@ -333,55 +172,6 @@ pub(crate) fn octet(wanted: u8, input: &[u8]) -> Parsed<'_, ()> {
             ErrorKind::Char,
         ))),
     }
-}
-
-/// `ipv6`, all of the text
-pub(crate) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    core::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// `address = ipv4 / "[" ipv6 "]"`
-#[inline(always)]
-pub(crate) fn address(input: &[u8]) -> Parsed<'_, IpAddr> {
-    let [b'[', inner @ ..] = input else {
-        let (input, ip) = ipv4(input)?;
-        return Ok((input, ip.into()));
-    };
-    let (rest, literal) = take_while(|octet| octet != b']')(inner)?;
-    match ipv6(literal) {
-        Some(ip) => Ok((octet(b']', rest)?.0, ip.into())),
-        None => fault(Rule::Address, input),
-    }
-}
-
-/// `bare-ip = ipv4 / ipv6`, up to `stop`
-pub(crate) fn bare_ip(stop: u8, input: &[u8]) -> Parsed<'_, IpAddr> {
-    let (rest, text) = take_while(|octet| octet != stop)(input)?;
-    let ip = core::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    match ip {
-        Some(ip) => Ok((rest, ip)),
-        None => Err(Err::Error(nom::error::ParseError::from_error_kind(
-            input,
-            ErrorKind::Verify,
-        ))),
-    }
-}
-
-/// `address "/" plain-port`, and nothing after it
-pub(crate) fn endpoint(input: &[u8]) -> Parsed<'_, Endpoint> {
-    let (input, endpoint) = endpoint_prefix(input)?;
-    end(Rule::PortValue, input)?;
-    Ok((input, endpoint))
-}
-
-/// `address "/" plain-port`
-pub(crate) fn endpoint_prefix(input: &[u8]) -> Parsed<'_, Endpoint> {
-    let (input, ip) = rule(Rule::Address, address)(input)?;
-    let (input, ()) = rule(Rule::HeaderSlash, |input| octet(b'/', input))(input)?;
-    let (input, port) = rule(Rule::PortValue, plain_port)(input)?;
-    Ok((input, Endpoint::from_parts(ip, port)))
 }
 
 /// Whether an octet is among the others.
@@ -415,71 +205,4 @@ pub(crate) fn padding(input: &[u8]) -> Parsed<'_, ()> {
     }
     let (rest, _) = take_while(|octet| octet == b' ')(input)?;
     end(Rule::Padding, rest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accepts_dotted_quads_and_nothing_like_them() {
-        for good in ["0.0.0.0", "127.0.0.1", "255.255.255.255", "9.10.99.100"] {
-            let (rest, ip) = ipv4(good.as_bytes()).unwrap();
-            assert_eq!((rest, ip), (&b""[..], good.parse().unwrap()));
-        }
-        for bad in [
-            "",
-            "1",
-            "1.2.3",
-            "256.1.1.1",
-            "1.2.3.256",
-            "01.2.3.4",
-            "1.2.3.x",
-            "1..2.3",
-            " 1.2.3.4",
-        ] {
-            assert!(ipv4(bad.as_bytes()).is_err(), "{bad}");
-        }
-        // What follows is for the next rule to refuse.
-        for longer in ["1.2.3.04", "1.2.3.2500", "1.2.3.4.5"] {
-            assert!(!ipv4(longer.as_bytes()).unwrap().0.is_empty(), "{longer}");
-        }
-    }
-
-    #[test]
-    fn numbers_have_no_leading_zero_and_end_at_u64_max() {
-        assert_eq!(number(b"0 ").unwrap().1, 0);
-        assert_eq!(number(b"18446744073709551615").unwrap().1, u64::MAX);
-        for bad in [
-            "",
-            "00",
-            "01",
-            "18446744073709551616",
-            "99999999999999999999",
-            "184467440737095516150",
-            "+1",
-        ] {
-            assert!(number(bad.as_bytes()).is_err(), "{bad}");
-        }
-        assert!(positive(b"0").is_err());
-    }
-
-    #[test]
-    fn hex_is_lower_case_and_its_fault_is_at_the_first_wrong_octet() {
-        assert_eq!(hex(8, b"00c0ffee7").unwrap(), (&b"7"[..], 0x00c0_ffee));
-        let Err(Err::Error(fault)) = hex(8, b"00C0ffee") else {
-            panic!()
-        };
-        assert_eq!(fault.left, 6);
-        let Err(Err::Error(fault)) = hex(8, b"00c0") else {
-            panic!()
-        };
-        assert_eq!(fault.left, 0);
-    }
-
-    #[test]
-    fn digits_saturate() {
-        assert_eq!(digits(b"0000000000000000000080").unwrap().1, 80);
-        assert_eq!(digits(&[b'9'; 100]).unwrap().1, u32::MAX);
-    }
 }

@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::cases;
 use crate::checks::{TEMPTING, comes_back, fills_its_room_only, is_stable, survives_damage};
 use crate::frames::{ping_answers, ping_requests, relay_answers, relay_requests};
-use crate::cases;
 
 const ONLY_400: &[Code] = &[Code::NotARequest];
 
