@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::ValueEnum;
 
 use super::figures::{Rounds, Unit};
 use super::floor::processor_time;
+use super::options::Parts;
 use super::relay_load::{Pattern, RelayLoad, UNDER_WAY};
 use super::series::{Series, borrow};
 use super::servers::Server;
@@ -33,7 +34,7 @@ const PATTERNS: [(Pattern, &str, f64); 3] = [
 const PEERS: u32 = 1_000_000;
 
 /// What is measured, by its name on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// How long a message takes
     Latency,
@@ -45,29 +46,12 @@ pub enum Part {
     Memory,
 }
 
-/// Measures `hii-server relay` beside a plain loop, on loopback.
-#[derive(Debug, Clone, Parser)]
-#[command(bin_name = "cargo bench -p hii-tests --bench relay --")]
-pub struct Options {
-    /// Rounds of ours and of the plain loop's, in turn; the table has the medians
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
+/// The command line.
+pub type Options = super::options::Options<Part>;
 
-    /// One short round of each, to try the benchmark itself; its figures say little
-    #[arg(long)]
-    quick: bool,
-
-    /// Measure this part only; may be given several times
-    #[arg(long, value_name = "PART")]
-    only: Vec<Part>,
-
-    /// Print the table as Markdown
-    #[arg(long)]
-    pub markdown: bool,
-
-    /// Cargo says that it is a benchmark that is wanted
-    #[arg(long, hide = true)]
-    pub bench: bool,
+impl Parts for Part {
+    const ABOUT: &str = "Measures `hii-server relay` beside a plain loop, on loopback";
+    const COMMAND: &str = "cargo bench -p hii-tests --bench relay --";
 }
 
 /// What the benchmark runs with.
@@ -85,7 +69,7 @@ impl RelayBench {
     /// All that is wanted.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        let wants = |part| self.options.only.is_empty() || self.options.only.contains(&part);
+        let wants = |part| self.options.wants(&part);
         let mut rows = Vec::new();
         if wants(Part::Latency) {
             rows.extend(self.latency());
@@ -105,15 +89,7 @@ impl RelayBench {
     /// In how many rounds, and which way, they were measured.
     #[must_use]
     pub fn about(&self) -> String {
-        format!("medians of {} rounds (least to most)", self.rounds())
-    }
-
-    fn rounds(&self) -> u16 {
-        if self.options.quick {
-            1
-        } else {
-            self.options.rounds
-        }
+        self.options.about()
     }
 
     fn time(&self) -> Duration {
@@ -133,18 +109,14 @@ impl RelayBench {
         [self.ours(&unlimited), plain]
     }
 
-    fn tell(&self, round: u16, what: &str) {
-        eprintln!("round {round} of {}: {what}", self.rounds());
-    }
-
     /// One message at a time.
     fn latency(&self) -> Vec<Row> {
         let servers = self.both();
         let mut rows = Vec::new();
         for size in SIZES {
             let mut series: [[Series; 2]; 2] = Default::default();
-            for round in 1..=self.rounds() {
-                self.tell(round, "latency");
+            for round in 1..=self.options.rounds() {
+                self.options.tell(round, "latency");
                 for (index, server) in servers.iter().enumerate() {
                     let [medians, p99s] = series.each_mut().map(|both| &mut both[index]);
                     let mut tail = None;
@@ -173,8 +145,8 @@ impl RelayBench {
         for size in SIZES {
             for (pattern, name, goal) in PATTERNS {
                 let mut series: [[Series; 2]; 2] = Default::default();
-                for round in 1..=self.rounds() {
-                    self.tell(round, name);
+                for round in 1..=self.options.rounds() {
+                    self.options.tell(round, name);
                     for (index, server) in servers.iter().enumerate() {
                         let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
                         let mut spent = None;
@@ -209,8 +181,8 @@ impl RelayBench {
     fn flood(&self) -> Row {
         let server = self.ours(&[]);
         let mut series = Series::new();
-        for round in 1..=self.rounds() {
-            self.tell(round, "beside a flood");
+        for round in 1..=self.options.rounds() {
+            self.options.tell(round, "beside a flood");
             series.add(|| beside_a_flood(borrow(&server)?.address(), self.time()));
         }
         Row::new(
