@@ -38,6 +38,15 @@ pub enum Fate {
 /// and its octets. A panic in here ends the path and comes up again where the path is dropped.
 pub type Judge = Box<dyn FnMut(u64, &[u8]) -> Fate + Send>;
 
+/// Loses one of so many, the fourth first.
+#[must_use]
+pub fn loses_one_of(many: u64) -> Judge {
+    Box::new(move |index, _| match index % many {
+        3 => Fate::Drop,
+        _ => Fate::Pass,
+    })
+}
+
 /// A path to one server. It ends when it is dropped, with all that is still on the way.
 ///
 /// The server sees each client as a socket of its own. Whatever cannot be sent is lost in silence;
