@@ -92,6 +92,10 @@ impl RelayBench {
         self.options.about()
     }
 
+    fn rounds(&self) -> usize {
+        self.options.rounds()
+    }
+
     fn time(&self) -> Duration {
         let whole = Duration::from_secs(SECONDS);
         if self.options.quick { whole / 6 } else { whole }
@@ -109,14 +113,18 @@ impl RelayBench {
         [self.ours(&unlimited), plain]
     }
 
+    fn tell(&self, round: usize, what: &str) {
+        self.options.tell(round, what);
+    }
+
     /// One message at a time.
     fn latency(&self) -> Vec<Row> {
         let servers = self.both();
         let mut rows = Vec::new();
         for size in SIZES {
             let mut series: [[Series; 2]; 2] = Default::default();
-            for round in 1..=self.options.rounds() {
-                self.options.tell(round, "latency");
+            for round in 1..=self.rounds() {
+                self.tell(round, "latency");
                 for (index, server) in servers.iter().enumerate() {
                     let [medians, p99s] = series.each_mut().map(|both| &mut both[index]);
                     let mut tail = None;
@@ -145,8 +153,8 @@ impl RelayBench {
         for size in SIZES {
             for (pattern, name, goal) in PATTERNS {
                 let mut series: [[Series; 2]; 2] = Default::default();
-                for round in 1..=self.options.rounds() {
-                    self.options.tell(round, name);
+                for round in 1..=self.rounds() {
+                    self.tell(round, name);
                     for (index, server) in servers.iter().enumerate() {
                         let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
                         let mut spent = None;
@@ -181,8 +189,8 @@ impl RelayBench {
     fn flood(&self) -> Row {
         let server = self.ours(&[]);
         let mut series = Series::new();
-        for round in 1..=self.options.rounds() {
-            self.options.tell(round, "beside a flood");
+        for round in 1..=self.rounds() {
+            self.tell(round, "beside a flood");
             series.add(|| beside_a_flood(borrow(&server)?.address(), self.time()));
         }
         Row::new(
