@@ -4,8 +4,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use hii_tests::programs::{Server, run};
-use serde_json::Value;
+use hii_tests::programs::{Server, count, run};
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -18,10 +17,6 @@ fn server(threads: &str) -> Server {
 fn threads_of(server: &Server) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", server.id()));
     tasks.unwrap().count()
-}
-
-fn count(value: &Value) -> u64 {
-    value.as_u64().unwrap()
 }
 
 #[test]
