@@ -4,8 +4,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use hii_tests::programs::{Server, run};
-use serde_json::Value;
+use hii_tests::programs::{Server, count, run};
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -22,10 +21,6 @@ fn threads_of(server: &Server) -> usize {
         std::fs::read_to_string(task.unwrap().path().join("comm")).ok()
     });
     names.filter(|name| name.trim() == "datagrams").count()
-}
-
-fn count(value: &Value) -> u64 {
-    value.as_u64().unwrap()
 }
 
 #[test]
