@@ -99,7 +99,7 @@ pub struct Args {
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
     allow_exit: AllowExit,
 
-    /// Messages a second that one source may send; 0 is no limit
+    /// Messages a second that one source may send, and as many over TCP; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
     rate: Rate,
 
