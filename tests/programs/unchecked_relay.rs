@@ -11,17 +11,15 @@ use hii_protocol::relay::{Answer, Content, Forward, Message, Payload, Request};
 use hii_protocol::{Code, Endpoint};
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::stop::stopper;
 use hii_transport::udp;
 
 fn main() -> io::Result<()> {
     let socket = udp::listen((Ipv4Addr::LOCALHOST, 0).into())?;
     writeln!(io::stderr(), "listens on {}", socket.local_addr()?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let never = std::future::pending();
+    let (_stopper, stop) = stopper()?;
     let mut relay = Unchecked::default();
-    runtime.block_on(async { serve(vec![socket], &mut relay, &Clock::start(), never).await })
+    serve(vec![socket], &mut relay, &Clock::start(), &stop)
 }
 
 #[derive(Default)]

@@ -1,22 +1,21 @@
 //! The loop that runs a datagram service: receive, let the service decide, send what is due.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Range;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::arrivals::{Arrival, Arrivals};
 use crate::batch::{BatchSocket, Carriers};
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
-use crate::timer::Timer;
+use crate::stop::Stop;
 use crate::traffic::Traffic;
+use crate::waiting::{Alarm, Waiting};
 
 pub use crate::batch::Sender;
 
-/// Answers that are due sent in a row before the loop takes datagrams again, and datagrams after which other tasks run.
+/// Answers that are due sent in a row before the loop takes datagrams again.
 const BATCH: usize = 64;
 
 /// Rounds for what had come when the service was asked to stop. A flood does not keep it.
@@ -81,57 +80,39 @@ pub trait Service {
     }
 }
 
-/// Runs a service on its sockets, which are bound and do not block, until it stops itself or `stop` completes. What had
-/// come until then is dealt with.
+/// Runs a service on its sockets, which are bound and do not block, on this thread, until it stops itself or is asked to by
+/// `stop`. What had come until then is dealt with.
 ///
 /// # Errors
-/// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
-pub async fn serve<S: Service>(
+/// There is no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
+pub fn serve<S: Service>(
     sockets: Vec<UdpSocket>,
     service: &mut S,
     clock: &Clock,
-    stop: impl Future<Output = ()>,
+    stop: &Stop,
 ) -> io::Result<()> {
-    let timer = Timer::new()?;
     let sockets: Vec<_> = sockets
         .into_iter()
         .map(BatchSocket::new)
         .collect::<io::Result<_>>()?;
+    let alarm = Alarm::new()?;
+    let mut waiting = Waiting::new(sockets.iter().map(BatchSocket::get_ref), &alarm, stop);
     let mut round = Round {
         sockets: &sockets,
         arrivals: Arrivals::new(),
         outbox: Outbox::new(Carriers::new(&sockets), clock),
         clock,
     };
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let wait = service
-            .next_due()
-            .map(|due| due.saturating_sub(clock.elapsed()));
-        let taken = tokio::select! {
-            () = &mut stop => break,
-            () = timer.wait(wait) => Taken::Datagrams(0),
-            () = ready(&sockets) => round.take(service),
-        };
-        round.finish(service);
-        match taken {
-            Taken::Last => return Ok(()),
-            // A flood of datagrams leaves time for what else runs on this thread.
-            Taken::Datagrams(BATCH..) => tokio::task::yield_now().await,
-            Taken::Datagrams(_) => {}
+    while !waiting.wait(service.next_due(), clock)? {
+        if round.run(&waiting, service) == Taken::Last {
+            return Ok(());
         }
     }
     for _ in 0..LAST_ROUNDS {
-        let taken = tokio::select! {
-            biased;
-            () = ready(&sockets) => round.take(service),
-            // The runtime looks for what has come once before it comes back here.
-            () = tokio::task::yield_now() => break,
-        };
-        round.finish(service);
-        if taken == Taken::Last {
+        if waiting.ready().next().is_none() || round.run(&waiting, service) == Taken::Last {
             break;
         }
+        waiting.wait(Some(Duration::ZERO), clock)?;
     }
     Ok(())
 }
@@ -147,34 +128,41 @@ struct Round<'a, S: Service> {
 /// What a round took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
-    Datagrams(usize),
+    Some,
     /// The one that stops the service, and maybe others before.
     Last,
 }
 
 impl<S: Service> Round<'_, S> {
-    /// Lets the service decide about what has come, and sends what comes of it. Each socket has its turn, so that none of
-    /// them keeps the others waiting.
-    fn take(&mut self, service: &mut S) -> Taken {
-        let mut taken = 0;
-        for (index, socket) in self.sockets.iter().enumerate() {
-            if !socket.receive(&mut self.arrivals) {
-                continue;
-            }
-            let (more, goes_on) = self.handle(service, index);
-            // What is passed on is kept where the next socket's datagrams go.
-            self.outbox.flush(service, self.arrivals.octets());
-            if !goes_on {
-                return Taken::Last;
-            }
-            self.outbox.traffic().received.called(more as u64);
-            taken += more;
-        }
-        Taken::Datagrams(taken)
+    /// Lets the service decide about what has come, and sends what there is to send.
+    fn run(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
+        let taken = self.take(waiting, service);
+        let came = self.arrivals.octets();
+        take_due(service, &mut self.outbox, self.clock, came);
+        self.outbox.flush(service, came);
+        service.round_done(self.outbox.traffic());
+        taken
     }
 
-    /// Lets the service decide about each datagram of one socket. Tells how many there were, and whether it goes on.
-    fn handle(&mut self, service: &mut S, socket: usize) -> (usize, bool) {
+    /// Each socket has its turn, so that none of them keeps the others waiting.
+    fn take(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
+        for index in waiting.ready() {
+            let socket = self.sockets.get(index);
+            if !socket.is_some_and(|socket| socket.receive(&mut self.arrivals)) {
+                continue;
+            }
+            let taken = self.handle(service, index);
+            // What is passed on is kept where the next socket's datagrams go.
+            self.outbox.flush(service, self.arrivals.octets());
+            if taken == Taken::Last {
+                return taken;
+            }
+        }
+        Taken::Some
+    }
+
+    /// Lets the service decide about each datagram of one socket.
+    fn handle(&mut self, service: &mut S, socket: usize) -> Taken {
         let now = self.clock.now();
         let came = self.arrivals.octets();
         let outbox = &mut self.outbox;
@@ -199,24 +187,17 @@ impl<S: Service> Round<'_, S> {
                 }
                 Effect::AnswerAndStop(answer) => {
                     outbox.push(service, peer, answer, came);
-                    return (taken, false);
+                    return Taken::Last;
                 }
-                Effect::Stop => return (taken, false),
+                Effect::Stop => return Taken::Last,
             }
             // What is due goes before the answers to what came later.
             if service.next_due().is_some_and(|due| due <= now.monotonic) {
                 take_due(service, outbox, self.clock, came);
             }
         }
-        (taken, true)
-    }
-
-    /// Sends what is due.
-    fn finish(&mut self, service: &mut S) {
-        let came = self.arrivals.octets();
-        take_due(service, &mut self.outbox, self.clock, came);
-        self.outbox.flush(service, came);
-        service.round_done(self.outbox.traffic());
+        outbox.traffic().received.called(taken);
+        Taken::Some
     }
 }
 
@@ -229,23 +210,10 @@ fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clo
     }
 }
 
-/// Completes when there is something to take on any socket.
-async fn ready(sockets: &[BatchSocket]) {
-    poll_fn(|context| {
-        let mut any = Poll::Pending;
-        for socket in sockets {
-            if socket.poll_ready(context).is_ready() {
-                any = Poll::Ready(());
-            }
-        }
-        any
-    })
-    .await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::stopper;
     use crate::udp;
 
     /// Counts datagrams until it is told to stop.
@@ -289,17 +257,9 @@ mod tests {
             sender.send(b"go on").unwrap();
         }
         sender.send(b"stop").unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let (_stopper, stop) = stopper().unwrap();
         let mut counts = Counts(0);
-        runtime
-            .block_on(async {
-                let never = std::future::pending();
-                serve(vec![socket], &mut counts, &Clock::start(), never).await
-            })
-            .unwrap();
+        serve(vec![socket], &mut counts, &Clock::start(), &stop).unwrap();
         assert_eq!(counts.0, others + 1);
     }
 }

@@ -25,6 +25,7 @@ pub mod sendfile;
 pub mod shutdown;
 mod singles;
 mod socket;
+pub mod stop;
 #[cfg(unix)]
 pub mod suspend;
 pub mod tcp;
@@ -32,4 +33,4 @@ pub mod terminal;
 pub mod timer;
 pub mod traffic;
 pub mod udp;
-mod watched;
+mod waiting;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::stop::stopper;
 use hii_transport::traffic::Traffic;
 use hii_transport::udp;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -70,17 +71,9 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
 
 fn start(socket: UdpSocket) -> JoinHandle<Echo> {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let (_stopper, stop) = stopper().unwrap();
         let mut echo = Echo::default();
-        runtime.block_on(async {
-            let never = std::future::pending();
-            serve(vec![socket], &mut echo, &Clock::start(), never)
-                .await
-                .unwrap();
-        });
+        serve(vec![socket], &mut echo, &Clock::start(), &stop).unwrap();
         echo
     })
 }
@@ -200,30 +193,30 @@ fn several_clients_are_answered_in_one_call_from_the_address_that_they_asked() {
             udp::listen(at).unwrap()
         };
         let port = socket.local_addr().unwrap().port();
-        // The loop takes eight at a time, and each eight ask one address. All are there before the first is looked at.
+        // The loop takes one first and then eight at a time, and each eight ask one address. All are there before the first
+        // is looked at.
         let mut clients = Vec::new();
-        for index in 0..16 {
-            let last = if at.ip().is_unspecified() && index >= 8 {
-                2
-            } else {
-                1
-            };
+        for index in 0..17 {
+            let is_second = at.ip().is_unspecified() && index >= 9;
+            let address = SocketAddr::from(([127, 0, 0, 1 + u8::from(is_second)], port));
             let client = client();
             // What comes from elsewhere is not for this socket.
-            let address = SocketAddr::from(([127, 0, 0, last], port));
             client.connect(address).unwrap();
-            client.send(&numbered(index, 40)).unwrap();
-            clients.push(client);
+            let message = match index {
+                16 => b"stop".to_vec(),
+                _ => numbered(index, 40),
+            };
+            client.send(&message).unwrap();
+            clients.push((client, message));
         }
-        clients[0].send(b"stop").unwrap();
         let echo = start(socket).join().unwrap();
-        for (index, client) in clients.iter().enumerate() {
+        for (client, message) in &clients {
             let mut buffer = [0; 100];
             let len = client.recv(&mut buffer).unwrap();
-            assert_eq!(&buffer[..len], numbered(index, 40));
+            assert_eq!(&buffer[..len], message);
         }
         assert_eq!((echo.sent, echo.failed), (17, 0));
-        // One for each eight, and one for the last.
+        // One for the first, and one for each eight.
         assert_eq!(echo.traffic.sent.calls[..4], [1, 0, 0, 2], "{at}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::stop::stopper;
 use hii_transport::udp;
 
 /// Passes on what is behind the first octet, to whom that octet names, and stops when it was asked to.
@@ -110,16 +111,8 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
             .map(|receiver| receiver.local_addr().unwrap())
             .collect(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(async {
-            let never = std::future::pending();
-            serve(sockets.into(), &mut passes, &Clock::start(), never).await
-        })
-        .unwrap();
+    let (_stopper, stop) = stopper().unwrap();
+    serve(sockets.into(), &mut passes, &Clock::start(), &stop).unwrap();
     for sender in &senders {
         for _ in 0..MESSAGES {
             assert_eq!(receive(sender), b"sent");
