@@ -262,8 +262,8 @@ mod tests {
     }
 
     /// As many as there are.
-    fn all(call: &str) -> io::Result<usize> {
-        Ok(call.split(", ").count())
+    fn all(call: &str) -> usize {
+        call.split(", ").count()
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
             (4, "gg"),
             (5, ""),
         ];
-        let (calls, told, traffic) = sent(&datagrams, all);
+        let (calls, told, traffic) = sent(&datagrams, |call| Ok(all(call)));
         assert_eq!(calls, ["1: aa, 2: bb", "3: ccdde/2", "3: ff, 4: gg, 5: "]);
         let expected: Vec<_> = (0..8).map(|place| (place, true)).collect();
         assert_eq!(told, expected);
@@ -321,7 +321,7 @@ mod tests {
         let (calls, told, _) = sent(&datagrams, |call| match call.as_bytes()[0] {
             b'1' => Ok(2),
             b'3' => Err(io::ErrorKind::PermissionDenied.into()),
-            _ => all(call),
+            _ => Ok(all(call)),
         });
         let expected = ["1: aa, 2: bb, 3: cc, 4: dd", "3: cc, 4: dd", "4: dd"];
         assert_eq!(calls, expected);
