@@ -10,7 +10,6 @@ use hii_transport::clock::Clock;
 use tokio::runtime::Runtime;
 
 mod args;
-pub mod blocks;
 pub mod classic;
 mod connect;
 pub mod destination;

@@ -13,6 +13,7 @@ use crate::logs::LogFormat;
 use crate::{listen, running};
 
 mod args;
+pub mod blocks;
 mod classic;
 mod handshakes;
 pub mod key;

@@ -371,9 +371,7 @@ impl<'a> Receiver<'a> {
                 Err(failed) => return Ok(Err(failed)),
             }
         }
-        Ok(source
-            .check()
-            .map(|()| (source.position(), source.digest())))
+        Ok(source.end())
     }
 
     /// Goes past what is there already, if that is so; else the source stands at its beginning.
@@ -398,7 +396,7 @@ impl<'a> Receiver<'a> {
             tokio::task::yield_now().await;
             self.listen().await?;
         }
-        if source.digest() != digest {
+        if source.digest() != Some(digest) {
             source.rewind();
         }
         Ok(Ok(()))
