@@ -301,6 +301,13 @@ fn adopt(folder: &Folder, name: &str) -> io::Result<Option<File>> {
         Err(error) => error,
     };
     match folder.has_own(name) {
+        // A program may have ended between giving a file its permissions and its name, and these may be to read it only.
+        Ok(true) if error.kind() == io::ErrorKind::PermissionDenied => match folder.unlock(name) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                folder.remove(name).map(|()| None)
+            }
+            unlocked => unlocked.and_then(|()| folder.open_file(name)).map(Some),
+        },
         Ok(true) => Err(error),
         Ok(false) => folder.remove(name).map(|()| None),
         Err(error) if is_gone(&error) => Ok(None),
