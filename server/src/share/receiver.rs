@@ -22,6 +22,7 @@ use super::offer::{NotSendable, Sendable};
 use super::serve::{Common, StdinEnd};
 use super::session::{Event, Session, Step};
 use super::source::{Failed, Source};
+use crate::exit::count;
 
 /// Octets of a file in one frame. The hash works on 16 KiB at once, and pages are 4 KiB: a frame filled to its limit is read
 /// and hashed a tenth slower.
@@ -101,13 +102,18 @@ impl fmt::Display for End {
             Self::Done(Lacks {
                 failed,
                 unconfirmed: 0,
-            }) => write!(f, "has what could be sent, without {failed} files"),
+            }) => write!(
+                f,
+                "has what could be sent, without {}",
+                count(*failed, "file")
+            ),
             Self::Done(Lacks {
                 failed,
                 unconfirmed,
             }) => write!(
                 f,
-                "wants no more, and has not confirmed {unconfirmed} files; {failed} could not be sent"
+                "wants no more, and has not confirmed {}; {failed} could not be sent",
+                count(*unconfirmed, "file")
             ),
             Self::Cancelled => f.write_str("wants no more"),
             Self::GaveUp => f.write_str("gave up"),
