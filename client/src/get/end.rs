@@ -105,7 +105,7 @@ impl End {
         end.saying(Problem::Storage, "")
     }
 
-    /// What came of a pipe cannot be written: it is sent once, and nothing goes on from there.
+    /// What comes cannot be written, and a later run would not go on from there: it comes of a pipe, or goes to one.
     pub fn storage_of_pipe(error: io::Error) -> Self {
         if !Self::is_full(&error) {
             return Self::storage(error);
@@ -113,8 +113,8 @@ impl End {
         Self::new(
             Exit::Output,
             format_args!("cannot write what comes: {error}"),
-            "free some space, or give another folder with -o, and have the sender start again: what it reads from a pipe is \
-             sent once, and how much that is was not known before",
+            "free some space, or give another place with -o, and begin again (what a sender reads from a pipe is sent once: \
+             there it begins anew too)",
         )
         .saying(Problem::Storage, "")
     }

@@ -34,7 +34,7 @@ pub struct State<'a> {
     plan: Plan,
     /// The next entry to want.
     next: u64,
-    /// Whether what comes is of a pipe, whose length nobody knows.
+    /// Whether what comes is of a pipe or goes to one, so that nothing goes on with it.
     is_pipe: bool,
     /// What is there of the files that are wanted, in their order.
     prepared: VecDeque<Option<Part>>,
@@ -168,7 +168,7 @@ impl<'a> State<'a> {
         ) else {
             return Ok(());
         };
-        self.is_pipe = entry.size() == Size::Unknown;
+        self.is_pipe = entry.size() == Size::Unknown || !output.is_resumable();
         self.summary.resumed_octets += offset;
         self.progress.file(entry.path, offset);
         let begun = output.begin(&entry, decision, prepared, offset);

@@ -103,7 +103,7 @@ impl Source {
     /// It cannot be read, or ends before that.
     pub fn skip(&mut self, offset: u64, buffer: &mut Vec<u8>) -> Result<bool, Failed> {
         let left = offset.saturating_sub(self.position);
-        if left > BLOCK && self.position % BLOCK == 0 {
+        if left > BLOCK && self.position.is_multiple_of(BLOCK) {
             self.skip_blocks((left - 1) / BLOCK)?;
         } else {
             buffer.resize(STEP, 0);
