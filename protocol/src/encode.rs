@@ -243,6 +243,25 @@ macro_rules! impl_frame {
 }
 pub(crate) use impl_frame;
 
+/// An owned frame is written as what it lends, and read by way of it.
+#[cfg(feature = "alloc")]
+macro_rules! impl_owned {
+    ($owned:ty, $borrowed:ident, $lend:ident) => {
+        impl $crate::encode::Emit for $owned {
+            fn emit(&self, sink: &mut impl $crate::encode::Sink) {
+                self.$lend().emit(sink);
+            }
+        }
+
+        $crate::encode::impl_encode!($owned);
+        $crate::encode::impl_frame!($owned => |frame, limits| {
+            $borrowed::decode_with(frame, limits).map($borrowed::into_owned)
+        });
+    };
+}
+#[cfg(feature = "alloc")]
+pub(crate) use impl_owned;
+
 #[cfg(feature = "serde")]
 pub(crate) fn deserialize_frame<'de, F: Frame, D: serde::Deserializer<'de>>(
     deserializer: D,

@@ -16,6 +16,7 @@ mod inbox;
 mod listen;
 pub mod logs;
 pub mod metrics;
+mod own;
 pub mod ping;
 pub mod quiet;
 pub mod rate;

@@ -1,9 +1,10 @@
 //! When a service says nothing, so that two services cannot keep each other busy (`WIRE.md` section 1.2).
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use hii_protocol::is_answer;
+
+use crate::own::Own;
 
 /// Ports below this are services of their own (DNS, TFTP, chargen), which answer anything.
 const FIRST_CLIENT_PORT: u16 = 1024;
@@ -11,23 +12,15 @@ const FIRST_CLIENT_PORT: u16 = 1024;
 /// Knows which datagrams are never answered.
 #[derive(Debug, Clone, Default)]
 pub struct Quiet {
-    addresses: HashSet<IpAddr>,
-    /// The port of each of the service's sockets.
-    ports: Vec<u16>,
+    own: Own,
 }
 
 impl Quiet {
     /// The rules for a service on these sockets of a host with these addresses.
     #[must_use]
     pub fn new(sockets: &[SocketAddr], host: impl IntoIterator<Item = IpAddr>) -> Self {
-        let bound = sockets.iter().map(SocketAddr::ip);
         Self {
-            addresses: host
-                .into_iter()
-                .chain(bound)
-                .map(|ip| ip.to_canonical())
-                .collect(),
-            ports: sockets.iter().map(SocketAddr::port).collect(),
+            own: Own::new(sockets, host),
         }
     }
 
@@ -38,8 +31,7 @@ impl Quiet {
     }
 
     fn is_own(&self, from: SocketAddr) -> bool {
-        let ip = from.ip().to_canonical();
-        self.ports.contains(&from.port()) && (ip.is_loopback() || self.addresses.contains(&ip))
+        self.own.is_service(from.ip().to_canonical(), from.port())
     }
 }
 

@@ -9,11 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
-use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::datagrams::Service;
 use hii_transport::files;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
-use hii_transport::traffic::Traffic;
 use hii_transport::udp::canonical;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -113,7 +112,7 @@ pub enum End {
     Stops,
 }
 
-/// One service, for the datagrams and for every connection of the same thread. No borrow outlives a call.
+/// One service, for every connection. No borrow outlives a call.
 #[derive(Debug)]
 pub(crate) struct Shared<S>(Rc<RefCell<S>>);
 
@@ -144,51 +143,26 @@ impl<S> Clone for Shared<S> {
     }
 }
 
-impl<S: Service> Service for Shared<S> {
-    type Answer = S::Answer;
-
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<S::Answer> {
-        self.with(|service| service.handle(datagram, from, now))
-    }
-
-    fn next_due(&self) -> Option<Duration> {
-        self.with(|service| service.next_due())
-    }
-
-    fn take_due(&mut self, now: Duration) -> Option<(Peer, S::Answer)> {
-        self.with(|service| service.take_due(now))
-    }
-
-    fn write(&mut self, answer: &S::Answer, now: Duration, buffer: &mut [u8]) -> usize {
-        self.with(|service| service.write(answer, now, buffer))
-    }
-
-    fn sent(&mut self, answer: &S::Answer, result: &io::Result<()>) -> Option<(Peer, S::Answer)> {
-        self.with(|service| service.sent(answer, result))
-    }
-
-    fn round_done(&mut self, traffic: &Traffic) {
-        self.with(|service| service.round_done(traffic));
-    }
-}
-
 /// What the tasks of all connections have in common.
 struct Common<S> {
     service: Shared<S>,
     clock: Clock,
     idle: Duration,
-    /// Whether the service stops.
-    stop: watch::Sender<bool>,
+    /// Asks the whole service to stop.
+    asked: watch::Sender<bool>,
+    /// Whether connections are to end.
+    stopping: watch::Receiver<bool>,
 }
 
-/// Accepts connections and serves each in a task of its own, until `stop` says so; then they have the farewell's time to
-/// end. Has to run in a `LocalSet`.
+/// Accepts connections and serves each in a task of its own, until `stopping` says so; then they have the farewell's time
+/// to end. One that may do so asks for the stop by `asked`. Has to run in a `LocalSet`.
 pub(crate) async fn serve<S: StreamService>(
     listeners: Vec<TcpListener>,
     service: Shared<S>,
     clock: Clock,
     limits: StreamLimits,
-    stop: watch::Sender<bool>,
+    asked: watch::Sender<bool>,
+    mut stopping: watch::Receiver<bool>,
 ) {
     // One for the socket, one for the timer of delayed answers.
     let files = limits
@@ -197,12 +171,12 @@ pub(crate) async fn serve<S: StreamService>(
         .saturating_mul(2)
         .saturating_add(OTHER_FILES);
     files::want(u64::try_from(files).unwrap_or(u64::MAX));
-    let mut stopping = stop.subscribe();
     let common = Rc::new(Common {
         service,
         clock,
         idle: limits.idle,
-        stop,
+        asked,
+        stopping: stopping.clone(),
     });
     // Nothing is ever sent: it ends with the last connection.
     let (open, mut none_open) = mpsc::channel::<()>(1);
@@ -306,7 +280,7 @@ async fn converse<S: StreamService>(
     service.on_stream(|service| conversation.close(end, service));
     match result {
         Ok(End::Done) => close_gently(stream).await,
-        Ok(End::Stops) => drop(common.stop.send_replace(true)),
+        Ok(End::Stops) => drop(common.asked.send_replace(true)),
         Ok(end) => tracing::debug!(%from, ?end, "connection closed"),
         Err(error) => tracing::debug!(%from, %error, "connection lost"),
     }
@@ -319,7 +293,7 @@ async fn exchange<S: StreamService>(
     common: &Common<S>,
 ) -> io::Result<End> {
     let mut timer = None;
-    let mut stopping = common.stop.subscribe();
+    let mut stopping = common.stopping.clone();
     let mut has_hung_up = false;
     loop {
         send(stream, conversation, common)?;

@@ -1,16 +1,18 @@
-//! A service on several threads: each has a runtime and sockets of its own, because a shared socket keeps each peer on
-//! one of them.
+//! A service on several threads: those for datagrams have sockets of their own, because a shared socket keeps each peer on
+//! one of them, and one with a runtime has all connections.
 
 use std::io;
-use std::net::{TcpListener as StdListener, UdpSocket};
+use std::net::UdpSocket;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::thread::{self, JoinHandle};
 
 use hii_transport::clock::Clock;
-use hii_transport::{datagrams, udp};
+use hii_transport::datagrams::{self, Service};
+use hii_transport::stop::{Stop, stopper};
+use hii_transport::udp;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::exit::{Exit, Failure};
@@ -56,14 +58,23 @@ fn by_thread(addresses: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
     threads
 }
 
-/// Runs a service on each thread's sockets, the first on this thread and with the TCP listeners too, until one of them
-/// stops itself or `stop` completes. Gives the sum of their tallies.
+/// What one instance of a service serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The datagrams of the thread with this number.
+    Datagrams(u64),
+    /// All connections.
+    Streams,
+}
+
+/// Runs a service: on each thread's sockets, and on this thread for the TCP listeners, each an instance of its own, until
+/// one of them stops itself or `stop` completes. Gives the sum of their tallies.
 ///
 /// # Errors
-/// A thread or its runtime cannot be had.
+/// A thread or what it needs cannot be had.
 pub(crate) async fn serve<S>(
     sockets: Sockets,
-    mut service: impl FnMut(u64) -> S,
+    mut service: impl FnMut(Part) -> S,
     limits: StreamLimits,
     stop: impl Future<Output = ()>,
 ) -> io::Result<S::Tally>
@@ -71,40 +82,61 @@ where
     S: StreamService + Tallied + Send,
 {
     let clock = Clock::start();
-    let all = watch::Sender::new(false);
+    let asked = watch::Sender::new(false);
+    let (stopper, stop_datagrams) = stopper()?;
     let Sockets { udp, tcp } = sockets;
-    let mut sockets = by_thread(udp).into_iter();
-    let first = sockets.next().unwrap_or_default();
-    let others: Vec<_> = (1..)
-        .zip(sockets)
-        .map(|(index, sockets)| start(sockets, service(index), clock, &all))
+    let listeners = tcp.into_iter().map(TcpListener::from_std);
+    let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+    // Nothing is ever sent: it ends with the last thread.
+    let (running, mut none_runs) = mpsc::channel(1);
+    let threads: Vec<_> = (0..)
+        .zip(by_thread(udp))
+        .map(|(number, sockets)| {
+            let service = service(Part::Datagrams(number));
+            let running = Running {
+                asked: asked.clone(),
+                _running: running.clone(),
+            };
+            start(
+                sockets,
+                service,
+                clock,
+                stop_datagrams.try_clone()?,
+                running,
+            )
+        })
         .collect();
-    let mut ended = all.subscribe();
-    let stop = async {
+    drop(running);
+    if threads.iter().any(Result::is_err) {
+        asked.send_replace(true);
+    }
+    let hang_up = watch::Sender::new(false);
+    let mut is_asked = asked.subscribe();
+    let stop_all = async {
         tokio::select! {
             () = stop => {}
-            () = stopped(&mut ended) => {}
+            () = stopped(&mut is_asked) => {}
         }
+        drop(stopper);
+        // What has come in datagrams may be for connections.
+        none_runs.recv().await;
+        hang_up.send_replace(true);
     };
-    let all_started = others.iter().all(Result::is_ok);
-    let result = if all_started {
-        Box::pin(run_with_streams(
-            (first, tcp),
-            service(0),
-            clock,
-            limits,
-            &all,
-            stop,
-        ))
-        .await
-    } else {
-        Ok(S::Tally::default())
-    };
-    all.send_replace(true);
-    let mut sum = S::Tally::default();
+    let streams = Shared::new(service(Part::Streams));
+    let serve_streams = streams::serve(
+        listeners,
+        streams.clone(),
+        clock,
+        limits,
+        asked.clone(),
+        hang_up.subscribe(),
+    );
+    let both = async { tokio::join!(stop_all, serve_streams) };
+    LocalSet::new().run_until(both).await;
+    let mut sum = streams.with(|service| service.tally());
     let mut failed = None;
-    for ended in others.into_iter().map(join).chain([result]) {
-        match ended {
+    for thread in threads {
+        match join(thread) {
             Ok(tally) => sum += tally,
             Err(error) => failed = Some(error),
         }
@@ -112,62 +144,36 @@ where
     failed.map_or(Ok(sum), Err)
 }
 
+/// Serves datagrams on a thread of their own.
 fn start<S>(
     sockets: Vec<UdpSocket>,
     mut service: S,
     clock: Clock,
-    all: &watch::Sender<bool>,
+    stop: Stop,
+    running: Running,
 ) -> io::Result<JoinHandle<io::Result<S::Tally>>>
 where
-    S: StreamService + Tallied + Send,
+    S: Service + Tallied + Send + 'static,
 {
-    let all = all.clone();
-    let mut ended = all.subscribe();
     thread::Builder::new()
-        .name("hii-server".into())
+        .name("datagrams".into())
         .spawn(move || {
-            // However this thread ends, the others are not to go on without its peers.
-            let _all = StopAll(all);
-            let runtime = current_thread_runtime()?;
-            let stop = stopped(&mut ended);
-            runtime.block_on(datagrams::serve(sockets, &mut service, &clock, stop))?;
+            let _running = running;
+            datagrams::serve(sockets, &mut service, &clock, &stop)?;
             Ok(service.tally())
         })
 }
 
-/// Stops all threads when it is dropped.
-struct StopAll(watch::Sender<bool>);
-
-impl Drop for StopAll {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
+/// A thread that runs. However it ends, the others are not to go on without its peers.
+struct Running {
+    asked: watch::Sender<bool>,
+    _running: mpsc::Sender<()>,
 }
 
-/// Serves datagrams and connections with one service. Connections end with it.
-async fn run_with_streams<S: StreamService + Tallied>(
-    (sockets, listeners): (Vec<UdpSocket>, Vec<StdListener>),
-    service: S,
-    clock: Clock,
-    limits: StreamLimits,
-    all: &watch::Sender<bool>,
-    stop: impl Future<Output = ()>,
-) -> io::Result<S::Tally> {
-    let listeners: Vec<_> = listeners
-        .into_iter()
-        .map(TcpListener::from_std)
-        .collect::<io::Result<_>>()?;
-    let service = Shared::new(service);
-    let mut for_datagrams = service.clone();
-    let datagrams = async {
-        let _all = StopAll(all.clone());
-        datagrams::serve(sockets, &mut for_datagrams, &clock, stop).await
-    };
-    let streams = streams::serve(listeners, service.clone(), clock, limits, all.clone());
-    let both = async { tokio::join!(datagrams, streams) };
-    let (served, ()) = LocalSet::new().run_until(both).await;
-    served?;
-    Ok(service.with(|service| service.tally()))
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.asked.send_replace(true);
+    }
 }
 
 fn join<T>(started: io::Result<JoinHandle<io::Result<T>>>) -> io::Result<T> {
@@ -176,7 +182,7 @@ fn join<T>(started: io::Result<JoinHandle<io::Result<T>>>) -> io::Result<T> {
         .unwrap_or_else(|_| Err(io::Error::other("a thread ended early")))
 }
 
-/// The runtime of one thread.
+/// A runtime of one thread.
 ///
 /// # Errors
 /// There is no memory, or no file, for it.

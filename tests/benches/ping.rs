@@ -5,9 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use hii_tests::benchmark::options::Options;
 use hii_tests::benchmark::peers::Peers;
-use hii_tests::benchmark::{Bench, Programs, machine, processes};
+use hii_tests::benchmark::{Bench, Options, Programs, machine, processes};
 
 const PROGRAMS: Programs = Programs {
     hii: env!("CARGO_BIN_EXE_hii-under-test"),
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
         programs: PROGRAMS,
         peers: Peers::find(),
     };
-    let parts = bench.options.parts().iter();
+    let parts = bench.options.parts();
     let rows: Vec<_> = parts.flat_map(|part| bench.measure(*part)).collect();
     print!("{}", bench.report(&about, &rows));
     ExitCode::SUCCESS

@@ -5,6 +5,7 @@
 pub mod benchmark;
 pub mod browser;
 pub mod classic;
+pub mod metrics;
 pub mod namespace;
 pub mod network;
 pub mod path;

@@ -1,6 +1,6 @@
 //! Starting the built programs and reading what they say.
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -50,14 +50,38 @@ pub fn run(program: &str, args: &[&str]) -> Ended {
     finish(start(program, args))
 }
 
+/// Runs a program with this on its standard input to its end.
+///
+/// # Panics
+/// It cannot be started, does not read, or hangs.
+pub fn run_with_input(program: &str, args: &[&str], input: &[u8]) -> Ended {
+    let mut child = start_with_input(program, args);
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    stdin.write_all(input).expect("the program reads");
+    drop(stdin);
+    finish(child)
+}
+
 /// Starts a program with its output caught.
 ///
 /// # Panics
 /// It cannot be started.
 pub fn start(program: &str, args: &[&str]) -> Child {
+    spawn(program, args, Stdio::null())
+}
+
+/// Starts a program with its output caught, and its input to be written.
+///
+/// # Panics
+/// It cannot be started.
+pub fn start_with_input(program: &str, args: &[&str]) -> Child {
+    spawn(program, args, Stdio::piped())
+}
+
+fn spawn(program: &str, args: &[&str], stdin: Stdio) -> Child {
     Command::new(program)
         .args(args)
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -143,6 +167,17 @@ pub fn signal(id: u32, signal: Signal) {
     kill(id, signal).expect("the program is there");
 }
 
+/// A count in a program's JSON.
+///
+/// # Panics
+/// It is none.
+#[track_caller]
+pub fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no count"))
+}
+
 /// A running `hii-server`.
 #[derive(Debug)]
 pub struct Server {
@@ -213,4 +248,26 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// Stops a `hii-server ping --json` and returns its tally, in which every message is in one of the counts.
+///
+/// # Panics
+/// It hangs or fails, or a message is in none.
+pub fn ping_tally(server: Server) -> Value {
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let tally = ended.json();
+    let parts = [
+        "answered",
+        "dropped",
+        "ignored",
+        "over_rate",
+        "queue_full",
+        "send_failed",
+        "abandoned",
+    ];
+    let sum: u64 = parts.iter().map(|part| count(&tally[part])).sum();
+    assert_eq!(count(&tally["received"]), sum, "{tally}");
+    tally
 }

@@ -1,9 +1,8 @@
 //! The system benchmark itself: what it asks of our programs is there.
 
 use clap::{Parser as _, ValueEnum as _};
-use hii_tests::benchmark::options::{Options, Part};
 use hii_tests::benchmark::peers::Peers;
-use hii_tests::benchmark::{Bench, Programs};
+use hii_tests::benchmark::{Bench, Options, Part, Programs};
 
 /// A quick benchmark without any other program.
 fn bench() -> Bench {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hii_tests::classic::ping_server::{Act, Options, PingServer};
 use hii_tests::path::{Fate, Path};
-use hii_tests::programs::{Ended, Server, finish, run, signal, start};
+use hii_tests::programs::{Ended, Server, count, finish, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -26,12 +26,6 @@ fn server(args: &[&str]) -> Server {
 
 fn ping(target: SocketAddr, args: &[&str]) -> Ended {
     run(HII, &[&["ping", &target.to_string()], args].concat())
-}
-
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
 }
 
 /// Checks that the client's counts add up, and that they are those of the server. A busy machine may lose some.

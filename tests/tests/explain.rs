@@ -1,9 +1,6 @@
 //! `hii explain`, the built program.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
-use hii_tests::programs::{Ended, finish, run};
+use hii_tests::programs::{Ended, run, run_with_input};
 use hii_tests::scratch::Directory;
 use serde_json::Value;
 
@@ -14,16 +11,7 @@ fn explain(args: &[&str]) -> Ended {
 }
 
 fn explain_lines(args: &[&str], lines: &[u8]) -> Ended {
-    let mut child = Command::new(HII)
-        .arg("explain")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(lines).unwrap();
-    finish(child)
+    run_with_input(HII, &[&["explain"], args].concat(), lines)
 }
 
 #[test]

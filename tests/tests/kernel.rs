@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use hii_protocol::ping::{Probe, Report, Request, Seq};
-use hii_tests::programs::{Ended, Server, finish, run, signal, start};
+use hii_tests::programs::{Ended, Server, count, finish, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -14,12 +14,6 @@ const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
 /// Guards against a test that hangs; none depends on how long it is.
 const WATCHDOG: Duration = Duration::from_secs(60);
-
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
-}
 
 /// Measures a server of our own for a second.
 fn measured(prefix: &str, args: &[&str]) -> Ended {

@@ -1,51 +1,18 @@
 //! `hii-server ping --metrics`: what a monitoring system reads, and what strangers can do to it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::Child;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use hii_tests::programs::{finish, run, signal, start};
+use hii_tests::metrics::{exchange, get, serve};
+use hii_tests::programs::{finish, run, signal};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// A server with metrics on a free port: the program, where it answers, where its metrics are.
-fn server(args: &[&str]) -> (Child, SocketAddr, SocketAddr) {
-    let fixed = "ping -b 127.0.0.1 -p 0 --json --log json --metrics 127.0.0.1:0";
-    let fixed: Vec<_> = fixed.split(' ').collect();
-    let mut child = start(HII_SERVER, &[&fixed, args].concat());
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut address = |field: &str| loop {
-        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        if let Some(address) = line["fields"][field].as_str() {
-            break address.parse().unwrap();
-        }
-    };
-    let (ping, metrics) = (address("address"), address("metrics"));
-    std::thread::spawn(move || lines.count());
-    (child, ping, metrics)
-}
-
-fn exchange(metrics: SocketAddr, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(metrics).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn get(metrics: SocketAddr) -> String {
-    exchange(metrics, b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
-}
-
 #[test]
 fn the_metrics_agree_with_the_tally() {
-    let (child, ping, metrics) = server(&["--loss", "50%", "--seed", "7"]);
+    let (child, ping, metrics) = serve(HII_SERVER, "ping", &["--loss", "50%", "--seed", "7"]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(60)))
@@ -93,7 +60,7 @@ fn the_metrics_agree_with_the_tally() {
 
 #[test]
 fn what_comes_over_tcp_is_told_apart() {
-    let (child, ping, metrics) = server(&[]);
+    let (child, ping, metrics) = serve(HII_SERVER, "ping", &[]);
     let mut stream = TcpStream::connect(ping).unwrap();
     stream.write_all(b"\0\0\0\x0cP 00c0ffee 1").unwrap();
     let mut answer = [0; 4];
@@ -122,7 +89,7 @@ fn what_comes_over_tcp_is_told_apart() {
 
 #[test]
 fn anything_but_get_metrics_is_refused_and_idlers_keep_nobody_out() {
-    let (mut child, _, metrics) = server(&[]);
+    let (mut child, _, metrics) = serve(HII_SERVER, "ping", &[]);
     for (request, status) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "404"),
         (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),

@@ -3,7 +3,7 @@
 use std::fs;
 
 use hii_tests::browser;
-use hii_tests::path::{Fate, Path};
+use hii_tests::path::{Path, loses_one_of};
 use hii_tests::programs::{Server, run};
 use hii_tests::scratch::{Directory, page_data};
 use serde_json::{Value, json};
@@ -17,13 +17,7 @@ fn page(directory: &Directory) -> String {
         HII_SERVER,
         &["ping", "-b", "127.0.0.1", "--delay", "0..30ms", "--json"],
     );
-    let loses = |every: u64| -> hii_tests::path::Judge {
-        Box::new(move |index, _| match index % every {
-            3 => Fate::Drop,
-            _ => Fate::Pass,
-        })
-    };
-    let path = Path::new(server.address(), loses(7), loses(11)).unwrap();
+    let path = Path::new(server.address(), loses_one_of(7), loses_one_of(11)).unwrap();
     let target = path.addr().to_string();
     let file = directory.path("a.html");
     let args = ["ping", &target, "-n", "120", "-i", "0.02", "--plot", &file];

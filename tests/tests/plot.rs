@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use hii_tests::path::{Fate, Path};
+use hii_tests::path::{Path, loses_one_of};
 use hii_tests::programs::{self, Ended, Server, finish, run, start};
 use hii_tests::scratch::{Directory, page_data};
 use nix::sys::signal::Signal;
@@ -23,13 +23,7 @@ fn server(args: &[&str]) -> Server {
 /// Measures over a path that loses some there and some back, and draws into these files.
 fn ping(directory: &Directory, files: &[&str], args: &[&str]) -> Ended {
     let server = server(&["--delay", "0..30ms", "--seed", "3"]);
-    let loses = |every: u64| -> hii_tests::path::Judge {
-        Box::new(move |index, _| match index % every {
-            3 => Fate::Drop,
-            _ => Fate::Pass,
-        })
-    };
-    let path = Path::new(server.address(), loses(7), loses(11)).unwrap();
+    let path = Path::new(server.address(), loses_one_of(7), loses_one_of(11)).unwrap();
     let target = path.addr().to_string();
     let paths: Vec<String> = files.iter().map(|file| directory.path(file)).collect();
     let mut all = vec!["ping", &target];

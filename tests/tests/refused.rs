@@ -4,19 +4,13 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use hii_tests::network::{Host, Network, SERVER};
-use hii_tests::programs::{Ended, run};
+use hii_tests::programs::{Ended, count, run};
 use serde_json::Value;
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
 
 /// Guards against a test that hangs; none depends on how long it is.
 const WATCHDOG: Duration = Duration::from_secs(60);
-
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
-}
 
 /// The verdict of each probe, in their order, with the reason of a refusal.
 fn verdicts(document: &Value) -> Vec<String> {

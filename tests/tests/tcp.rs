@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hii_tests::classic::echo_client;
 use hii_tests::classic::echo_server::EchoServer;
-use hii_tests::programs::{Ended, Server, finish, run, signal, start};
+use hii_tests::programs::{Ended, Server, count, finish, ping_tally, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -64,31 +64,6 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
-}
-
-/// The server's tally, once it has been checked.
-fn tally(server: Server) -> Value {
-    let ended = server.stop();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let tally = ended.json();
-    let part = |name: &str| count(&tally[name]);
-    let parts = [
-        "answered",
-        "dropped",
-        "ignored",
-        "over_rate",
-        "queue_full",
-        "send_failed",
-        "abandoned",
-    ];
-    assert_eq!(part("received"), parts.map(part).iter().sum::<u64>());
-    tally
-}
-
 #[test]
 fn the_original_client_is_served_over_both_families_by_one_server() {
     let server = Server::start(HII_SERVER, &["ping", "--json"]);
@@ -103,7 +78,7 @@ fn the_original_client_is_served_over_both_families_by_one_server() {
         }
         clients += 1;
     }
-    let tally = tally(server);
+    let tally = ping_tally(server);
     assert_eq!(count(&tally["tcp"]["classic_connections"]), clients);
     assert_eq!(count(&tally["tcp"]["classic_messages"]), 5 * clients);
     assert_eq!(count(&tally["answered"]), 5 * clients);
@@ -135,7 +110,7 @@ fn frames_are_answered_and_exit_closes_its_own_connection_only() {
     classic.write_all(b"exit").unwrap();
     assert!(rest(&mut classic).is_empty());
     assert_eq!(ask(&mut stays, b"hello"), "Packet Acknowledged");
-    assert_eq!(count(&tally(server)["answered"]), 5);
+    assert_eq!(count(&ping_tally(server)["answered"]), 5);
 }
 
 #[test]
@@ -150,7 +125,7 @@ fn malformed_frames_are_refused() {
     stream.write_all(&b"x".repeat(50_000)).unwrap();
     assert_eq!(receive(&mut stream), "400");
     assert!(rest(&mut stream).is_empty());
-    assert_eq!(count(&tally(server)["answered"]), 3);
+    assert_eq!(count(&ping_tally(server)["answered"]), 3);
 }
 
 #[test]
@@ -176,7 +151,7 @@ fn many_connections_are_served_at_once() {
     for stream in &mut streams {
         assert_eq!(receive(stream), "Packet Acknowledged");
     }
-    let tally = tally(server);
+    let tally = ping_tally(server);
     assert_eq!(count(&tally["tcp"]["connections"]), 200);
     assert_eq!(count(&tally["tcp"]["messages"]), 200);
 }
@@ -200,7 +175,7 @@ fn connections_over_the_cap_are_closed_and_counted() {
         !rest_after_shutdown(next).is_empty()
     });
     assert!(got_in);
-    let tally = tally(server);
+    let tally = ping_tally(server);
     assert_eq!(count(&tally["tcp"]["connections"]), 3);
     assert!(count(&tally["tcp"]["refused"]) >= 1);
 }
@@ -220,7 +195,7 @@ fn an_idle_connection_is_closed_and_one_that_reads_nothing_as_well() {
     let probe = frame(format!("{:<60000}", "P 00c0ffee 1").as_bytes());
     while deaf.write_all(&probe).is_ok() {}
     assert!(rest(&mut idle).is_empty());
-    let tally = tally(server);
+    let tally = ping_tally(server);
     assert_eq!(count(&tally["tcp"]["idle"]), 1);
     assert_eq!(count(&tally["tcp"]["unread"]), 1);
     assert!(count(&tally["abandoned"]) > 0);
@@ -239,7 +214,7 @@ fn one_connection_s_delays_do_not_delay_another_and_the_tally_knows_what_still_w
         ask(&mut delayed, b"C 9"),
         "Buffer Size Calibrated at Server."
     );
-    let tally = tally(server);
+    let tally = ping_tally(server);
     assert_eq!(count(&tally["abandoned"]), 2);
     assert_eq!(count(&tally["answered"]), 2);
 }
@@ -270,7 +245,7 @@ fn our_client_measures_our_server_with_frames() {
     assert_eq!(summary["loss_percent"], 0.0);
     assert_eq!(summary["lost"]["there"], 0);
     assert_eq!(summary["rtt_ns"]["count"], 50);
-    let tally = tally(server);
+    let tally = ping_tally(server);
     // One question more, on the connection that is measured.
     assert_eq!(count(&tally["tcp"]["messages"]), 51);
     assert_eq!(count(&tally["tcp"]["connections"]), 1);
@@ -300,7 +275,7 @@ fn what_the_server_drops_on_purpose_is_lost_back_over_tcp_too() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let document = ended.json();
     let summary = &document["summary"];
-    let tally = tally(server);
+    let tally = ping_tally(server);
     let lost = &summary["lost"];
     assert!(count(&lost["back"]) > 0, "{summary}");
     assert_eq!(count(&lost["total"]), count(&lost["back"]), "{summary}");

@@ -8,7 +8,7 @@ use quinn_udp::RecvMeta;
 use crate::udp::{BUFFER_LEN, canonical};
 
 /// Buffers that one system call fills, each with one datagram or with several of one sender.
-const BUFFERS: usize = 8;
+pub(crate) const BUFFERS: usize = 8;
 
 /// Datagrams that came in one call.
 #[derive(Debug)]
@@ -40,10 +40,11 @@ impl Arrivals {
         }
     }
 
-    /// Replaces what is there by what `receive` puts into the buffers, so many of them. `asked_counts`: the socket has
-    /// several addresses.
+    /// Replaces what is there by what `receive` puts into so many buffers at most.
+    /// `asked_counts`: the socket has several addresses.
     pub(crate) fn fill(
         &mut self,
+        most: usize,
         asked_counts: bool,
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<()> {
@@ -52,13 +53,14 @@ impl Arrivals {
         let mut rooms = self.octets.chunks_mut(BUFFER_LEN);
         let mut rooms: [_; BUFFERS] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-        self.filled = receive(&mut rooms, &mut self.metas)?;
+        let rooms = rooms.get_mut(..most).unwrap_or_default();
+        self.filled = receive(rooms, &mut self.metas)?;
         Ok(())
     }
 
-    /// Whether there was no more to take: one call takes as many as fit, where the platform takes several in one.
-    pub(crate) fn are_all(&self) -> bool {
-        cfg!(target_os = "linux") && self.filled < BUFFERS
+    /// How many buffers were filled.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
     }
 
     /// Each datagram, in the order they came.

@@ -1,22 +1,24 @@
 //! A service's socket, that takes and sends many datagrams in one system call where the kernel can (GRO and GSO).
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::task::{Context, Poll};
 
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use socket2::{SockRef, Socket as Socket2};
 
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, BUFFERS};
 use crate::datagrams::Peer;
 use crate::offload;
-use crate::watched::{Socket, Watched};
 
 /// A socket of a service.
 #[derive(Debug)]
 pub(crate) struct BatchSocket {
-    socket: Watched<Socket>,
+    socket: UdpSocket,
     outlet: Outlet,
+    /// How many buffers the next call may fill. After a wait it is one, since what comes alone is to be answered before it
+    /// is looked for more; where more came than a call could take, it is all.
+    rooms: Cell<usize>,
     /// Whether it has several addresses, so that an answer has to say from which of them it goes: the routing table
     /// knows nothing of the question, and may choose one that the other side never asked.
     is_everywhere: bool,
@@ -28,25 +30,28 @@ impl BatchSocket {
         let outlet = Outlet::of(&socket)?;
         let is_everywhere = socket.local_addr()?.ip().is_unspecified();
         Ok(Self {
-            socket: Watched::socket(socket)?,
+            socket,
             outlet,
+            rooms: Cell::new(1),
             is_everywhere,
         })
     }
 
-    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_readable(context)
+    pub(crate) fn get_ref(&self) -> &UdpSocket {
+        &self.socket
     }
 
     /// Takes what is there; the datagrams are then in `arrivals`. Returns whether anything came.
     pub(crate) fn receive(&self, arrivals: &mut Arrivals) -> bool {
-        let received = arrivals.fill(self.is_everywhere, |rooms, metas| {
-            self.socket
-                .try_read(|socket| self.outlet.state.recv(socket.into(), rooms, metas))
+        let rooms = self.rooms.get();
+        let received = arrivals.fill(rooms, self.is_everywhere, |rooms, metas| {
+            self.outlet.state.recv((&self.socket).into(), rooms, metas)
         });
-        if received.is_ok() && arrivals.are_all() {
-            self.socket.drained();
-        }
+        self.rooms.set(if arrivals.filled() < rooms {
+            1
+        } else {
+            BUFFERS
+        });
         match &received {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 // An error of an earlier send.
@@ -66,7 +71,7 @@ impl BatchSocket {
     /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
     pub(crate) fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
         self.outlet
-            .send(&SockRef::from(self.socket.get_ref()), to, octets, segment)
+            .send(&SockRef::from(&self.socket), to, octets, segment)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quinn_udp::{Transmit, UdpSocketState};
 use socket2::SockRef;
 
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, BUFFERS};
 use crate::offload::{self, most_together, refuses_together};
 pub use crate::offload::{MOST_OCTETS, MOST_SEGMENTS};
 use crate::udp::BUFFER;
@@ -90,7 +90,7 @@ impl BurstSocket {
     /// # Errors
     /// Nothing is there ([`WouldBlock`](io::ErrorKind::WouldBlock)), or an ICMP error came.
     pub fn receive(&self, arrivals: &mut Arrivals) -> io::Result<()> {
-        arrivals.fill(false, |rooms, metas| {
+        arrivals.fill(BUFFERS, false, |rooms, metas| {
             self.state.recv((&self.socket).into(), rooms, metas)
         })
     }

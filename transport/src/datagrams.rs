@@ -1,21 +1,20 @@
 //! The loop that runs a datagram service: receive, let the service decide, send what is due.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::arrivals::Arrivals;
 use crate::batch::BatchSocket;
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
-use crate::timer::Timer;
+use crate::stop::Stop;
 use crate::traffic::Traffic;
+use crate::waiting::{Alarm, Waiting};
 
 pub use crate::batch::Sender;
 
-/// Answers that are due sent in a row before the loop takes datagrams again, and datagrams after which other tasks run.
+/// Answers that are due sent in a row before the loop takes datagrams again.
 const BATCH: usize = 64;
 
 /// Rounds for what had come when the service was asked to stop. A flood does not keep it.
@@ -77,57 +76,39 @@ pub trait Service {
     }
 }
 
-/// Runs a service on its sockets, which are bound and do not block, until it stops itself or `stop` completes. What had
-/// come until then is dealt with.
+/// Runs a service on its sockets, which are bound and do not block, on this thread, until it stops itself or is asked to by
+/// `stop`. What had come until then is dealt with.
 ///
 /// # Errors
-/// The runtime has no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
-pub async fn serve<S: Service>(
+/// There is no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
+pub fn serve<S: Service>(
     sockets: Vec<UdpSocket>,
     service: &mut S,
     clock: &Clock,
-    stop: impl Future<Output = ()>,
+    stop: &Stop,
 ) -> io::Result<()> {
-    let timer = Timer::new()?;
     let sockets: Vec<_> = sockets
         .into_iter()
         .map(BatchSocket::new)
         .collect::<io::Result<_>>()?;
+    let alarm = Alarm::new()?;
+    let mut waiting = Waiting::new(sockets.iter().map(BatchSocket::get_ref), &alarm, stop);
     let mut round = Round {
         sockets: &sockets,
         arrivals: Arrivals::new(),
         outbox: Outbox::new(&sockets, clock),
         clock,
     };
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let wait = service
-            .next_due()
-            .map(|due| due.saturating_sub(clock.elapsed()));
-        let taken = tokio::select! {
-            () = &mut stop => break,
-            () = timer.wait(wait) => Taken::Datagrams(0),
-            () = ready(&sockets) => round.take(service),
-        };
-        round.finish(service);
-        match taken {
-            Taken::Last => return Ok(()),
-            // A flood of datagrams leaves time for what else runs on this thread.
-            Taken::Datagrams(BATCH..) => tokio::task::yield_now().await,
-            Taken::Datagrams(_) => {}
+    while !waiting.wait(service.next_due(), clock)? {
+        if round.run(&waiting, service) == Taken::Last {
+            return Ok(());
         }
     }
     for _ in 0..LAST_ROUNDS {
-        let taken = tokio::select! {
-            biased;
-            () = ready(&sockets) => round.take(service),
-            // The runtime looks for what has come once before it comes back here.
-            () = tokio::task::yield_now() => break,
-        };
-        round.finish(service);
-        if taken == Taken::Last {
+        if waiting.ready().next().is_none() || round.run(&waiting, service) == Taken::Last {
             break;
         }
+        waiting.wait(Some(Duration::ZERO), clock)?;
     }
     Ok(())
 }
@@ -143,22 +124,30 @@ struct Round<'a, S: Service> {
 /// What a round took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
-    Datagrams(usize),
+    Some,
     /// The one that stops the service, and maybe others before.
     Last,
 }
 
 impl<S: Service> Round<'_, S> {
-    /// Lets the service decide about what has come. Each socket has its turn, so that none of them keeps the others
-    /// waiting.
-    fn take(&mut self, service: &mut S) -> Taken {
-        let mut taken = 0;
-        for (index, socket) in self.sockets.iter().enumerate() {
-            if !socket.receive(&mut self.arrivals) {
+    /// Lets the service decide about what has come, and sends what there is to send.
+    fn run(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
+        let taken = self.take(waiting, service);
+        take_due(service, &mut self.outbox, self.clock);
+        self.outbox.flush(service);
+        service.round_done(self.outbox.traffic());
+        taken
+    }
+
+    /// Each socket has its turn, so that none of them keeps the others waiting.
+    fn take(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
+        for index in waiting.ready() {
+            let socket = self.sockets.get(index);
+            if !socket.is_some_and(|socket| socket.receive(&mut self.arrivals)) {
                 continue;
             }
             let now = self.clock.now();
-            let before = taken;
+            let mut taken = 0;
             for (origin, datagram) in self.arrivals.with_origins() {
                 taken += 1;
                 let peer = Peer {
@@ -184,16 +173,9 @@ impl<S: Service> Round<'_, S> {
                 }
             }
             let received = &mut self.outbox.traffic().received;
-            received.called((taken - before) as u64);
+            received.called(taken);
         }
-        Taken::Datagrams(taken)
-    }
-
-    /// Sends what there is to send.
-    fn finish(&mut self, service: &mut S) {
-        take_due(service, &mut self.outbox, self.clock);
-        self.outbox.flush(service);
-        service.round_done(self.outbox.traffic());
+        Taken::Some
     }
 }
 
@@ -206,23 +188,10 @@ fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clo
     }
 }
 
-/// Completes when there is something to take on any socket.
-async fn ready(sockets: &[BatchSocket]) {
-    poll_fn(|context| {
-        let mut any = Poll::Pending;
-        for socket in sockets {
-            if socket.poll_ready(context).is_ready() {
-                any = Poll::Ready(());
-            }
-        }
-        any
-    })
-    .await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::stopper;
     use crate::udp;
 
     /// Counts datagrams until it is told to stop.
@@ -266,17 +235,9 @@ mod tests {
             sender.send(b"go on").unwrap();
         }
         sender.send(b"stop").unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let (_stopper, stop) = stopper().unwrap();
         let mut counts = Counts(0);
-        runtime
-            .block_on(async {
-                let never = std::future::pending();
-                serve(vec![socket], &mut counts, &Clock::start(), never).await
-            })
-            .unwrap();
+        serve(vec![socket], &mut counts, &Clock::start(), &stop).unwrap();
         assert_eq!(counts.0, others + 1);
     }
 }

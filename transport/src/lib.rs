@@ -23,6 +23,7 @@ pub mod reading;
 pub mod sendfile;
 pub mod shutdown;
 mod socket;
+pub mod stop;
 #[cfg(unix)]
 pub mod suspend;
 pub mod tcp;
@@ -30,4 +31,4 @@ pub mod terminal;
 pub mod timer;
 pub mod traffic;
 pub mod udp;
-mod watched;
+mod waiting;

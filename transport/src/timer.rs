@@ -1,4 +1,4 @@
-//! A timer for the services' loops that is finer than tokio's, whose grain is 1 ms.
+//! A timer for a service's connections that is finer than tokio's, whose grain is 1 ms.
 
 use std::io;
 use std::time::Duration;
@@ -29,33 +29,53 @@ impl Timer {
 #[cfg(target_os = "linux")]
 mod imp {
     use std::io;
+    use std::os::fd::{AsFd as _, AsRawFd, RawFd};
     use std::time::Duration;
 
     use nix::sys::time::TimeSpec;
     use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-
-    use crate::watched::Watched;
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
 
     #[derive(Debug)]
-    pub(super) struct Timer(Watched<TimerFd>);
+    pub(super) struct Timer(AsyncFd<Raw>);
+
+    /// The timer with the raw descriptor that tokio asks for.
+    #[derive(Debug)]
+    struct Raw(TimerFd);
+
+    impl AsRawFd for Raw {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0.as_fd().as_raw_fd()
+        }
+    }
 
     impl Timer {
         pub(super) fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            Watched::timer(timer).map(Self)
+            // SAFETY: a timer owns its descriptor, always tells that one, and closes it only when dropped.
+            #[expect(
+                unsafe_code,
+                reason = "tokio offers no safe call for a descriptor that is not its own"
+            )]
+            let watched =
+                unsafe { AsyncFd::register_with_interest(Raw(timer), Interest::READABLE) };
+            Ok(Self(watched?))
         }
 
         pub(super) async fn wait(&self, wait: Duration) {
             let once = Expiration::OneShot(TimeSpec::from_duration(wait));
-            let timer = self.0.get_ref();
+            let timer = &self.0.get_ref().0;
             if timer.set(once, TimerSetTimeFlags::empty()).is_err() {
                 return tokio::time::sleep(wait).await;
             }
             // Setting the timer again has taken back an expiry that was not read. Reading it fails on no account.
             let _ = self
                 .0
-                .read(|timer| timer.wait().map_err(io::Error::from))
+                .async_io(Interest::READABLE, |timer| {
+                    timer.0.wait().map_err(io::Error::from)
+                })
                 .await;
         }
     }

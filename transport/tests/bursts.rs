@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::stop::stopper;
 use hii_transport::udp;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
@@ -60,17 +61,9 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
     };
     let address = socket.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let (_stopper, stop) = stopper().unwrap();
         let mut echo = Echo::default();
-        runtime.block_on(async {
-            let never = std::future::pending();
-            serve(vec![socket], &mut echo, &Clock::start(), never)
-                .await
-                .unwrap();
-        });
+        serve(vec![socket], &mut echo, &Clock::start(), &stop).unwrap();
         echo
     });
     (address, thread)

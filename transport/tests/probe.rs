@@ -41,7 +41,9 @@ fn echo(socket: &UdpSocket) -> SocketAddr {
 /// The next note that comes from the network.
 fn refusal(socket: &ProbeSocket) -> (Icmp, Vec<u8>) {
     let mut buffer = Buffer::for_datagrams();
-    socket.receive(&mut buffer, true).unwrap_err();
+    socket
+        .receive(&mut buffer, true, &Clock::start())
+        .unwrap_err();
     match socket.note_of_receiving(&mut buffer) {
         Some(Note::Refused { icmp, quoted }) => (icmp, quoted.to_vec()),
         other => panic!("{other:?}"),
@@ -63,7 +65,7 @@ fn tells_when_a_datagram_went_and_when_its_answer_came() {
             let sent = clock.elapsed();
             socket.send(number.as_bytes()).unwrap();
             echo(&target);
-            let received = socket.receive(&mut buffer, true).unwrap();
+            let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
             let at = clock.elapsed();
             assert_eq!(buffer.octets(&received), number.as_bytes());
             let Some(Note::Transmitted { stamp, packet }) = socket.note_of_sending(&mut notes)
@@ -118,9 +120,11 @@ fn what_strangers_send_to_the_port_is_refused() {
         let error = stranger.recv(&mut [0; 8]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let mut buffer = Buffer::for_datagrams();
-        let received = socket.receive(&mut buffer, true).unwrap();
+        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
         assert_eq!(buffer.octets(&received), b"hello");
-        let error = socket.receive(&mut buffer, false).unwrap_err();
+        let error = socket
+            .receive(&mut buffer, false, &Clock::start())
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
@@ -174,13 +178,13 @@ fn counts_what_there_was_no_room_for() {
         }
         let mut buffer = Buffer::for_datagrams();
         let mut came = 0;
-        while let Ok(Received { drops, .. }) = socket.receive(&mut buffer, false) {
+        while let Ok(Received { drops, .. }) = socket.receive(&mut buffer, false, &Clock::start()) {
             assert_eq!(drops, 0, "those that came were first");
             came += 1;
         }
         assert!((1..50).contains(&came), "{came}");
         target.send_to(b"last", from).unwrap();
-        let received = socket.receive(&mut buffer, true).unwrap();
+        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
         assert_eq!(received.drops, 100 - came);
     }
 }
@@ -194,7 +198,14 @@ fn a_wait_ends_when_it_is_told_to() {
         let waiting = Arc::clone(&socket);
         let lens = thread::spawn(move || {
             let mut buffer = Buffer::for_datagrams();
-            let lens = std::iter::from_fn(|| Some(waiting.receive(&mut buffer, true).unwrap().len));
+            let lens = std::iter::from_fn(|| {
+                Some(
+                    waiting
+                        .receive(&mut buffer, true, &Clock::start())
+                        .unwrap()
+                        .len,
+                )
+            });
             lens.take_while(|len| *len > 0).collect::<Vec<_>>()
         });
         socket.stop_waiting();

@@ -195,19 +195,28 @@ impl From<Duration> for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (value, unit) = match self.0 {
-            ns if ns.abs() < 1e3 => (ns, "ns"),
-            ns if ns.abs() < 1e6 => (ns / 1e3, "us"),
-            ns if ns.abs() < 1e9 => (ns / 1e6, "ms"),
-            ns => (ns / 1e9, "s"),
-        };
-        let digits = match value.abs() {
-            v if v < 10.0 => 3,
-            v if v < 100.0 => 2,
-            _ => 1,
-        };
-        write!(f, "{value:.digits$} {unit}")
+        write_scaled(f, self.0, ["ns", "us", "ms", "s"])
     }
+}
+
+/// Writes four digits of a value in one of these units, each of which is a thousand of the one before.
+pub(super) fn write_scaled(
+    f: &mut fmt::Formatter<'_>,
+    value: f64,
+    [one, thousand, million, billion]: [&str; 4],
+) -> fmt::Result {
+    let (value, unit) = match value.abs() {
+        v if v < 1e3 => (value, one),
+        v if v < 1e6 => (value / 1e3, thousand),
+        v if v < 1e9 => (value / 1e6, million),
+        _ => (value / 1e9, billion),
+    };
+    let digits = match value.abs() {
+        v if v < 10.0 => 3,
+        v if v < 100.0 => 2,
+        _ => 1,
+    };
+    write!(f, "{value:.digits$} {unit}")
 }
 
 #[cfg(test)]

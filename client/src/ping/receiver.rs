@@ -208,12 +208,10 @@ impl Ear {
         let Some(socket) = self.line.sockets.get(port) else {
             return Ok(Taken::Nothing);
         };
-        let received = socket.receive(&mut self.datagram, wait);
-        let at = self.line.clock.elapsed();
-        match received {
+        match socket.receive(&mut self.datagram, wait, &self.line.clock) {
             // The wait was ended, and all that came before is taken.
             Ok(received) if received.len == 0 && self.is_stopped() => Ok(Taken::Nothing),
-            Ok(received) => self.hear(port, &received, at).map(|()| Taken::Something),
+            Ok(received) => self.hear(port, &received).map(|()| Taken::Something),
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => Ok(Taken::Something),
                 io::ErrorKind::WouldBlock => Ok(Taken::Nothing),
@@ -225,7 +223,7 @@ impl Ear {
         }
     }
 
-    fn hear(&mut self, port: usize, received: &Received, at: Duration) -> Result<(), Deaf> {
+    fn hear(&mut self, port: usize, received: &Received) -> Result<(), Deaf> {
         let Line { method, size, .. } = &*self.line;
         let stamp = received.stamp.map(|stamp| self.stamps.stamp(stamp));
         let heard = method.hear(port, *size, self.datagram.octets(received));
@@ -240,7 +238,7 @@ impl Ear {
             dropped.between = dropped.between.filter(|_| method.is_numbered());
             self.tell(Event::Dropped(dropped))?;
         }
-        self.tell(Event::heard(heard, at, stamp))
+        self.tell(Event::heard(heard, received.at, stamp))
     }
 
     /// Tells what the network sent back.

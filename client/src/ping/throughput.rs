@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figures::write_scaled;
 use super::ledger::Sent;
 
 /// Follows the sending of probes.
@@ -86,18 +87,7 @@ struct Bits(f64);
 
 impl fmt::Display for Bits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (value, unit) = match self.0 {
-            rate if rate < 1e3 => (rate, "bit/s"),
-            rate if rate < 1e6 => (rate / 1e3, "kbit/s"),
-            rate if rate < 1e9 => (rate / 1e6, "Mbit/s"),
-            rate => (rate / 1e9, "Gbit/s"),
-        };
-        let digits = match value {
-            v if v < 10.0 => 3,
-            v if v < 100.0 => 2,
-            _ => 1,
-        };
-        write!(f, "{value:.digits$} {unit}")
+        write_scaled(f, self.0, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"])
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::encode::{Emit, Sink, impl_encode, impl_frame};
 use crate::grammar::whole;
 use crate::ping::ProbeAnswer;
-use crate::ping::probe::probe_answer;
+use crate::ping::probe_answer::probe_answer;
 use crate::{Code, Limits, ParseError, Rule, grammar};
 
 /// An answer of a ping service. It borrows nothing.

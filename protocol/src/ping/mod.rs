@@ -19,13 +19,15 @@
 mod answer;
 mod message;
 mod probe;
+mod probe_answer;
 mod request;
 
 pub use answer::Answer;
 #[cfg(feature = "alloc")]
 pub use message::MessageBuf;
 pub use message::{Message, MessageError};
-pub use probe::{Probe, ProbeAnswer, ProbeSize, ProbeSizeError, Report, Run, Seq};
+pub use probe::{Probe, ProbeSize, ProbeSizeError, Run, Seq};
+pub use probe_answer::{ProbeAnswer, Report};
 pub use request::Request;
 #[cfg(feature = "alloc")]
 pub use request::RequestBuf;

@@ -97,8 +97,8 @@ impl_encode!(Request<'_>);
 
 #[cfg(feature = "alloc")]
 mod owned {
-    use super::{Emit, Limits, Probe, ProbeSize, Request, Sink};
-    use crate::encode::{impl_encode, impl_frame};
+    use super::{Probe, ProbeSize, Request};
+    use crate::encode::impl_owned;
     use crate::ping::MessageBuf;
 
     /// A [`Request`] that owns its octets.
@@ -127,16 +127,7 @@ mod owned {
         }
     }
 
-    impl Emit for RequestBuf {
-        fn emit(&self, sink: &mut impl Sink) {
-            self.as_request().emit(sink);
-        }
-    }
-
-    impl_encode!(RequestBuf);
-    impl_frame!(RequestBuf => |frame, limits: &Limits| {
-        Request::decode_with(frame, limits).map(Request::into_owned)
-    });
+    impl_owned!(RequestBuf, Request, as_request);
 }
 #[cfg(feature = "alloc")]
 pub use owned::RequestBuf;

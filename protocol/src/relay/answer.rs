@@ -186,9 +186,9 @@ impl_encode!(Answer<'_>);
 
 #[cfg(feature = "alloc")]
 mod owned {
-    use super::{Answer, Code, Emit, Forward, Limits, Sink, Token};
+    use super::{Answer, Code, Forward, Token};
     use crate::Endpoint;
-    use crate::encode::{impl_encode, impl_frame};
+    use crate::encode::impl_owned;
     use crate::relay::PayloadBuf;
 
     /// An [`Answer`] that owns its octets.
@@ -247,16 +247,7 @@ mod owned {
         }
     }
 
-    impl Emit for AnswerBuf {
-        fn emit(&self, sink: &mut impl Sink) {
-            self.as_answer().emit(sink);
-        }
-    }
-
-    impl_encode!(AnswerBuf);
-    impl_frame!(AnswerBuf => |frame, limits: &Limits| {
-        Answer::decode_with(frame, limits).map(Answer::into_owned)
-    });
+    impl_owned!(AnswerBuf, Answer, as_answer);
 }
 #[cfg(feature = "alloc")]
 pub use owned::{AnswerBuf, ForwardBuf};

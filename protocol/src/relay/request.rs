@@ -196,9 +196,9 @@ impl_encode!(Request<'_>);
 
 #[cfg(feature = "alloc")]
 mod owned {
-    use super::{Emit, Limits, Message, Request, Sink, Token};
+    use super::{Message, Request, Token};
     use crate::Endpoint;
-    use crate::encode::{impl_encode, impl_frame};
+    use crate::encode::impl_owned;
     use crate::relay::PayloadBuf;
 
     /// A [`Request`] that owns its octets.
@@ -257,16 +257,7 @@ mod owned {
         }
     }
 
-    impl Emit for RequestBuf {
-        fn emit(&self, sink: &mut impl Sink) {
-            self.as_request().emit(sink);
-        }
-    }
-
-    impl_encode!(RequestBuf);
-    impl_frame!(RequestBuf => |frame, limits: &Limits| {
-        Request::decode_with(frame, limits).map(Request::into_owned)
-    });
+    impl_owned!(RequestBuf, Request, as_request);
 }
 #[cfg(feature = "alloc")]
 pub use owned::{MessageBuf, RequestBuf};

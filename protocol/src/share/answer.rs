@@ -205,8 +205,8 @@ impl_encode!(Answer<'_>);
 mod owned {
     use alloc::vec::Vec;
 
-    use super::{Answer, Data, Emit, Limits, NonZeroU64, Sink};
-    use crate::encode::{impl_encode, impl_frame};
+    use super::{Answer, Data, NonZeroU64};
+    use crate::encode::impl_owned;
     use crate::share::{Digest, Id, PageBuf, Problem, TextBuf};
 
     /// An [`Answer`] that owns its octets.
@@ -298,16 +298,7 @@ mod owned {
         }
     }
 
-    impl Emit for AnswerBuf {
-        fn emit(&self, sink: &mut impl Sink) {
-            self.as_answer().emit(sink);
-        }
-    }
-
-    impl_encode!(AnswerBuf);
-    impl_frame!(AnswerBuf => |frame, limits: &Limits| {
-        Answer::decode_with(frame, limits).map(Answer::into_owned)
-    });
+    impl_owned!(AnswerBuf, Answer, as_answer);
 }
 #[cfg(feature = "alloc")]
 pub use owned::{AnswerBuf, DataBuf};

@@ -5,20 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
 
 use hii_transport::clock::Clock;
+use hii_transport::stop::{Stopper, stopper};
 use hii_transport::{datagrams, udp};
-use tokio::sync::oneshot;
 
 use super::{Config, Impairments, PingService, Tally, random_seed};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::quiet::Quiet;
-use crate::threads::current_thread_runtime;
 
 /// A ping server inside another program, on a thread of its own, for that program alone.
 #[derive(Debug)]
 pub struct Embedded {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stopper: Stopper,
     thread: JoinHandle<io::Result<Tally>>,
 }
 
@@ -36,21 +35,17 @@ impl Embedded {
         };
         let socket = udp::listen(SocketAddr::new(loopback, 0))?;
         let address = socket.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
+        let (stopper, stop) = stopper()?;
         let thread = std::thread::Builder::new()
             .name("ping server".into())
             .spawn(move || {
-                let runtime = current_thread_runtime()?;
-                runtime.block_on(async {
-                    let mut service = PingService::new(&config, Quiet::new(&[address], []));
-                    let stopped = async { drop(stopped.await) };
-                    datagrams::serve(vec![socket], &mut service, &Clock::start(), stopped).await?;
-                    Ok(service.tally())
-                })
+                let mut service = PingService::new(&config, Quiet::new(&[address], []));
+                datagrams::serve(vec![socket], &mut service, &Clock::start(), &stop)?;
+                Ok(service.tally())
             })?;
         Ok(Self {
             address,
-            stop,
+            stopper,
             thread,
         })
     }
@@ -66,8 +61,8 @@ impl Embedded {
     /// # Errors
     /// The server had ended early.
     pub fn stop(self) -> io::Result<Tally> {
-        // Dropping the sender stops it as well; it may have been stopped by `exit` already.
-        drop(self.stop);
+        // It may have been stopped by `exit` already.
+        drop(self.stopper);
         self.thread
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the server's thread ended early")))

@@ -15,8 +15,9 @@ use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
+use crate::running;
 use crate::streams::StreamLimits;
-use crate::{running, threads};
+use crate::threads::{self, Part};
 
 mod connection;
 #[cfg(test)]
@@ -115,8 +116,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = idle, default_value = "60s")]
     idle: Duration,
 
-    /// Threads to serve UDP on, each with a share of the peers, a --rate and draws of its own; 0 is one for each core;
-    /// the first serves TCP too
+    /// Threads to serve UDP on, each with a share of the peers, a --rate and draws of its own, as TCP has; 0 is one for
+    /// each core
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     threads: u16,
 
@@ -199,19 +200,20 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
             }
         }
         let quiet = Quiet::new(&addresses, interface_addresses());
-        let service = |thread| {
+        let service = |part| {
             let config = Config {
                 // The draws of the first are those that the seed has always meant.
-                seed: config.seed.wrapping_add(thread),
+                seed: config.seed.wrapping_add(match part {
+                    Part::Datagrams(thread) => thread,
+                    Part::Streams => threads as u64,
+                }),
                 ..config.clone()
             };
             let seat = |transport| metrics.as_ref().map(|_| board.seat(transport));
-            let service = PingService::new(&config, quiet.clone()).with_metrics(seat("udp"));
-            if thread == 0 {
-                // All of TCP is the first's.
-                service.with_stream_metrics(seat("tcp"))
-            } else {
-                service
+            let service = PingService::new(&config, quiet.clone());
+            match part {
+                Part::Datagrams(_) => service.with_metrics(seat("udp")),
+                Part::Streams => service.with_stream_metrics(seat("tcp")),
             }
         };
         threads::serve(sockets, service, args.stream_limits(), stop)

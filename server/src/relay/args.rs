@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = idle, default_value = "5m")]
     idle: Duration,
 
-    /// Threads to serve UDP on; 0 is one for each core; the first serves TCP too
+    /// Threads to serve UDP on, beside the one for TCP; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     pub(super) threads: u16,
 

@@ -12,7 +12,8 @@ use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::quiet::Quiet;
-use crate::{running, threads};
+use crate::running;
+use crate::threads::{self, Part};
 
 pub mod access;
 mod args;
@@ -74,13 +75,12 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         }
         stance::tell(&config.access, log);
         let mailboxes = Mailboxes::default();
-        // All of TCP is the first's.
         let mut sender = Some(sender);
-        let service = |thread| {
+        let service = |part| {
             let rules = Rules::new(Arc::clone(&shared));
             let seat = metrics.as_ref().map(|_| board.seat());
             let service = RelayService::new(rules, mailboxes.clone()).with_metrics(seat);
-            match sender.take_if(|_| thread == 0) {
+            match sender.take_if(|_| part == Part::Streams) {
                 Some(sender) => service.with_sender(sender),
                 None => service,
             }

@@ -1,7 +1,8 @@
 //! Where a relay never sends, in any mode and whatever it looks like.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::own::Own;
 
 /// Why nothing is sent to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,19 +26,15 @@ pub enum Unreachable {
 /// Knows which addresses are the relay's own.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    own: HashSet<IpAddr>,
-    ports: Vec<u16>,
+    own: Own,
 }
 
 impl Reach {
     /// For a relay on these sockets of a host with these addresses.
     #[must_use]
     pub fn new(sockets: &[SocketAddr], host: impl IntoIterator<Item = IpAddr>) -> Self {
-        let bound = sockets.iter().map(SocketAddr::ip);
-        let own = host.into_iter().chain(bound);
         Self {
-            own: own.map(|ip| ip.to_canonical()).collect(),
-            ports: sockets.iter().map(SocketAddr::port).collect(),
+            own: Own::new(sockets, host),
         }
     }
 
@@ -53,13 +50,12 @@ impl Reach {
     /// would seem to come from that host itself, unless the sender is on that host.
     #[must_use]
     pub fn allows_stranger(&self, ip: IpAddr, sender: IpAddr) -> bool {
-        let is_here = |ip: IpAddr| ip.is_loopback() || self.own.contains(&ip);
+        let is_here = |ip| self.own.is_host(ip);
         is_here(sender.to_canonical()) || !faces(ip).any(is_here)
     }
 
     fn allows_face(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
-        let is_local = ip.is_loopback() || self.own.contains(&ip);
-        if is_local && self.ports.contains(&port) {
+        if self.own.is_service(ip, port) {
             return Err(Unreachable::Relay);
         }
         if ip.is_loopback() && !sender.to_canonical().is_loopback() {

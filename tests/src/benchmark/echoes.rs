@@ -38,7 +38,7 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
     let theirs = |options| echoes_of_irtt(borrow(&theirs)?, options, seconds);
     let mut series: [Series; 4] = Default::default();
     for round in 1..=bench.options.rounds() {
-        bench.tell(round, "echoes");
+        bench.options.tell(round, "echoes");
         let [one_by_one, together, plain, most] = &mut series;
         one_by_one.add(|| run(ONE_BY_ONE));
         plain.add(|| theirs(IRTT_PLAIN));
@@ -68,7 +68,7 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
 
 /// The options with which irtt gets the most answers.
 fn best_of_irtt(bench: &Bench, server: &Server) -> Outcome<String> {
-    bench.tell(1, "what gives irtt the most echoes");
+    bench.options.tell(1, "what gives irtt the most echoes");
     let mut best: Option<(f64, String)> = None;
     let mut failed = None;
     for interval in IRTT_INTERVALS {

@@ -25,7 +25,7 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
     let time = bench.options.time(SECONDS);
     let mut series: [[Series; 2]; 3] = Default::default();
     for round in 1..=bench.options.rounds() {
-        bench.tell(round, "the server");
+        bench.options.tell(round, "the server");
         for (program, server) in [&ours, &plain].into_iter().enumerate() {
             let [trips, answers, cost] = series.each_mut().map(|both| &mut both[program]);
             trips.add(|| Load::new(borrow(server)?.address())?.round_trips(time));

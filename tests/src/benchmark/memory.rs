@@ -65,7 +65,7 @@ fn peaks(bench: &Bench, name: &str) -> Vec<Row> {
     };
     let mut series: [Series; 4] = Default::default();
     for round in 1..=bench.options.rounds() {
-        bench.tell(round, "memory");
+        bench.options.tell(round, "memory");
         let runs = [hii("--json"), irtt("-Q -o -"), hii("-q"), irtt("-q")];
         for (series, run) in series.iter_mut().zip(runs) {
             series.add(|| peak_of(run?, seconds));
@@ -101,7 +101,9 @@ fn growth(bench: &Bench, name: &str) -> Vec<Row> {
     let looks = LOOKS.map(|look| bench.options.seconds(look));
     let seconds = looks.iter().max().map_or(0, |last| last + REST);
     let (ours, theirs) = (bench.hii_server(), bench.irtt_server());
-    bench.tell(bench.options.rounds(), "memory as a run goes on");
+    bench
+        .options
+        .tell(bench.options.rounds(), "memory as a run goes on");
     let duration = seconds.to_string();
     let start = Instant::now();
     let hii = borrow(&ours).and_then(|server| {

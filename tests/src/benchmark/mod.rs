@@ -29,11 +29,35 @@ pub mod usage;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use options::{Options, Part};
+use clap::ValueEnum;
+use options::Parts;
 use peers::Peers;
 use servers::Server;
 use table::Row;
 use trouble::Outcome;
+
+/// The command line.
+pub type Options = options::Options<Part>;
+
+/// What can be measured apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Round trips, beside sockperf's
+    RoundTrip,
+    /// Slots and when probes go out, beside irtt's
+    Schedule,
+    /// The most echoes a second, beside irtt's
+    Echoes,
+    /// The client's memory, beside irtt's
+    Memory,
+    /// The server, beside a plain echo loop
+    Server,
+}
+
+impl Parts for Part {
+    const ABOUT: &str = "Measures `hii ping` and `hii-server ping` beside irtt, sockperf and a plain echo loop, on loopback";
+    const COMMAND: &str = "cargo bench -p hii-tests --bench ping --";
+}
 
 /// The programs that the benchmark runs, by their paths.
 #[derive(Debug, Clone, Copy)]
@@ -82,22 +106,14 @@ impl Bench {
     #[must_use]
     pub fn report(&self, machine: &[String], rows: &[Row]) -> String {
         let peers = [self.peers.irtt_title(), self.peers.sockperf_title()].join(", ");
-        let rounds = format!(
-            "medians of {} rounds (least to most)",
-            self.options.rounds()
-        );
-        let about = [machine, &[format!("beside: {peers}"), rounds]].concat();
+        let about = [format!("beside: {peers}"), self.options.about()];
+        let about = [machine, &about].concat();
         if self.options.markdown {
             let about = about.join("\n- ");
             format!("- {about}\n\n{}", table::markdown(rows))
         } else {
             format!("{}\n\n{}", about.join("\n"), table::columns(rows))
         }
-    }
-
-    /// Says what is going on, and how far it is.
-    pub(crate) fn tell(&self, round: usize, what: &str) {
-        eprintln!("round {round} of {}: {what}", self.options.rounds());
     }
 }
 

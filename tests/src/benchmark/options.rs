@@ -1,24 +1,32 @@
-//! The command line of the benchmark.
+//! The command line of a benchmark.
 
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures `hii ping` and `hii-server ping` beside irtt, sockperf and a plain echo loop, on loopback.
+/// The parts of a benchmark, by their names on the command line.
+pub trait Parts: ValueEnum + PartialEq + Send + Sync + 'static {
+    /// What is measured beside what.
+    const ABOUT: &str;
+    /// How it is started.
+    const COMMAND: &str;
+}
+
+/// What is asked of a benchmark.
 #[derive(Debug, Clone, Parser)]
-#[command(bin_name = "cargo bench -p hii-tests --")]
-pub struct Options {
+#[command(bin_name = P::COMMAND, about = P::ABOUT)]
+pub struct Options<P: Parts> {
     /// Rounds of ours and of the others', in turn; the table has the medians
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = rounds)]
     rounds: usize,
 
     /// One short round of each, to try the benchmark itself; its figures say little
     #[arg(long)]
-    quick: bool,
+    pub quick: bool,
 
     /// Measure this part only; may be given several times
     #[arg(long, value_name = "PART")]
-    only: Vec<Part>,
+    only: Vec<P>,
 
     /// Print the table as Markdown
     #[arg(long)]
@@ -29,21 +37,6 @@ pub struct Options {
     pub bench: bool,
 }
 
-/// What can be measured apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    /// Round trips, beside sockperf's
-    RoundTrip,
-    /// Slots and when probes go out, beside irtt's
-    Schedule,
-    /// The most echoes a second, beside irtt's
-    Echoes,
-    /// The client's memory, beside irtt's
-    Memory,
-    /// The server, beside a plain echo loop
-    Server,
-}
-
 fn rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=1000) => Ok(rounds),
@@ -51,11 +44,22 @@ fn rounds(text: &str) -> Result<usize, String> {
     }
 }
 
-impl Options {
+impl<P: Parts> Options<P> {
     /// How many rounds there are.
     #[must_use]
     pub fn rounds(&self) -> usize {
         if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How many, for who reads the table.
+    #[must_use]
+    pub fn about(&self) -> String {
+        format!("medians of {} rounds (least to most)", self.rounds())
+    }
+
+    /// Says what is going on, and how far it is.
+    pub fn tell(&self, round: usize, what: &str) {
+        eprintln!("round {round} of {}: {what}", self.rounds());
     }
 
     /// How long a run takes that would take `whole` seconds: a fifth, for a quick try.
@@ -70,13 +74,15 @@ impl Options {
         Duration::from_secs(self.seconds(whole))
     }
 
-    /// What is to be measured.
+    /// Whether this is to be measured.
     #[must_use]
-    pub fn parts(&self) -> &[Part] {
-        if self.only.is_empty() {
-            Part::value_variants()
-        } else {
-            &self.only
-        }
+    pub fn wants(&self, part: &P) -> bool {
+        self.only.is_empty() || self.only.contains(part)
+    }
+
+    /// What is to be measured.
+    pub fn parts(&self) -> impl Iterator<Item = &'static P> {
+        let parts = P::value_variants().iter();
+        parts.filter(|part| self.wants(part))
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::ValueEnum;
 
 use super::figures::{Rounds, Unit};
 use super::floor::processor_time;
+use super::options::Parts;
 use super::relay_load::{Pattern, RelayLoad, UNDER_WAY};
 use super::series::{Series, borrow};
 use super::servers::Server;
@@ -33,7 +34,7 @@ const PATTERNS: [(Pattern, &str, f64); 3] = [
 const PEERS: u32 = 1_000_000;
 
 /// What is measured, by its name on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// How long a message takes
     Latency,
@@ -45,29 +46,12 @@ pub enum Part {
     Memory,
 }
 
-/// Measures `hii-server relay` beside a plain loop, on loopback.
-#[derive(Debug, Clone, Parser)]
-#[command(bin_name = "cargo bench -p hii-tests --bench relay --")]
-pub struct Options {
-    /// Rounds of ours and of the plain loop's, in turn; the table has the medians
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
+/// The command line.
+pub type Options = super::options::Options<Part>;
 
-    /// One short round of each, to try the benchmark itself; its figures say little
-    #[arg(long)]
-    quick: bool,
-
-    /// Measure this part only; may be given several times
-    #[arg(long, value_name = "PART")]
-    only: Vec<Part>,
-
-    /// Print the table as Markdown
-    #[arg(long)]
-    pub markdown: bool,
-
-    /// Cargo says that it is a benchmark that is wanted
-    #[arg(long, hide = true)]
-    pub bench: bool,
+impl Parts for Part {
+    const ABOUT: &str = "Measures `hii-server relay` beside a plain loop, on loopback";
+    const COMMAND: &str = "cargo bench -p hii-tests --bench relay --";
 }
 
 /// What the benchmark runs with.
@@ -85,7 +69,7 @@ impl RelayBench {
     /// All that is wanted.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        let wants = |part| self.options.only.is_empty() || self.options.only.contains(&part);
+        let wants = |part| self.options.wants(&part);
         let mut rows = Vec::new();
         if wants(Part::Latency) {
             rows.extend(self.latency());
@@ -105,15 +89,11 @@ impl RelayBench {
     /// In how many rounds, and which way, they were measured.
     #[must_use]
     pub fn about(&self) -> String {
-        format!("medians of {} rounds (least to most)", self.rounds())
+        self.options.about()
     }
 
-    fn rounds(&self) -> u16 {
-        if self.options.quick {
-            1
-        } else {
-            self.options.rounds
-        }
+    fn rounds(&self) -> usize {
+        self.options.rounds()
     }
 
     fn time(&self) -> Duration {
@@ -133,8 +113,8 @@ impl RelayBench {
         [self.ours(&unlimited), plain]
     }
 
-    fn tell(&self, round: u16, what: &str) {
-        eprintln!("round {round} of {}: {what}", self.rounds());
+    fn tell(&self, round: usize, what: &str) {
+        self.options.tell(round, what);
     }
 
     /// One message at a time.

@@ -39,7 +39,9 @@ fn rows_in(bench: &Bench, client: Place, server: Place, where_they_run: &str) ->
     let ping_pong = || sockperf::ping_pong(borrow(&theirs)?, RATE, seconds);
     let mut series: [Series; 4] = Default::default();
     for round in 1..=bench.options.rounds() {
-        bench.tell(round, &format!("round trips, {where_they_run}"));
+        bench
+            .options
+            .tell(round, &format!("round trips, {where_they_run}"));
         let [sleeping, network, other, spinning] = &mut series;
         let found = run(EVERY);
         sleeping.add(|| borrow(&found)?.rtt());

@@ -36,7 +36,7 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
     let mut precise = Pair::default();
     let percent = |count: u64| count as f64 * 100.0 / slots as f64;
     for round in 1..=bench.options.rounds() {
-        bench.tell(round, "the schedule");
+        bench.options.tell(round, "the schedule");
         let run = hii(EVERY);
         sent.ours.add(|| Ok(percent(borrow(&run)?.sent()?)));
         used.ours

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use hii_tests::path::{Fate, Judge};
-use hii_tests::programs::{Ended, Server, run};
+use hii_tests::programs::{Ended, Server, count, run};
 use serde_json::Value;
 
 mod addresses;
@@ -33,12 +33,6 @@ fn ping(target: impl Display, args: &[&str]) -> Ended {
         HII,
         &[&["ping", &target.to_string(), "--json"], args].concat(),
     )
-}
-
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
 }
 
 /// The verdicts of a run, in the order of the probes' numbers.

@@ -6,7 +6,7 @@ mod operation;
 mod peers;
 mod streams;
 
-use hii_tests::programs::{Ended, Server};
+use hii_tests::programs::{Ended, Server, count};
 use serde_json::Value;
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -42,10 +42,4 @@ fn checked(ended: &Ended) -> Value {
     sum += refused.values().map(count).sum::<u64>();
     assert_eq!(count(&tally["received"]), sum, "{tally}");
     tally
-}
-
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
 }

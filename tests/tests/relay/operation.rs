@@ -1,49 +1,19 @@
 //! What an operator sees and does.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
-use hii_tests::programs::{Server, finish, run, signal, start};
+use hii_tests::metrics::{get, serve};
+use hii_tests::programs::{Server, count, finish, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp};
-use crate::{HII_SERVER, checked, count, relay, tally};
-
-/// A relay with metrics on a free port: the program, where it answers, where its metrics are.
-fn with_metrics(args: &[&str]) -> (Child, SocketAddr, SocketAddr) {
-    let fixed = "relay -b 127.0.0.1 -p 0 --json --log json --metrics 127.0.0.1:0";
-    let fixed: Vec<_> = fixed.split(' ').collect();
-    let mut child = start(HII_SERVER, &[&fixed, args].concat());
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut address = |field: &str| loop {
-        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        if let Some(address) = line["fields"][field].as_str() {
-            break address.parse().unwrap();
-        }
-    };
-    let (relay, metrics) = (address("address"), address("metrics"));
-    std::thread::spawn(move || lines.count());
-    (child, relay, metrics)
-}
-
-fn get(metrics: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(metrics).unwrap();
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
+use crate::{HII_SERVER, checked, relay, tally};
 
 #[test]
 fn the_metrics_tell_what_was_done_by_fixed_labels() {
-    let (child, address, metrics) = with_metrics(&[]);
+    let (child, address, metrics) = serve(HII_SERVER, "relay", &[]);
     let (mut udp, mut tcp) = (Udp::of(address), Tcp::of(address));
     udp.greet();
     tcp.greet();

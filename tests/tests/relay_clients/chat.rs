@@ -1,11 +1,11 @@
 //! `hii chat` with its input and output in other hands than a terminal's.
 
 use std::io::{BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 
 use hii_tests::classic::relay_client::RelayClient;
 use hii_tests::classic::relay_server::{Act, RelayServer};
-use hii_tests::programs::{Ended, finish, read_until};
+use hii_tests::programs::{Ended, finish, read_until, start_with_input};
 
 use super::{HII, relay, with_input};
 
@@ -19,14 +19,7 @@ struct Chat {
 
 impl Chat {
     fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(HII)
-            .arg("chat")
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start_with_input(HII, &[&["chat"], args].concat());
         let input = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let welcome = read_until(&mut lines, |text| text.contains("`help`"));

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 
-use hii_tests::programs::{self, Ended, Server, finish, run};
+use hii_tests::programs::{self, Ended, Server, finish, run, start_with_input};
 use nix::sys::signal::Signal;
 
 use super::{HII, HII_SERVER, Listener, relay};
@@ -135,13 +135,7 @@ fn an_interrupt_ends_each_of_them_cleanly() {
         } else {
             &[]
         };
-        let mut child = Command::new(HII)
-            .args([&[command, &ways[0]], to].concat())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start_with_input(HII, &[&[command, &ways[0]], to].concat());
         let mut input = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut input, first.as_bytes()).unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());

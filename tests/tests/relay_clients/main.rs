@@ -1,9 +1,9 @@
 //! `hii send`, `hii listen` and `hii chat`, the built programs, with relays of both kinds.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout};
 
-use hii_tests::programs::{self, Ended, Server, finish, run};
+use hii_tests::programs::{self, Ended, Server, finish, run, run_with_input};
 use serde_json::Value;
 
 mod chat;
@@ -74,15 +74,7 @@ fn send(relay: &str, args: &[&str]) -> Ended {
 
 /// `hii` with this on its standard input.
 fn with_input(args: &[&str], input: &[u8]) -> Ended {
-    let mut child = Command::new(HII)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    finish(child)
+    run_with_input(HII, args, input)
 }
 
 fn rows(ended: &Ended) -> Vec<Value> {

@@ -19,6 +19,8 @@ pub use stamp_clock::{Stamp, StampClock};
 #[cfg(target_os = "linux")]
 pub use stamped::ProbeSocket;
 
+use std::time::Duration;
+
 use crate::udp::BUFFER_LEN;
 
 /// Octets of control messages with a datagram or a note: more than all that is asked for.
@@ -67,6 +69,8 @@ impl Buffer {
 pub struct Received {
     /// Its length.
     pub len: usize,
+    /// When this program had it.
+    pub at: Duration,
     /// When the kernel had it from the network: nanoseconds since the Unix epoch by the wall clock.
     pub stamp: Option<u64>,
     /// How many before it this socket had no room for, or had to throw away as damaged, since it was opened. Begins anew

@@ -13,6 +13,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
 use super::{Buffer, Icmp, Note, Received};
+use crate::clock::Clock;
 use crate::options::SocketOptions;
 use crate::udp;
 
@@ -71,14 +72,15 @@ impl ProbeSocket {
         self.note(self.socket.send(datagram)).map(drop)
     }
 
-    /// Takes a datagram.
+    /// Takes a datagram, and the time on this clock.
     ///
     /// # Errors
     /// There is none, or there are notes first.
-    pub fn receive(&self, buffer: &mut Buffer, _: bool) -> io::Result<Received> {
+    pub fn receive(&self, buffer: &mut Buffer, _: bool, clock: &Clock) -> io::Result<Received> {
         let len = self.note(self.socket.recv(&mut buffer.octets))?;
         Ok(Received {
             len,
+            at: clock.elapsed(),
             ..Received::default()
         })
     }
@@ -128,7 +130,9 @@ mod tests {
             // On loopback the refusal is there when the call returns.
             socket.send(b"hello").unwrap();
         }
-        socket.receive(&mut buffer, false).unwrap_err();
+        socket
+            .receive(&mut buffer, false, &Clock::start())
+            .unwrap_err();
         for _ in 0..5 {
             let note = socket.note_of_receiving(&mut buffer);
             assert!(matches!(note, Some(Note::Refused { quoted: [], .. })));
@@ -147,7 +151,7 @@ mod tests {
         let (len, from) = target.recv_from(&mut octets).unwrap();
         target.send_to(&octets[..len], from).unwrap();
         let mut buffer = Buffer::for_datagrams();
-        let received = socket.receive(&mut buffer, false).unwrap();
+        let received = socket.receive(&mut buffer, false, &Clock::start()).unwrap();
         assert_eq!(buffer.octets(&received), b"hello");
         assert_eq!((received.stamp, received.drops), (None, 0));
         assert_eq!(socket.note_of_sending(&mut buffer), None);

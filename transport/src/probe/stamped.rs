@@ -8,6 +8,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -21,6 +22,7 @@ use nix::sys::time::TimeSpec;
 use socket2::SockRef;
 
 use super::{Buffer, Icmp, IcmpVersion, Note, Received};
+use crate::clock::Clock;
 use crate::options::SocketOptions;
 use crate::udp;
 
@@ -102,22 +104,31 @@ impl ProbeSocket {
         }
     }
 
-    /// Takes a datagram; waits for one if that is wanted.
+    /// Takes a datagram, and the time on this clock; waits for one if that is wanted.
     ///
     /// # Errors
     /// There is none, or there are notes first.
-    pub fn receive(&self, buffer: &mut Buffer, wait: bool) -> io::Result<Received> {
+    pub fn receive(&self, buffer: &mut Buffer, wait: bool, clock: &Clock) -> io::Result<Received> {
         let flags = if wait {
             MsgFlags::empty()
         } else {
             MsgFlags::MSG_DONTWAIT
         };
         let mut received = Received::default();
-        received.len = read(&self.receiver, buffer, flags, |control| match control {
-            ControlMessageOwned::ScmTimestampsns(times) => received.stamp = wall(times.system),
-            ControlMessageOwned::RxqOvfl(drops) => received.drops = drops,
-            _ => {}
-        })?;
+        let mut at = Duration::ZERO;
+        let arrived = || at = clock.elapsed();
+        received.len = read(
+            &self.receiver,
+            buffer,
+            flags,
+            arrived,
+            |control| match control {
+                ControlMessageOwned::ScmTimestampsns(times) => received.stamp = wall(times.system),
+                ControlMessageOwned::RxqOvfl(drops) => received.drops = drops,
+                _ => {}
+            },
+        )?;
+        received.at = at;
         Ok(received)
     }
 
@@ -194,13 +205,19 @@ fn next_note<'a>(socket: &UdpSocket, buffer: &'a mut Buffer) -> Option<Note<'a>>
     let mut stamp = None;
     let mut error = None;
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-    let len = read(socket, buffer, flags, |control| match control {
-        ControlMessageOwned::ScmTimestampsns(times) => stamp = wall(times.system),
-        ControlMessageOwned::Ipv4RecvErr(of, _) | ControlMessageOwned::Ipv6RecvErr(of, _) => {
-            error = Some(of);
-        }
-        _ => {}
-    })
+    let len = read(
+        socket,
+        buffer,
+        flags,
+        || {},
+        |control| match control {
+            ControlMessageOwned::ScmTimestampsns(times) => stamp = wall(times.system),
+            ControlMessageOwned::Ipv4RecvErr(of, _) | ControlMessageOwned::Ipv6RecvErr(of, _) => {
+                error = Some(of);
+            }
+            _ => {}
+        },
+    )
     .ok()?;
     let octets = buffer.octets.get(..len).unwrap_or_default();
     let note = match (error, stamp) {
@@ -234,16 +251,18 @@ fn of_error<'a>(error: &sock_extended_err, octets: &'a [u8]) -> Note<'a> {
     }
 }
 
-/// Takes a message and shows what came with it; returns the number of its octets.
+/// Takes a message and shows what came with it, after it is told that it is there; returns the number of its octets.
 fn read(
     socket: &UdpSocket,
     buffer: &mut Buffer,
     flags: MsgFlags,
+    arrived: impl FnOnce(),
     show: impl FnMut(ControlMessageOwned),
 ) -> nix::Result<usize> {
     let mut octets = [IoSliceMut::new(&mut buffer.octets)];
     let control = Some(buffer.control.as_mut_slice());
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut octets, control, flags)?;
+    arrived();
     message.cmsgs().into_iter().flatten().for_each(show);
     Ok(message.bytes)
 }
@@ -272,7 +291,7 @@ mod tests {
         let mut octets = [0; 8];
         let (len, from) = target.recv_from(&mut octets).unwrap();
         target.send_to(&octets[..len], from).unwrap();
-        let received = socket.receive(&mut buffer, true).unwrap();
+        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
         assert_eq!(buffer.octets(&received), b"hello");
 
         // What is refused keeps nothing from being sent, and each tells which one it was.

@@ -32,8 +32,8 @@ impl ShareBench {
     pub(super) fn idle(&self) -> Row {
         let file = self.file(OCTETS);
         let mut series = Series::new();
-        for round in 1..=self.rounds() {
-            self.tell(round, "receivers that wait");
+        for round in 1..=self.options.rounds() {
+            self.options.tell(round, "receivers that wait");
             series.add(|| self.memory_of_each(borrow(&file)?));
         }
         let what =

@@ -13,9 +13,10 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 
 use super::folders::Folder;
+use super::options::Parts;
 use super::servers::Server;
 use super::table::Row;
 use super::text;
@@ -47,29 +48,12 @@ pub enum Part {
     Idle,
 }
 
-/// Measures `hii-server share` and `hii get` beside nginx, curl and a plain sendfile server, on loopback.
-#[derive(Debug, Clone, Parser)]
-#[command(bin_name = "cargo bench -p hii-tests --bench share --")]
-pub struct Options {
-    /// Rounds of ours and of the others', in turn; the table has the medians
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
+/// The command line.
+pub type Options = super::options::Options<Part>;
 
-    /// One round with files a sixteenth as long, to try the benchmark itself; its figures say little
-    #[arg(long)]
-    quick: bool,
-
-    /// Measure this part only; may be given several times
-    #[arg(long, value_name = "PART")]
-    only: Vec<Part>,
-
-    /// Print the table as Markdown
-    #[arg(long)]
-    pub markdown: bool,
-
-    /// Cargo says that it is a benchmark that is wanted
-    #[arg(long, hide = true)]
-    pub bench: bool,
+impl Parts for Part {
+    const ABOUT: &str = "Measures `hii-server share` and `hii get` beside nginx, curl and a plain sendfile server, on loopback";
+    const COMMAND: &str = "cargo bench -p hii-tests --bench share --";
 }
 
 /// The programs that the benchmark runs, by their paths.
@@ -120,8 +104,7 @@ impl ShareBench {
     /// All that is wanted.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        let wants = |part: &&Part| self.options.only.is_empty() || self.options.only.contains(part);
-        let parts = Part::value_variants().iter().filter(wants);
+        let parts = self.options.parts();
         let rows = parts.flat_map(|part| match part {
             Part::Encrypted => self.encrypted(),
             Part::Classic => self.classic(),
@@ -138,16 +121,8 @@ impl ShareBench {
         vec![
             format!("files in {}", self.offered.path("")),
             format!("beside: {}", self.nginx_title()),
-            format!("medians of {} rounds (least to most)", self.rounds()),
+            self.options.about(),
         ]
-    }
-
-    fn rounds(&self) -> u16 {
-        if self.options.quick {
-            1
-        } else {
-            self.options.rounds
-        }
     }
 
     /// As many octets, or fewer for a quick try.
@@ -198,9 +173,5 @@ impl ShareBench {
         let args = ["get", &address, "-q", "--key-file", &key, "-o", to];
         let program = [self.programs.hii].into_iter();
         program.chain(args).map(str::to_owned).collect()
-    }
-
-    fn tell(&self, round: u16, what: &str) {
-        eprintln!("round {round} of {}: {what}", self.rounds());
     }
 }

@@ -22,8 +22,8 @@ impl ShareBench {
         let octets = self.octets(OCTETS);
         let file = self.file(octets);
         let mut series: [[Series; 2]; 2] = Default::default();
-        for round in 1..=self.rounds() {
-            self.tell(round, "many receivers");
+        for round in 1..=self.options.rounds() {
+            self.options.tell(round, "many receivers");
             let ours = || {
                 let sender = self.sender(borrow(&file)?, &[])?;
                 self.crowd(&sender, octets, |to| self.get(&sender, to))

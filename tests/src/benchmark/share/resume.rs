@@ -27,8 +27,8 @@ impl ShareBench {
     pub(super) fn resume(&self) -> Row {
         let file = self.file(self.octets(OCTETS));
         let (mut rest, mut whole) = (Series::new(), Series::new());
-        for round in 1..=self.rounds() {
-            self.tell(round, "cut and resumed");
+        for round in 1..=self.options.rounds() {
+            self.options.tell(round, "cut and resumed");
             let sender = borrow(&file).and_then(|file| self.sender(file, &[]));
             let get = || {
                 let sender = borrow(&sender)?;

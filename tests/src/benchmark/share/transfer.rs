@@ -81,8 +81,8 @@ impl ShareBench {
     ) -> Both {
         let file = self.file(self.octets(OCTETS));
         let mut both = Both::default();
-        for round in 1..=self.rounds() {
-            self.tell(round, what);
+        for round in 1..=self.options.rounds() {
+            self.options.tell(round, what);
             let run = |act: &dyn Fn(&str) -> Outcome<Costs>| act(borrow(&file)?);
             both.add([run(&ours), run(&theirs)]);
         }

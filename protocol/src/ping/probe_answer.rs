@@ -1,0 +1,242 @@
+//! Answers to probes, and what they tell (`WIRE.md` section 2.2).
+
+use super::probe::{Probe, ProbeSize, Run, Seq, emit_numbered, field, numbered};
+use crate::Rule;
+use crate::digits::decimal_len;
+use crate::encode::{Emit, Sink, impl_encode};
+use crate::grammar::{Parsed, fault, hex, number, padding, positive};
+
+/// What a server knows of a run when it answers a probe of it (`WIRE.md` section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Report {
+    /// Well-formed probes of this sender and run received so far, this one and duplicates included.
+    pub count: Seq,
+    /// Bit k is set when probe `seq - k` had been received when this one was.
+    pub window: u64,
+    /// Nanoseconds from the probe's receipt to its answer, delay on purpose included.
+    pub held: u64,
+    /// The server's wall clock at the probe's receipt, in nanoseconds since the Unix epoch.
+    pub received: u64,
+}
+
+/// The answer to a probe. Fields that the probe's size did not hold are missing, from the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProbeAnswer {
+    probe: Probe,
+    count: Option<Seq>,
+    window: Option<u64>,
+    held: Option<u64>,
+    received: Option<u64>,
+}
+
+impl ProbeAnswer {
+    /// The run of the probe answered.
+    #[must_use]
+    pub const fn run(self) -> Run {
+        self.probe.run
+    }
+
+    /// The number of the probe answered.
+    #[must_use]
+    pub const fn seq(self) -> Seq {
+        self.probe.seq
+    }
+
+    /// The answer's length on the wire, which is the probe's.
+    #[must_use]
+    pub const fn size(self) -> ProbeSize {
+        self.probe.size
+    }
+
+    /// Well-formed probes of this run that the server received so far, this one and duplicates included.
+    #[must_use]
+    pub const fn count(self) -> Option<Seq> {
+        self.count
+    }
+
+    /// Bit k is set when the server had received probe `seq - k`.
+    #[must_use]
+    pub const fn window(self) -> Option<u64> {
+        self.window
+    }
+
+    /// Nanoseconds from the probe's receipt to this answer.
+    #[must_use]
+    pub const fn held(self) -> Option<u64> {
+        self.held
+    }
+
+    /// The server's wall clock at the probe's receipt, in nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn received(self) -> Option<u64> {
+        self.received
+    }
+}
+
+impl Probe {
+    /// The answer to this probe, exactly as long: of the report it tells, from the left, what fits.
+    #[must_use]
+    pub fn answer(self, report: &Report) -> ProbeAnswer {
+        let spare = self.size.get() - Self::smallest(self.seq);
+        let mut answer = self.bare_answer();
+        let mut used = 0;
+        let mut fits = |len: usize| {
+            used += 1 + len;
+            used <= spare
+        };
+        if fits(decimal_len(report.count.get())) {
+            answer.count = Some(report.count);
+            if fits(16) {
+                answer.window = Some(report.window);
+                if fits(decimal_len(report.held)) {
+                    answer.held = Some(report.held);
+                    if fits(decimal_len(report.received)) {
+                        answer.received = Some(report.received);
+                    }
+                }
+            }
+        }
+        answer
+    }
+
+    /// The answer of a server that can no longer tell the window: the count alone, if it fits.
+    #[must_use]
+    pub fn answer_with_count(self, count: Seq) -> ProbeAnswer {
+        let mut answer = self.bare_answer();
+        if Self::smallest(self.seq) + 1 + decimal_len(count.get()) <= self.size.get() {
+            answer.count = Some(count);
+        }
+        answer
+    }
+
+    const fn bare_answer(self) -> ProbeAnswer {
+        ProbeAnswer {
+            probe: self,
+            count: None,
+            window: None,
+            held: None,
+            received: None,
+        }
+    }
+}
+
+/// `probe-answer = %s"A" SP run SP seq [SP count [SP window [SP held [SP received]]]] padding`
+pub(crate) fn probe_answer(frame: &[u8]) -> Parsed<'_, ProbeAnswer> {
+    let (input, (run, seq)) = numbered(b'A', frame)?;
+    let (input, count) = next_field(true, Rule::Count, positive, input)?;
+    let (input, window) = next_field(count.is_some(), Rule::Window, |i| hex(16, i), input)?;
+    let (input, held) = next_field(window.is_some(), Rule::Held, number, input)?;
+    let (input, received) = next_field(held.is_some(), Rule::Received, number, input)?;
+    let (input, ()) = padding(input)?;
+    let Ok(size) = ProbeSize::new(frame.len()) else {
+        return fault(Rule::Datagram, input);
+    };
+    let answer = ProbeAnswer {
+        probe: Probe { run, seq, size },
+        count,
+        window,
+        held,
+        received,
+    };
+    Ok((input, answer))
+}
+
+/// `[SP field]`, where the field to the left is there: nothing where the padding begins.
+fn next_field<'a, T>(
+    has_left: bool,
+    name: Rule,
+    parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+    input: &'a [u8],
+) -> Parsed<'a, Option<T>> {
+    match input {
+        [b' ', next, ..] if has_left && *next != b' ' => {
+            let (input, value) = field(name, parser, input)?;
+            Ok((input, Some(value)))
+        }
+        _ => Ok((input, None)),
+    }
+}
+
+impl Emit for ProbeAnswer {
+    fn emitted_len(&self) -> usize {
+        self.probe.size.get()
+    }
+
+    fn emit(&self, sink: &mut impl Sink) {
+        emit_numbered(self.probe, b"A ", sink);
+        let mut spare = self.probe.size.get() - Probe::smallest(self.probe.seq);
+        if let Some(count) = self.count {
+            sink.put(b" ");
+            sink.decimal(count.get());
+            spare -= 1 + decimal_len(count.get());
+        }
+        if let Some(window) = self.window {
+            sink.put(b" ");
+            sink.hex::<16>(window);
+            spare -= 1 + 16;
+        }
+        for number in [self.held, self.received].into_iter().flatten() {
+            sink.put(b" ");
+            sink.decimal(number);
+            spare -= 1 + decimal_len(number);
+        }
+        sink.pad(spare);
+    }
+}
+
+impl_encode!(ProbeAnswer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ping::Answer;
+    use std::string::ToString;
+
+    const REPORT: Report = Report {
+        count: Seq::new(6).unwrap(),
+        window: 0x5f,
+        held: 1200,
+        received: 1_789_000_000_000_000_000,
+    };
+
+    fn a_probe(size: usize) -> Probe {
+        Probe::new(
+            Run(0x00c0_ffee),
+            Seq::new(7).unwrap(),
+            ProbeSize::new(size).unwrap(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_as_long_as_its_probe_and_loses_fields_from_the_right() {
+        let whole = "A 00c0ffee 7 6 000000000000005f 1200 1789000000000000000";
+        for size in Probe::smallest(Seq::MIN)..=128 {
+            let text = a_probe(size).answer(&REPORT).to_string();
+            assert_eq!(text.len(), size);
+            let told = text.trim_end();
+            assert!(whole.starts_with(told), "{text}");
+            // What is told is told whole.
+            assert!(whole[told.len()..].is_empty() || whole[told.len()..].starts_with(' '));
+            let decoded = Answer::decode(text.as_bytes()).unwrap();
+            assert_eq!(decoded, Answer::Probe(a_probe(size).answer(&REPORT)));
+        }
+        assert_eq!(
+            a_probe(128).answer(&REPORT).received(),
+            Some(REPORT.received)
+        );
+    }
+
+    #[test]
+    fn the_default_size_holds_every_field() {
+        let seq = Seq::MAX;
+        let probe = Probe::new(Run(u32::MAX), seq, ProbeSize::new(128).unwrap()).unwrap();
+        let most = Report {
+            count: seq,
+            window: u64::MAX,
+            held: u64::MAX,
+            received: u64::MAX,
+        };
+        assert_eq!(probe.answer(&most).received(), Some(u64::MAX));
+    }
+}
