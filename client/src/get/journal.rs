@@ -32,7 +32,7 @@ pub const BLOCK_LEN: usize = 32;
 const AFTERWARDS: Duration = Duration::from_millis(100);
 
 /// So long after it was written to, a journal gets a new time before more goes to the file: where little comes, a block takes
-/// longer than [`AFTERWARDS`], and whoever is killed cannot say how long.
+/// longer than `AFTERWARDS`, and whoever is killed cannot say how long.
 pub const REFRESH: Duration = Duration::from_millis(50);
 
 /// Tells what is offered from all else: its path, size and time.
