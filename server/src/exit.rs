@@ -11,6 +11,12 @@ pub fn note(text: impl fmt::Display) {
     let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
+/// So many of something, whose plural ends in an s.
+pub fn count(number: u64, what: &str) -> impl fmt::Display {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
 /// All is well.
 pub const FINE: ExitCode = ExitCode::SUCCESS;
 

@@ -88,6 +88,35 @@ fn spawn(program: &str, args: &[&str], stdin: Stdio) -> Child {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
+/// Runs a command to its end as a user to whom permissions mean something, which they do not to root. The folders are that
+/// user's. None where such a user may not run it.
+///
+/// # Panics
+/// It cannot be started, or hangs.
+#[cfg(target_os = "linux")]
+pub fn run_as_nobody(command: &mut Command, folders: &[&str]) -> Option<Ended> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
+    if is_root {
+        for folder in folders {
+            chown(folder, Some(NOBODY), None).expect("a folder of ours");
+        }
+        command.uid(NOBODY);
+    }
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => Some(finish(child)),
+        Err(error) if is_root && error.kind() == std::io::ErrorKind::PermissionDenied => {
+            eprintln!("skipped: nobody but root may run the program");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// Waits for a program's end.
 ///
 /// # Panics

@@ -61,6 +61,8 @@ pub struct Channel<S> {
     taken: usize,
     /// Messages that are still to be sent.
     outgoing: Vec<u8>,
+    /// How much of these has been sent, when a call that sent them was dropped.
+    sent: usize,
     /// The frame that came last, or the one that is being sealed.
     plain: Vec<u8>,
 }
@@ -119,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             incoming: Vec::new(),
             taken: 0,
             outgoing: Vec::new(),
+            sent: 0,
             plain: Vec::new(),
         })
     }
@@ -188,13 +191,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             .map_err(impossible)
     }
 
-    /// Sends what is queued.
+    /// Sends what is queued. After a call that is dropped the next one goes on where that was.
     ///
     /// # Errors
     /// The connection is broken.
     pub async fn flush(&mut self) -> Result<(), ChannelError> {
-        self.stream.write_all(&self.outgoing).await?;
+        while let Some(rest) = self
+            .outgoing
+            .get(self.sent..)
+            .filter(|rest| !rest.is_empty())
+        {
+            match self.stream.write(rest).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                len => self.sent += len,
+            }
+        }
         self.outgoing.clear();
+        self.sent = 0;
         Ok(self.stream.flush().await?)
     }
 

@@ -53,6 +53,29 @@ fn frames_arrive_whole_and_in_order() {
 }
 
 #[test]
+fn what_was_half_sent_when_it_was_dropped_is_sent_once() {
+    block_on(async {
+        let (mut receiver, mut sender) = pair(1000).await;
+        let data = vec![0xa5; 5000];
+        let long = AnswerBuf::Data(Data::new(&data).unwrap().into());
+        sender.queue(&long).unwrap();
+        tokio::select! {
+            biased;
+            _ = sender.flush() => panic!("there is no room for all of it"),
+            () = std::future::ready(()) => {}
+        }
+        sender.queue(&AnswerBuf::Done).unwrap();
+        let receive = async {
+            let frame = receiver.receive().await.unwrap().unwrap();
+            assert_eq!(frame.len(), b"data ".len() + data.len());
+            assert_eq!(receiver.receive().await.unwrap().unwrap(), b"done");
+            assert!(receiver.receive().await.unwrap().is_none());
+        };
+        tokio::join!(async { sender.close().await.unwrap() }, receive);
+    });
+}
+
+#[test]
 fn another_key_is_told_and_nothing_else() {
     block_on(async {
         let (near, mut far) = duplex(1000);
@@ -108,6 +131,7 @@ async fn taken(octets: &[u8], far: Channel<DuplexStream>) -> (usize, Option<Chan
         incoming: Vec::new(),
         taken: 0,
         outgoing: Vec::new(),
+        sent: 0,
         plain: Vec::new(),
     };
     near.write_all(octets).await.unwrap();

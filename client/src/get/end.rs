@@ -105,6 +105,20 @@ impl End {
         end.saying(Problem::Storage, "")
     }
 
+    /// What comes cannot be written, and a later run would not go on from there: it comes of a pipe, or goes to one.
+    pub fn storage_of_pipe(error: io::Error) -> Self {
+        if !Self::is_full(&error) {
+            return Self::storage(error);
+        }
+        Self::new(
+            Exit::Output,
+            format_args!("cannot write what comes: {error}"),
+            "free some space, or give another place with -o, and begin again (what a sender reads from a pipe is sent once: \
+             there it begins anew too)",
+        )
+        .saying(Problem::Storage, "")
+    }
+
     /// The user wants no more.
     #[must_use]
     pub fn interrupted(is_resumable: bool) -> Self {
@@ -189,5 +203,27 @@ impl From<Failure> for End {
             last_words: Some(RequestBuf::Cancel(Text::EMPTY.into())),
             may_go_on: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_there_is_no_room_for_does_not_go_on() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let (file, pipe) = (End::storage(full()), End::storage_of_pipe(full()));
+        assert_eq!(file.failure.exit(), Exit::Partial);
+        assert!(file.failure.advice().contains("goes on where"));
+        assert_eq!(pipe.failure.exit(), Exit::Output);
+        assert!(!pipe.failure.advice().contains("goes on where"));
+        for end in [file, pipe] {
+            let words = Some(RequestBuf::Error(Problem::Storage, Text::EMPTY.into()));
+            assert_eq!(end.last_words, words);
+        }
+        let other = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let (file, pipe) = (End::storage(other()), End::storage_of_pipe(other()));
+        assert_eq!(file.failure, pipe.failure);
     }
 }

@@ -115,7 +115,7 @@ impl Finisher {
 
 /// Folders with names that the disk may not have yet, by file system.
 #[derive(Debug, Default)]
-struct Unsynced(BTreeMap<Option<u64>, Vec<Arc<Folder>>>);
+pub struct Unsynced(BTreeMap<Option<u64>, Vec<Arc<Folder>>>);
 
 fn finish_all(files: &Receiver<Whole>, done: &UnboundedSender<Placed>, on_exists: OnExists) {
     let mut unsynced = Unsynced::default();
@@ -162,7 +162,8 @@ fn device(whole: &Whole) -> Option<u64> {
 }
 
 impl Unsynced {
-    fn add(&mut self, device: Option<u64>, folder: Arc<Folder>) {
+    /// The disk may not have the name of something in this folder, which is on this file system.
+    pub fn add(&mut self, device: Option<u64>, folder: Arc<Folder>) {
         let folders = self.0.entry(device).or_default();
         // One more than a few stands for all others.
         if folders.len() <= FEW_FOLDERS && !folders.iter().any(|other| Arc::ptr_eq(other, &folder))
@@ -171,8 +172,14 @@ impl Unsynced {
         }
     }
 
-    /// Until then, a power cut could undo that the files have their names.
-    fn sync(self) {
+    /// The folders, by file system.
+    #[cfg(test)]
+    pub fn folders(&self) -> impl Iterator<Item = &[Arc<Folder>]> {
+        self.0.values().map(Vec::as_slice)
+    }
+
+    /// Until then, a power cut could undo that what is in them has its name.
+    pub fn sync(self) {
         for folders in self.0.into_values() {
             let all = folders.first().filter(|_| folders.len() > FEW_FOLDERS);
             if all.is_some_and(|folder| folder.sync_everything().is_ok()) {

@@ -5,10 +5,11 @@
 //! missing. So a journal tells on which start of the machine it was written, and after another one, the blocks are read
 //! and compared.
 
+use std::io::{self, Read};
 use std::time::{Duration, SystemTime};
 
-use blake3::hazmat::ChainingValue;
 use hii_protocol::share::{ModifiedAt, Size};
+use hii_server::share::blocks::ChainingValue;
 use hii_transport::beneath::FileId;
 
 /// What a journal begins with.
@@ -17,15 +18,22 @@ const MAGIC: &[u8; 16] = b"hii get, part 1\n";
 /// What the mark of a file is derived for.
 const CONTEXT: &str = "hii 2026 share journal";
 
+/// Octets of a block.
+pub const BLOCK: u64 = 1 << 20;
+
 /// Octets of the head.
 pub const HEAD_LEN: usize = MAGIC.len() + 32 + 16 + 16;
 
 /// Octets of what stands for a block.
 pub const BLOCK_LEN: usize = 32;
 
-/// So long after the block that was noted last a file may have been written to. It is longer where little comes, or where
-/// somebody else wrote it: then its blocks are compared, which takes little beside that.
+/// So long after its journal a file may have been written to. Where it is longer, somebody else may have been the writer, and
+/// its blocks are compared.
 const AFTERWARDS: Duration = Duration::from_millis(100);
+
+/// So long after it was written to, a journal gets a new time before more goes to the file: where little comes, a block takes
+/// longer than `AFTERWARDS`, and whoever is killed cannot say how long.
+pub const REFRESH: Duration = Duration::from_millis(50);
 
 /// Tells what is offered from all else: its path, size and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +99,15 @@ impl Head {
         octets
     }
 
-    /// The head that a file begins with, if it is one.
-    #[must_use]
-    pub fn parse(octets: &[u8]) -> Option<Self> {
+    /// The head that a journal begins with, if it is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(journal: impl Read) -> io::Result<Option<Self>> {
+        Ok(read_exactly::<HEAD_LEN>(journal)?.and_then(|octets| Self::parse(&octets)))
+    }
+
+    fn parse(octets: &[u8; HEAD_LEN]) -> Option<Self> {
         let rest = octets.strip_prefix(MAGIC)?;
         let (mark, rest) = rest.split_first_chunk()?;
         let (boot, rest) = rest.split_first_chunk()?;
@@ -117,15 +131,22 @@ impl Head {
     }
 }
 
-/// The chaining values after the head; a part of one at the end was cut off.
-pub fn blocks(octets: &[u8]) -> impl Iterator<Item = ChainingValue> {
-    octets
-        .get(HEAD_LEN..)
-        .unwrap_or_default()
-        .as_chunks()
-        .0
-        .iter()
-        .copied()
+/// The next chaining value after the head; a part of one at the end was cut off.
+///
+/// # Errors
+/// It cannot be read.
+pub fn next_block(journal: impl Read) -> io::Result<Option<ChainingValue>> {
+    read_exactly::<BLOCK_LEN>(journal)
+}
+
+/// So many octets; none where there are fewer.
+fn read_exactly<const LEN: usize>(mut journal: impl Read) -> io::Result<Option<[u8; LEN]>> {
+    let mut octets = [0; LEN];
+    match journal.read_exact(&mut octets) {
+        Ok(()) => Ok(Some(octets)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -153,24 +174,28 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
     }
 
+    /// What a journal says: its head, and its blocks.
+    fn read(mut octets: &[u8]) -> (Option<Head>, Vec<ChainingValue>) {
+        let head = Head::read(&mut octets).unwrap();
+        let blocks = std::iter::from_fn(|| next_block(&mut octets).unwrap());
+        (head, blocks.collect())
+    }
+
     #[test]
     fn a_journal_reads_back_and_its_cut_end_is_left() {
         let mut octets = head().to_bytes();
         assert_eq!(octets.len(), HEAD_LEN);
-        assert_eq!(Head::parse(&octets), Some(head()));
-        assert_eq!(blocks(&octets).count(), 0);
+        assert_eq!(read(&octets), (Some(head()), vec![]));
         for block in 1..=3 {
             octets.extend_from_slice(&[block; BLOCK_LEN]);
         }
         octets.pop();
-        assert_eq!(Head::parse(&octets), Some(head()));
-        assert!(blocks(&octets).eq([[1; 32], [2; 32]]));
+        assert_eq!(read(&octets), (Some(head()), vec![[1; 32], [2; 32]]));
         for len in 0..HEAD_LEN {
-            assert_eq!(Head::parse(&octets[..len]), None);
-            assert_eq!(blocks(&octets[..len]).count(), 0);
+            assert_eq!(read(&octets[..len]), (None, vec![]));
         }
         octets[0] ^= 1;
-        assert_eq!(Head::parse(&octets), None);
+        assert_eq!(read(&octets).0, None);
     }
 
     #[test]

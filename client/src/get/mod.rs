@@ -10,7 +10,6 @@ use hii_transport::clock::Clock;
 use tokio::runtime::Runtime;
 
 mod args;
-pub mod blocks;
 pub mod classic;
 mod connect;
 pub mod destination;
@@ -32,6 +31,7 @@ pub mod summary;
 mod transfer;
 
 pub use args::Args;
+use args::ProgressForm;
 use destination::{Destination, There};
 use manifest::Manifest;
 use output::Output;
@@ -39,7 +39,7 @@ use progress::Progress;
 use state::State;
 use stop::Stop;
 use store::Store;
-use summary::Summary;
+use summary::{ErrorText, Summary};
 
 use crate::output::{cannot_print, json_line};
 
@@ -62,14 +62,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let key = key::find(args.key_file.as_deref())?;
     let addresses = args.server.resolve(args.family())?;
     hii_transport::files::want(OPEN_FILES);
-    let (address, stream) = connect::connect(&addresses, &stop)?;
 
     let open = |manifest: &Manifest| open(args, manifest);
     let progress = Progress::new(args.progress, args.quiet);
     let mut state = State::new(&open, args.on_exists, progress);
-    state.summary.server = args.server.to_string();
+    state.summary = new_summary(args, Path::new(HERE));
     let clock = Clock::start();
     let result = runtime()?.block_on(async {
+        let (address, stream) = connect::connect(&addresses, &stop)?;
         let mut channel = connect::join(stream, address, &key, &stop).await?;
         transfer::receive(&mut channel, &mut state, &stop).await
     });
@@ -83,16 +83,26 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn run_classic(args: &Args, stop: &Stop) -> Result<ExitCode, Failure> {
     let addresses = args.server.resolve(args.family())?;
     let addresses = classic::allowed(addresses, args.classic_insecure)?;
-    let (address, stream) = connect::connect(&addresses, stop)?;
     let mut summary = Summary {
-        server: args.server.to_string(),
         is_classic: true,
-        ..Summary::default()
+        ..new_summary(args, Path::new(classic::NAME))
     };
     let clock = Clock::start();
-    let receive = classic::receive(args, stream, address, stop, &mut summary);
-    let result = runtime()?.block_on(receive);
+    let result = runtime()?.block_on(async {
+        let (address, stream) = connect::connect(&addresses, stop)?;
+        classic::receive(args, stream, address, stop, &mut summary).await
+    });
     finish(args, summary, result.err(), &clock)
+}
+
+/// A summary before anything has come.
+fn new_summary(args: &Args, default: &Path) -> Summary {
+    let destination = args.output.as_deref().unwrap_or(default);
+    Summary {
+        server: args.server.to_string(),
+        destination: destination.to_string_lossy().into_owned(),
+        ..Summary::default()
+    }
 }
 
 fn runtime() -> Result<Runtime, Failure> {
@@ -112,6 +122,12 @@ fn finish(
     summary.seconds = clock.elapsed().as_secs_f64();
     let exit = failure.as_ref().map(Failure::exit);
     summary.interrupted = exit == Some(Exit::Interrupted);
+    summary.error = failure.as_ref().map(ErrorText::from);
+    if args.progress == ProgressForm::Json
+        && let Some(error) = &summary.error
+    {
+        progress::tell_error(error);
+    }
     tell(args, &summary)?;
     match (failure, summary.exit()) {
         (Some(failure), _) => Err(failure),
@@ -136,10 +152,30 @@ fn open(args: &Args, manifest: &Manifest) -> Result<Output, Failure> {
             "give a folder with -o that you may write to",
         )
     };
-    std::fs::create_dir_all(&folder).map_err(cannot)?;
+    make_all(&folder).map_err(cannot)?;
     let root = Folder::open(&folder).map_err(cannot)?;
     let store = Store::new(root, only, args.on_exists).map_err(cannot_start)?;
     Ok(Output::Folder(Box::new(store)))
+}
+
+/// Makes a folder and those that it is in, and waits until the disk has the names of those that were missing.
+fn make_all(folder: &Path) -> io::Result<()> {
+    let missing = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .count();
+    std::fs::create_dir_all(folder)?;
+    for parent in folder.ancestors().skip(1).take(missing) {
+        let parent = match parent.as_os_str() {
+            none if none.is_empty() => Path::new(HERE),
+            _ => parent,
+        };
+        // As with what comes into it: a power cut might undo it, and nothing else is wrong.
+        if let Err(error) = Folder::open(parent).and_then(|parent| parent.sync()) {
+            tracing::warn!(%error, "the folder's name may not be on the disk yet");
+        }
+    }
+    Ok(())
 }
 
 /// Says what was received.

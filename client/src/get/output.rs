@@ -227,6 +227,7 @@ fn in_the_way(error: StoreError) -> Failure {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space, or give another folder with -o"
         }
+        io::ErrorKind::InvalidInput => "have it renamed on the sender's side; nothing was written",
         _ => "move away what is there (links are not followed), or give another folder with -o",
     };
     Failure::new(Exit::Output, format_args!("cannot use {error}"), advice)

@@ -1,16 +1,17 @@
 //! A file that is not whole yet, and its journal.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use blake3::hazmat::ChainingValue;
+use blake3::hazmat::HasherExt as _;
 use hii_protocol::share::{Digest, Size};
+use hii_server::share::blocks::{BlockHasher, hasher_at};
 use hii_transport::beneath::{Folder, file_id, is_private, is_there, try_lock};
+use hii_transport::clock::Clock;
 
-use super::blocks::{BLOCK, BlockHasher, chaining_value};
-use super::journal::{BLOCK_LEN, HEAD_LEN, Head, Mark, PartId, blocks};
+use super::journal::{BLOCK, BLOCK_LEN, HEAD_LEN, Head, Mark, PartId, REFRESH, next_block};
 use super::manifest::Offered;
 use super::names;
 
@@ -28,13 +29,15 @@ pub struct Part {
     name: String,
     file: File,
     journal: Option<Journal>,
-    hasher: BlockHasher,
+    hasher: BlockHasher<BLOCK>,
 }
 
 #[derive(Debug)]
 struct Journal {
     file: File,
     head: Head,
+    /// Since it was written to.
+    age: Clock,
 }
 
 /// A part that has all its octets.
@@ -84,11 +87,11 @@ impl Part {
                 part: part_id(&part.file)?,
             };
             let file = own(folder, &names::journal(name))?;
-            let known = part.known_blocks(&file, &head)?;
-            part.hasher = BlockHasher::after(known.iter().copied());
-            part.journal = Some(Journal { file, head });
+            part.hasher = part.known_blocks(&file, &head, offered.size())?;
+            let age = Clock::start();
+            part.journal = Some(Journal { file, head, age });
             if part.hasher.digest_of_blocks().is_some() {
-                part.go_on(known.len())?;
+                part.go_on()?;
                 return Ok(part);
             }
         }
@@ -118,31 +121,54 @@ impl Part {
     }
 
     /// Goes on after these blocks. The journal says from now on that they were there at this start of the machine.
-    fn go_on(&mut self, known: usize) -> io::Result<()> {
-        cut(&mut self.file, self.hasher.octets())?;
+    fn go_on(&mut self) -> io::Result<()> {
+        let octets = self.hasher.octets();
+        cut(&mut self.file, octets)?;
         if let Some(journal) = &mut self.journal {
             journal.file.seek(SeekFrom::Start(0))?;
             journal.file.write_all(&journal.head.to_bytes())?;
-            cut(&mut journal.file, (HEAD_LEN + known * BLOCK_LEN) as u64)?;
+            let blocks = octets / BLOCK * BLOCK_LEN as u64;
+            cut(&mut journal.file, HEAD_LEN as u64 + blocks)?;
         }
         Ok(())
     }
 
-    /// The blocks that the journal tells of and the file surely has.
-    fn known_blocks(&self, mut journal: &File, now: &Head) -> io::Result<Vec<ChainingValue>> {
-        let mut octets = Vec::new();
-        journal.read_to_end(&mut octets)?;
-        let Some(head) = Head::parse(&octets).filter(|head| head.mark == now.mark) else {
-            return Ok(Vec::new());
+    /// The blocks that the journal tells of and the file surely has. However long they are, little of them is in memory.
+    fn known_blocks(
+        &self,
+        journal: &File,
+        now: &Head,
+        size: Size,
+    ) -> io::Result<BlockHasher<BLOCK>> {
+        let mut known = BlockHasher::new();
+        let mut octets = BufReader::new(journal);
+        let Some(head) = Head::read(&mut octets)?.filter(|head| head.mark == now.mark) else {
+            return Ok(known);
         };
-        let whole = self.file.metadata()?.len() / BLOCK;
-        let whole = usize::try_from(whole).unwrap_or(usize::MAX);
-        let mut known: Vec<_> = blocks(&octets).take(whole).collect();
+        let there = self.file.metadata()?.len();
+        let most = match size {
+            Size::Known(octets) => octets.min(there),
+            Size::Unknown => there,
+        };
         let times = modified(journal).zip(modified(&self.file));
         let is_trusted = times.is_some_and(|(journal, part)| head.is_trusted(now, journal, part));
-        if !is_trusted {
-            let right = right_blocks(&self.file, &known)?;
-            known.truncate(right);
+        let mut block = if is_trusted {
+            Vec::new()
+        } else {
+            (&self.file).seek(SeekFrom::Start(0))?;
+            vec![0; usize::try_from(BLOCK).unwrap_or_default()]
+        };
+        while known.octets() + BLOCK <= most
+            && let Some(value) = next_block(&mut octets)?
+        {
+            if !is_trusted {
+                (&self.file).read_exact(&mut block)?;
+                let mut hasher = hasher_at(known.octets());
+                if hasher.update(&block).finalize_non_root() != value {
+                    break;
+                }
+            }
+            known.push(value);
         }
         Ok(known)
     }
@@ -152,6 +178,11 @@ impl Part {
     /// # Errors
     /// They cannot be written.
     pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        if let Some(journal) = &mut self.journal
+            && journal.age.elapsed() >= REFRESH
+        {
+            journal.refresh();
+        }
         self.file.write_all(octets)?;
         let mut noted = Ok(());
         let Self {
@@ -162,6 +193,7 @@ impl Part {
                 && noted.is_ok()
             {
                 noted = journal.file.write_all(block);
+                journal.age = Clock::start();
             }
         });
         noted
@@ -189,15 +221,23 @@ impl Part {
         if !self.is_worth_keeping() {
             return self.discard();
         }
-        if let Some(journal) = &self.journal {
-            // What came after the last block was ours, however long ago. If that cannot be said, blocks are compared.
-            let _ = journal.file.set_modified(SystemTime::now());
+        if let Some(mut journal) = self.journal {
+            journal.refresh();
         }
     }
 
     /// Removes it.
     pub fn discard(self) {
         discard(&self.folder, &self.name, self.journal.is_some());
+    }
+}
+
+impl Journal {
+    /// Says that what was written to the file until now was ours, and what is about to be.
+    fn refresh(&mut self) {
+        // If that cannot be said, blocks are compared.
+        let _ = self.file.set_modified(SystemTime::now());
+        self.age = Clock::start();
     }
 }
 
@@ -261,6 +301,13 @@ fn adopt(folder: &Folder, name: &str) -> io::Result<Option<File>> {
         Err(error) => error,
     };
     match folder.has_own(name) {
+        // A program may have ended between giving a file its permissions and its name, and these may be to read it only.
+        Ok(true) if error.kind() == io::ErrorKind::PermissionDenied => match folder.unlock(name) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                folder.remove(name).map(|()| None)
+            }
+            unlocked => unlocked.and_then(|()| folder.open_file(name)).map(Some),
+        },
         Ok(true) => Err(error),
         Ok(false) => folder.remove(name).map(|()| None),
         Err(error) if is_gone(&error) => Ok(None),
@@ -282,25 +329,66 @@ fn part_id(file: &File) -> io::Result<PartId> {
     Ok(PartId::new(file_id(file)?, born))
 }
 
-/// How many of these blocks a file begins with.
-fn right_blocks(mut file: &File, known: &[ChainingValue]) -> io::Result<usize> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut block = vec![0; usize::try_from(BLOCK).unwrap_or_default()];
-    for (index, value) in (0..).zip(known) {
-        file.read_exact(&mut block)?;
-        if chaining_value(&block, index) != *value {
-            return Ok(usize::try_from(index).unwrap_or_default());
-        }
-    }
-    Ok(known.len())
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::thread::sleep;
+
+    use hii_protocol::share::{Id, Kind, Mode, ModifiedAt};
 
     use super::*;
+
+    fn offered(path: &str) -> Offered<'_> {
+        Offered {
+            id: Id::FIRST,
+            kind: Kind::File(Size::Known(10 * BLOCK)),
+            mode: Mode::new(0o644),
+            modified: ModifiedAt::default(),
+            path,
+        }
+    }
+
+    /// Octets that come so slowly that a block takes longer than its journal is good for.
+    #[test]
+    fn what_comes_slowly_is_still_known_when_the_program_is_killed() {
+        let path = std::env::temp_dir().join(format!("hii-get-slow-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let folder = Arc::new(Folder::open(&path).unwrap());
+        let mut part = Part::open(&folder, "slow", &offered("slow"), None).unwrap();
+        let blocks = vec![7; usize::try_from(3 * BLOCK + 1).unwrap()];
+        part.write(&blocks).unwrap();
+        for _ in 0..2 {
+            sleep(2 * REFRESH);
+            let before = SystemTime::now();
+            part.write(b"a little").unwrap();
+            let journal = fs::metadata(path.join(names::journal("slow"))).unwrap();
+            assert!(journal.modified().unwrap() >= before);
+            assert_eq!(journal.len(), (HEAD_LEN + 3 * BLOCK_LEN) as u64);
+        }
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    /// However long a journal is, no more of it is looked at than the file has blocks.
+    #[test]
+    fn a_journal_without_end_takes_no_memory() {
+        let path = std::env::temp_dir().join(format!("hii-get-endless-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let folder = Arc::new(Folder::open(&path).unwrap());
+        let offered = offered("endless");
+        let octets = vec![7; usize::try_from(3 * BLOCK + 1).unwrap()];
+        let boot = Some([1; 16]);
+        let mut part = Part::open(&folder, "endless", &offered, boot).unwrap();
+        part.write(&octets).unwrap();
+        let journal = part.journal.as_ref().unwrap();
+        // No octets on the disk, and more than there is memory.
+        journal.file.set_len(1 << 42).unwrap();
+        drop(part);
+        let part = Part::open(&folder, "endless", &offered, boot).unwrap();
+        let digest = Digest(blake3::hash(&octets[..octets.len() - 1]).into());
+        assert_eq!(part.there(), Some((3 * BLOCK, digest)));
+        fs::remove_dir_all(path).unwrap();
+    }
 
     #[test]
     fn only_what_nobody_else_can_have_written_is_gone_on_with() {

@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::args::ProgressForm;
+use super::summary::ErrorText;
 use crate::output::json_line;
 
 /// From one line to the next.
@@ -49,6 +50,7 @@ enum Line<'a> {
     File {
         path: &'a str,
     },
+    Error(&'a ErrorText),
 }
 
 impl Progress {
@@ -173,6 +175,11 @@ pub fn human_time(time: Duration) -> String {
     } else {
         HumanDuration(time).to_string()
     }
+}
+
+/// Tells a program why it ends.
+pub fn tell_error(error: &ErrorText) {
+    say(&Line::Error(error));
 }
 
 fn say(line: &Line<'_>) {

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 
-use hii_protocol::share::{Answer, Digest, Id, Problem, RequestBuf, Start, Text, VERSION};
+use hii_protocol::share::{
+    Answer, Digest, Id, Kind, Problem, RequestBuf, Size, Start, Text, VERSION,
+};
 use hii_server::exit::{Exit, Failure};
 
 use super::end::End;
@@ -32,6 +34,8 @@ pub struct State<'a> {
     plan: Plan,
     /// The next entry to want.
     next: u64,
+    /// Whether what comes is of a pipe or goes to one, so that nothing goes on with it.
+    is_pipe: bool,
     /// What is there of the files that are wanted, in their order.
     prepared: VecDeque<Option<Part>>,
     /// Files on their way to their places.
@@ -55,6 +59,7 @@ impl<'a> State<'a> {
             output: None,
             plan: Plan::default(),
             next: 1,
+            is_pipe: false,
             prepared: VecDeque::new(),
             placing: 0,
             got: Vec::new(),
@@ -100,7 +105,11 @@ impl<'a> State<'a> {
             Step::Begin { id, offset } => self.begin(id, offset)?,
             Step::Data(data) => {
                 if let Some(output) = &mut self.output {
-                    output.write(data).map_err(End::storage)?;
+                    output.write(data).map_err(if self.is_pipe {
+                        End::storage_of_pipe
+                    } else {
+                        End::storage
+                    })?;
                 }
                 let octets = data.len() as u64;
                 self.summary.octets += octets;
@@ -136,12 +145,12 @@ impl<'a> State<'a> {
         for (entry, decision) in manifest.entries().zip(&self.plan.decisions) {
             match decision {
                 Decision::Receive { .. } => {
-                    if let hii_protocol::share::Size::Known(octets) = entry.size() {
+                    if let Size::Known(octets) = entry.size() {
                         total = total.saturating_add(octets);
                     }
                 }
                 Decision::Present => self.summary.present += 1,
-                Decision::Skip if entry.kind == hii_protocol::share::Kind::Folder => {}
+                Decision::Skip if entry.kind == Kind::Folder => {}
                 Decision::Skip => self.summary.skipped += 1,
                 Decision::Refuse(why) => self.summary.fail(entry.path, why, Exit::Output),
             }
@@ -159,6 +168,7 @@ impl<'a> State<'a> {
         ) else {
             return Ok(());
         };
+        self.is_pipe = entry.size() == Size::Unknown || !output.is_resumable();
         self.summary.resumed_octets += offset;
         self.progress.file(entry.path, offset);
         let begun = output.begin(&entry, decision, prepared, offset);

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use hii_protocol::share::{Digest, Id, Kind, Size};
+use hii_protocol::share::{Digest, Id, Kind, ModifiedAt, Size};
 use hii_transport::beneath::{Folder, FoundKind, withheld};
 use hii_transport::boot::boot_id;
 
-use super::finisher::{Finisher, Placed, Whole};
+use super::finisher::{Finisher, Placed, Unsynced, Whole};
 use super::manifest::{Manifest, Offered};
 use super::names;
 use super::part::{Part, is_resumable};
-use super::plan::{Decision, OnExists, decide, moment};
+use super::plan::{Decision, OnExists, Refusal, decide, moment};
 
 /// What its owner needs to do with a folder, so that more can come into it.
 const USABLE: u16 = 0o700;
@@ -31,6 +32,8 @@ pub struct Store {
     current: Option<(Part, bool)>,
     /// The folders that this run or an interrupted one has made; others stay as they are.
     made: Vec<Id>,
+    /// The folders that these are in, until the disk has their names.
+    unsynced: Unsynced,
     finisher: Finisher,
 }
 
@@ -70,6 +73,7 @@ impl Store {
             boot: boot_id(),
             current: None,
             made: Vec::new(),
+            unsynced: Unsynced::default(),
             finisher: Finisher::start(on_exists)?,
         })
     }
@@ -86,6 +90,12 @@ impl Store {
         }
         for entry in manifest.entries() {
             let decision = match entry.kind {
+                Kind::Folder if names::is_left_over(entry.place().1) => {
+                    return Err(at(&entry)(io::Error::new(
+                        io::ErrorKind::InvalidInput,
+                        Refusal::LeftOver,
+                    )));
+                }
                 Kind::Folder => Decision::Skip,
                 Kind::File(_) => self.decide(&entry, &taken, &mut plan).map_err(at(&entry))?,
             };
@@ -166,18 +176,19 @@ impl Store {
         let (_, name) = entry.place();
         let folder = self.folder_of(entry)?;
         match folder.make(name) {
-            Ok(()) => self.made.push(entry.id),
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match folder.look(name)?.map(|found| found.kind) {
-                    Some(FoundKind::Folder) if folder.has_unfinished(name)? => {
-                        self.made.push(entry.id);
-                    }
-                    Some(FoundKind::Folder) => {}
+                    Some(FoundKind::Folder) if folder.has_unfinished(name)? => {}
+                    Some(FoundKind::Folder) => return Ok(()),
                     _ => return Err(io::Error::other("something is there that is no folder")),
                 }
             }
             Err(error) => return Err(error),
         }
+        self.made.push(entry.id);
+        let device = folder.look(name)?.map(|found| found.id.device);
+        self.unsynced.add(device, folder);
         Ok(())
     }
 
@@ -288,7 +299,7 @@ impl Store {
             name,
             replaces,
             mode: entry.mode,
-            modified: entry.modified,
+            modified: modified(entry),
         })?;
         Ok(true)
     }
@@ -319,7 +330,9 @@ impl Store {
     /// There is no room for a new thread.
     pub fn settle(&mut self) -> io::Result<Vec<Placed>> {
         let finisher = Finisher::start(self.on_exists)?;
-        Ok(std::mem::replace(&mut self.finisher, finisher).end())
+        let placed = std::mem::replace(&mut self.finisher, finisher).end();
+        std::mem::take(&mut self.unsynced).sync();
+        Ok(placed)
     }
 
     /// The name that a file gets, when it is free.
@@ -354,6 +367,25 @@ pub fn refused<'a>(
         .map(|entry| entry.id)
         .zip(&plan.decisions)
         .filter(|(_, decision)| matches!(decision, Decision::Refuse(_)))
+}
+
+/// When a file was changed last. A pipe tells no time: it is that of its arrival.
+fn modified(entry: &Offered<'_>) -> ModifiedAt {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok();
+    let arrival = now.and_then(|now| {
+        let seconds = i64::try_from(now.as_secs()).ok()?;
+        ModifiedAt::new(seconds, now.subsec_nanos())
+    });
+    match arrival {
+        Some(arrival)
+            if entry.size() == Size::Unknown && entry.modified == ModifiedAt::default() =>
+        {
+            arrival
+        }
+        _ => entry.modified,
+    }
 }
 
 /// The path of another name in the same folder.
@@ -395,6 +427,11 @@ mod tests {
             let root = Folder::open(&path).unwrap();
             let mut store = Store::new(root, None, OnExists::Fail).unwrap();
             store.make_folders(&manifest).unwrap();
+            // Those that `new` and `in` are in, as long as these are not finished.
+            let unsynced: usize = store.unsynced.folders().map(<[_]>::len).sum();
+            assert_eq!(unsynced, store.made.len(), "{:?}", store.made);
+            store.settle().unwrap();
+            assert_eq!(store.unsynced.folders().count(), 0);
             store.finish_folders(&manifest, is_complete).unwrap();
             ["new", "new/in", "there"].map(|name| {
                 let metadata = fs::metadata(path.join(name)).unwrap();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hii_protocol::Escaped;
-use hii_server::exit::Exit;
+use hii_server::exit::{Exit, Failure, count};
 use serde::Serialize;
 
 use super::progress::{human, human_time, per_second};
@@ -17,6 +17,8 @@ const LISTED: usize = 20;
 pub struct Summary {
     /// The sender.
     pub server: String,
+    /// Where files go: what `-o` says, or what it is by default.
+    pub destination: String,
     /// Files that are offered.
     pub offered: u64,
     /// Files that were received, verified, and are in their places.
@@ -38,11 +40,31 @@ pub struct Summary {
     /// How the program ends by the worst of them.
     #[serde(skip)]
     pub worst: Option<Exit>,
+    /// Why it ended before its end, when it did; single files are among the failures.
+    pub error: Option<ErrorText>,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// Whether it came in plain text, so that nothing could be verified.
     #[serde(rename = "classic")]
     pub is_classic: bool,
+}
+
+/// Why it ended before its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorText {
+    /// What happened.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+impl From<&Failure> for ErrorText {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            what: failure.what().into(),
+            advice: failure.advice().into(),
+        }
+    }
 }
 
 /// A file that was not received.
@@ -59,6 +81,16 @@ impl Summary {
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
         self.worst
+    }
+
+    /// Where files went, as the end of a clause.
+    fn whereto(&self) -> String {
+        match self.destination.as_str() {
+            _ if self.received == 0 => String::new(),
+            "-" => " to standard output".into(),
+            "." => " into this folder".into(),
+            place => format!(" into {}", Escaped(place.as_bytes())),
+        }
     }
 
     /// A file was not received.
@@ -102,10 +134,11 @@ impl fmt::Display for Summary {
         } else {
             "received and verified"
         };
-        let files = if *offered == 1 { "file" } else { "files" };
         write!(
             f,
-            "{received} of {offered} {files} {verified}, {} in {}",
+            "{received} of {} {verified}{}, {} in {}",
+            count(*offered, "file"),
+            self.whereto(),
             human(*octets),
             human_time(time)
         )?;
@@ -140,13 +173,21 @@ mod tests {
             received: 1,
             octets: 2048,
             seconds: 2.0,
+            destination: "a\u{202e}b".into(),
             ..Summary::default()
         };
         assert_eq!(summary.exit(), None);
         assert_eq!(
             summary.to_string(),
-            "1 of 3 files received and verified, 2.00 KiB in 2.0 s (0.0 MB/s)"
+            "1 of 3 files received and verified into a\\u{202e}b, 2.00 KiB in 2.0 s (0.0 MB/s)"
         );
+        for (destination, words) in [(".", " into this folder,"), ("-", " to standard output,")] {
+            let summary = Summary {
+                destination: destination.into(),
+                ..summary.clone()
+            };
+            assert!(summary.to_string().contains(words), "{summary}");
+        }
         summary.fail("a\u{202e}b", "gone", Exit::Partial);
         assert_eq!(summary.exit(), Some(Exit::Partial));
         summary.fail("c", "changed", Exit::Integrity);

@@ -8,11 +8,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::admission::{Admission, ConnectionLimits};
 use crate::announce::Announcement;
-use crate::exit::{Exit, Failure, note};
+use crate::exit::{Exit, Failure, count, note};
 use crate::logs::LogFormat;
 use crate::{listen, running};
 
 mod args;
+pub mod blocks;
 mod classic;
 mod handshakes;
 pub mod key;
@@ -172,11 +173,22 @@ fn tell_offer(offer: &Offer, log: LogFormat) {
     }
     let (entries, files, octets) = (offer.entries(), offer.files(), offer.octets());
     match log {
-        LogFormat::Text => note(format_args!(
-            "  offers {files} files in {entries} entries, {octets} octets"
-        )),
+        LogFormat::Text => note(format_args!("  offers {}", offered(entries, files, octets))),
         LogFormat::Json => tracing::info!(entries, files, octets, "offers"),
     }
+}
+
+/// What is offered, in words.
+fn offered(entries: u64, files: u64, octets: u64) -> String {
+    let folders = match entries.saturating_sub(files) {
+        0 => String::new(),
+        folders => format!(" in {}", count(folders, "folder")),
+    };
+    format!(
+        "{}{folders}, {}",
+        count(files, "file"),
+        count(octets, "octet")
+    )
 }
 
 /// What the end means, when it was to be delivered once.
@@ -208,9 +220,24 @@ fn conclude(outcome: &Outcome, has_stdin: bool, is_for_one: bool) -> Result<(), 
             ..
         }) if is_for_one => Err(Failure::new(
             Exit::Partial,
-            format_args!("{files} files were sent, and the receiver left without confirming them"),
+            format_args!(
+                "the receiver left without confirming {} it was sent",
+                count(files, "file")
+            ),
             "look what it says, and offer them again: what is there already is not sent twice",
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(offered(1, 1, 1), "1 file, 1 octet");
+        assert_eq!(offered(2, 1, 0), "1 file in 1 folder, 0 octets");
+        assert_eq!(offered(5, 2, 9), "2 files in 3 folders, 9 octets");
     }
 }

@@ -206,7 +206,18 @@ impl Offer {
         let what = if kind.is_dir() {
             What::Folder(stamp)
         } else if kind.is_file() {
-            What::File(stamp)
+            // A receiver is not to find out in the middle that one cannot be had.
+            match reading::open(path) {
+                Ok(_) => What::File(stamp),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.skip(path, "is gone");
+                    return Ok(());
+                }
+                Err(error) => {
+                    let path = path.into();
+                    return Err(OfferError::Read { path, error });
+                }
+            }
         } else {
             let why = if kind.is_symlink() {
                 "is a symbolic link"
@@ -252,9 +263,9 @@ impl Offer {
 
     /// How many of them are files.
     #[must_use]
-    pub fn files(&self) -> usize {
+    pub fn files(&self) -> u64 {
         let is_file = |item: &&Item| !matches!(item.what, What::Folder(_));
-        self.items.iter().filter(is_file).count()
+        u64::try_from(self.items.iter().filter(is_file).count()).unwrap_or(u64::MAX)
     }
 
     /// The octets of all files whose size is known.

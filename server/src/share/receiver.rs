@@ -22,6 +22,7 @@ use super::offer::{NotSendable, Sendable};
 use super::serve::{Common, StdinEnd};
 use super::session::{Event, Session, Step};
 use super::source::{Failed, Source};
+use crate::exit::count;
 
 /// Octets of a file in one frame. The hash works on 16 KiB at once, and pages are 4 KiB: a frame filled to its limit is read
 /// and hashed a tenth slower.
@@ -101,13 +102,18 @@ impl fmt::Display for End {
             Self::Done(Lacks {
                 failed,
                 unconfirmed: 0,
-            }) => write!(f, "has what could be sent, without {failed} files"),
+            }) => write!(
+                f,
+                "has what could be sent, without {}",
+                count(*failed, "file")
+            ),
             Self::Done(Lacks {
                 failed,
                 unconfirmed,
             }) => write!(
                 f,
-                "wants no more, and has not confirmed {unconfirmed} files; {failed} could not be sent"
+                "wants no more, and has not confirmed {}; {failed} could not be sent",
+                count(*unconfirmed, "file")
             ),
             Self::Cancelled => f.write_str("wants no more"),
             Self::GaveUp => f.write_str("gave up"),
@@ -371,9 +377,7 @@ impl<'a> Receiver<'a> {
                 Err(failed) => return Ok(Err(failed)),
             }
         }
-        Ok(source
-            .check()
-            .map(|()| (source.position(), source.digest())))
+        Ok(source.end())
     }
 
     /// Goes past what is there already, if that is so; else the source stands at its beginning.
@@ -398,7 +402,7 @@ impl<'a> Receiver<'a> {
             tokio::task::yield_now().await;
             self.listen().await?;
         }
-        if source.digest() != digest {
+        if source.digest() != Some(digest) {
             source.rewind();
         }
         Ok(Ok(()))

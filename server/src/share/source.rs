@@ -3,14 +3,24 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
+use std::thread;
 
-use blake3::Hasher;
+use blake3::hazmat::HasherExt as _;
 use hii_protocol::share::{Digest, Problem};
 use hii_transport::reading::{self, Stamp};
 use tokio::task::block_in_place;
 
-/// Octets of what is there already that are hashed at once.
+use super::blocks::{BlockHasher, ChainingValue, hasher_at};
+
+/// Octets of a block that one core hashes.
+const BLOCK: u64 = 8 << 20;
+
+/// Octets of what is there already that are read at once.
 const STEP: usize = 256 * 1024;
+
+/// Threads that hash what is there already, where there are as many cores. More would keep a slow disk busy for longer than
+/// the other side should wait for a word.
+const MOST_THREADS: usize = 4;
 
 /// A file that is being sent.
 #[derive(Debug)]
@@ -18,7 +28,7 @@ pub struct Source {
     path: PathBuf,
     file: File,
     offered: Stamp,
-    hasher: Hasher,
+    hasher: BlockHasher<BLOCK>,
     position: u64,
 }
 
@@ -62,7 +72,7 @@ impl Source {
             path,
             file,
             offered,
-            hasher: Hasher::new(),
+            hasher: BlockHasher::new(),
             position: 0,
         };
         source.check()?;
@@ -92,23 +102,79 @@ impl Source {
     /// # Errors
     /// It cannot be read, or ends before that.
     pub fn skip(&mut self, offset: u64, buffer: &mut Vec<u8>) -> Result<bool, Failed> {
-        buffer.resize(STEP, 0);
         let left = offset.saturating_sub(self.position);
-        let len = usize::try_from(left).unwrap_or(STEP).min(STEP);
-        let room = buffer.get_mut(..len).unwrap_or_default();
-        self.fill(room)?;
+        if left > BLOCK && self.position.is_multiple_of(BLOCK) {
+            self.skip_blocks((left - 1) / BLOCK)?;
+        } else {
+            buffer.resize(STEP, 0);
+            let len = usize::try_from(left).unwrap_or(STEP).min(STEP);
+            let room = buffer.get_mut(..len).unwrap_or_default();
+            self.fill(room)?;
+        }
         Ok(self.position >= offset)
     }
 
-    /// The hash of what was read.
+    /// Reads at most so many whole blocks, on several cores: the other side waits for it.
+    fn skip_blocks(&mut self, most: u64) -> Result<(), Failed> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let count = most.min(threads.min(MOST_THREADS) as u64);
+        let position = self.position;
+        let places = (0..count).map(|number| position + number * BLOCK);
+        let this = &*self;
+        let blocks: Vec<_> = block_in_place(|| {
+            thread::scope(|scope| {
+                let hashing: Vec<_> = places
+                    .map(|place| {
+                        let hash = move || this.hash_block(place);
+                        let thread = thread::Builder::new().spawn_scoped(scope, hash);
+                        (place, thread)
+                    })
+                    .collect();
+                let hashes = hashing.into_iter().map(|(place, thread)| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|_| this.hash_block(place)),
+                    // There is no room for a thread.
+                    Err(_) => this.hash_block(place),
+                });
+                hashes.collect()
+            })
+        });
+        for block in blocks {
+            let block = block?;
+            self.hasher.push(block);
+            self.position += BLOCK;
+        }
+        Ok(())
+    }
+
+    /// Reads the block at this place.
+    fn hash_block(&self, place: u64) -> Result<ChainingValue, Failed> {
+        let mut hasher = hasher_at(place);
+        let mut buffer = vec![0; STEP];
+        let mut read = 0;
+        while read < BLOCK {
+            let left = usize::try_from(BLOCK - read).unwrap_or(STEP).min(STEP);
+            let room = buffer.get_mut(..left).unwrap_or_default();
+            match reading::read_at(&self.file, room, place + read) {
+                Ok(0) => return Err(Failed::changed("it is shorter than it was")),
+                Ok(len) => {
+                    hasher.update(room.get(..len).unwrap_or_default());
+                    read += len as u64;
+                }
+                Err(error) => return Err(Failed::unreadable(&error)),
+            }
+        }
+        Ok(hasher.finalize_non_root())
+    }
+
+    /// The hash of what was read; none where that is a single block that was hashed before.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest(*self.hasher.finalize().as_bytes())
+    pub fn digest(&self) -> Option<Digest> {
+        self.hasher.clone().finish()
     }
 
     /// Begins again at the beginning.
     pub fn rewind(&mut self) {
-        self.hasher.reset();
+        self.hasher = BlockHasher::new();
         self.position = 0;
     }
 
@@ -131,7 +197,7 @@ impl Source {
                 Err(error) => return Err(Failed::unreadable(&error)),
             }
         }
-        self.hasher.update(room);
+        self.hasher.update(room, |_| {});
         Ok(filled)
     }
 
@@ -157,6 +223,17 @@ impl Source {
         }
         let is = self.file.metadata();
         self.compare(&is.map_err(|error| Failed::unreadable(&error))?)
+    }
+
+    /// Its length and hash, when all of it was read and it is still what was offered.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn end(&self) -> Result<(u64, Digest), Failed> {
+        self.check()?;
+        let digest = self.digest();
+        let digest = digest.ok_or_else(|| Failed::unreadable(&io::ErrorKind::Other.into()))?;
+        Ok((self.position, digest))
     }
 
     fn compare(&self, metadata: &fs::Metadata) -> Result<(), Failed> {
@@ -257,8 +334,7 @@ mod tests {
         let scratch = Scratch::new("whole", &content);
         let mut source = scratch.open(scratch.stamp()).unwrap();
         assert_eq!(all(&mut source).unwrap(), content);
-        assert_eq!(source.digest(), hash(&content));
-        assert_eq!(source.check(), Ok(()));
+        assert_eq!(source.end(), Ok((12_345, hash(&content))));
     }
 
     #[test]
@@ -273,13 +349,48 @@ mod tests {
         assert_eq!(source.skip(at, &mut buffer), Ok(true));
         assert_eq!(
             (source.position(), source.digest()),
-            (at, hash(&content[..offset]))
+            (at, Some(hash(&content[..offset])))
         );
         assert_eq!(all(&mut source).unwrap().len(), content.len() - offset);
-        assert_eq!(source.digest(), hash(&content));
+        assert_eq!(source.digest(), Some(hash(&content)));
         source.rewind();
         assert_eq!(all(&mut source).unwrap(), content);
-        assert_eq!(source.digest(), hash(&content));
+        assert_eq!(source.digest(), Some(hash(&content)));
+    }
+
+    #[test]
+    fn however_much_is_there_already_its_hash_is_the_same() {
+        let block = usize::try_from(BLOCK).unwrap();
+        let content: Vec<u8> = (0..251).cycle().take(block * 6 + 5).collect();
+        let scratch = Scratch::new("blocks", &content);
+        for offset in [
+            7,
+            block,
+            block + 1,
+            block * 2,
+            block * 5 + 9,
+            block * 6,
+            content.len(),
+        ] {
+            let mut source = scratch.open(scratch.stamp()).unwrap();
+            let (mut buffer, at) = (Vec::new(), offset as u64);
+            while !source.skip(at, &mut buffer).unwrap() {}
+            assert_eq!(source.position(), at);
+            assert_eq!(source.digest(), Some(hash(&content[..offset])), "{offset}");
+            assert_eq!(all(&mut source).unwrap().len(), content.len() - offset);
+            assert_eq!(source.end(), Ok((content.len() as u64, hash(&content))));
+        }
+        let mut source = scratch.open(scratch.stamp()).unwrap();
+        let file = File::options().write(true).open(&scratch.0).unwrap();
+        file.set_len(BLOCK).unwrap();
+        let mut buffer = Vec::new();
+        let failed = loop {
+            match source.skip(BLOCK * 5, &mut buffer) {
+                Ok(is_done) => assert!(!is_done),
+                Err(failed) => break failed,
+            }
+        };
+        assert_eq!(failed.problem, Problem::Changed);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::exit::count;
+
 /// Counts of connections and files. Every receiver that was let in and has left is in exactly one of the counts from `done`
 /// to `stopped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -48,26 +50,60 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} receivers, {} with all they wanted; {} files sent, {} confirmed, {} octets",
-            self.receivers, self.done, self.sent, self.confirmed, self.octets
+            "{}, {} with all they wanted; {} sent, {} confirmed, {}",
+            count(self.receivers, "receiver"),
+            self.done,
+            count(self.sent, "file"),
+            self.confirmed,
+            count(self.octets, "octet")
         )?;
-        for (count, what) in [
-            (self.failed, "files failed"),
-            (self.cancelled, "receivers wanted no more"),
-            (self.gave_up, "receivers gave up"),
-            (self.broken, "receivers broke the rules"),
-            (self.cut_off, "receivers cut off"),
-            (self.idle, "receivers idle too long"),
-            (self.stopped, "receivers there at the end"),
+        let (file, receiver) = ("file", "receiver");
+        for (number, who, what) in [
+            (self.failed, file, "failed"),
+            (self.cancelled, receiver, "wanted no more"),
+            (self.gave_up, receiver, "gave up"),
+            (self.broken, receiver, "broke the rules"),
+            (self.cut_off, receiver, "cut off"),
+            (self.idle, receiver, "idle too long"),
+            (self.stopped, receiver, "there at the end"),
+        ] {
+            if number > 0 {
+                write!(f, ", {} {what}", count(number, who))?;
+            }
+        }
+        for (number, what) in [
             (self.busy, "turned away (busy)"),
             (self.wrong_key, "without the key"),
-            (self.unfinished, "handshakes unfinished"),
+            (self.unfinished, "unfinished in the handshake"),
             (self.barred, "barred unread"),
         ] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
+            if number > 0 {
+                write!(f, ", {number} {what}")?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        let mut tally = Tally {
+            receivers: 1,
+            sent: 1,
+            octets: 1,
+            failed: 1,
+            cut_off: 2,
+            ..Tally::default()
+        };
+        assert_eq!(
+            tally.to_string(),
+            "1 receiver, 0 with all they wanted; 1 file sent, 0 confirmed, 1 octet, 1 file failed, 2 receivers cut off"
+        );
+        tally.sent = 0;
+        assert!(tally.to_string().contains("0 files sent"));
     }
 }

@@ -1,11 +1,13 @@
 //! Disks without room.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
+use hii_protocol::share::Size;
 use hii_tests::namespace;
-use hii_tests::programs::Ended;
+use hii_tests::programs::{Ended, finish};
 use hii_tests::scratch::Directory;
-use hii_tests::sender::KEY;
+use hii_tests::sender::{KEY, Offer, Sender};
 
 use super::{HII, HII_SERVER, octets};
 
@@ -88,4 +90,27 @@ fn a_disk_that_gets_full_keeps_what_is_there_and_it_goes_on_when_there_is_room()
     );
     assert!(ended.stderr.contains("free some space"), "{ended:?}");
     assert!(ended.stderr.contains("were there from before"), "{ended:?}");
+}
+
+#[test]
+fn a_pipe_that_takes_no_more_is_not_gone_on_with() {
+    // The device that is always full.
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for size in [None, Some(Size::Unknown)] {
+        let offer = Offer {
+            size,
+            ..Offer::file("file", octets(100_000))
+        };
+        let sender = Sender::honest(vec![offer]);
+        let child = Command::new(HII)
+            .args(["get", &sender.address().to_string(), "-o", "-"])
+            .env("HII_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(full())
+            .stderr(Stdio::piped())
+            .spawn();
+        let ended = finish(child.unwrap());
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        assert!(ended.stderr.contains("begin again"), "{ended:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Files and folders, and where they go.
 
 use std::fs;
+use std::time::SystemTime;
 
 use hii_protocol::share::{Answer, Digest, Size};
 use hii_tests::programs::{Server, finish, run};
@@ -68,6 +69,41 @@ fn another_key_is_told_and_nothing_else() {
     let ended = finish(start_with_key(&sender, &["-o", &folder], "secret"));
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(!ended.stderr.contains("secret"), "{ended:?}");
+}
+
+#[test]
+fn why_it_ends_is_told_to_programs_too() {
+    let sender = Sender::honest(some_offers());
+    let directory = Directory::new("get-error");
+    let folder = directory.path("folder");
+    let args = ["-o", &folder, "--json", "--progress", "json"];
+    let ended = finish(start_with_key(&sender, &args, &"A".repeat(26)));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let summary = ended.json();
+    let what = summary["error"]["what"].as_str().unwrap();
+    assert!(what.ends_with("has another key"), "{summary}");
+    assert!(summary["error"]["advice"].is_string(), "{summary}");
+    assert_eq!(summary["destination"], folder.as_str());
+    let line = ended.stderr.lines().find(|line| line.contains("\"error\""));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(
+        (&line["event"], &line["what"]),
+        (&"error".into(), &what.into())
+    );
+
+    // Nobody listens there.
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nowhere.local_addr().unwrap().to_string();
+    drop(nowhere);
+    let ended = run(HII, &["get", "--classic", "--json", &address]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.json()["error"]["what"].is_string());
+
+    let ended = get(&sender, &["-o", &folder, "--json"]);
+    assert_eq!(
+        (ended.code, &ended.json()["error"]),
+        (Some(0), &serde_json::Value::Null)
+    );
 }
 
 #[test]
@@ -164,6 +200,25 @@ fn a_file_of_unknown_size_comes_as_long_as_it_is() {
     let ended = get(&sender, &["-o", &directory.path("")]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_same(&directory.path(""), &[offer]);
+}
+
+#[test]
+fn a_file_without_a_time_has_that_of_its_arrival() {
+    let of = |path: &str, size| Offer {
+        size,
+        modified: (0, 0),
+        ..Offer::file(path, "x")
+    };
+    // A file may really be so old, but a pipe has no time.
+    let offers = vec![of("old", None), of("pipe", Some(Size::Unknown))];
+    let directory = Directory::new("get-arrival");
+    let begin = SystemTime::now();
+    let ended = get(&Sender::honest(offers), &["-o", &directory.path("")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let time = |name| fs::metadata(directory.path(name)).unwrap().modified();
+    assert_eq!(time("old").unwrap(), SystemTime::UNIX_EPOCH);
+    let arrival = time("pipe").unwrap();
+    assert!(arrival >= begin && arrival <= SystemTime::now());
 }
 
 #[test]

@@ -57,6 +57,20 @@ fn no_path_leads_out_of_the_folder() {
 }
 
 #[test]
+fn no_folder_takes_the_place_of_an_unfinished_file() {
+    let part = format!(".a.{}.hii-part", &blake3::hash(b"a").to_hex()[..8]);
+    let journal = part.replace("part", "journal").to_uppercase();
+    for (number, name) in [part, journal].into_iter().enumerate() {
+        let offers = vec![Offer::folder(&name), Offer::file("a", "a")];
+        let directory = Directory::new(&format!("get-left-over-{number}"));
+        let ended = get(&Sender::honest(offers), &["-o", &directory.path("")]);
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        assert!(ended.stderr.contains("unfinished file"), "{ended:?}");
+        assert_eq!(directory.names(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_manifest_that_is_not_in_order_is_refused_before_anything_is_written() {
     let line = |id, kind, path| format!("{id} {kind} 644 1.000000000 {path}\n");
     let page = |lines: &[String]| format!("page {}", lines.concat()).into_bytes();

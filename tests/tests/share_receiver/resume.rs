@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use hii_protocol::share::Answer;
-use hii_tests::programs::{Ended, finish, signal};
+use hii_tests::programs::{Ended, finish, run_as_nobody, signal};
 use hii_tests::scratch::Directory;
 use hii_tests::sender::{Instead, KEY, Offer, Sender};
 use nix::sys::signal::Signal;
@@ -340,5 +341,39 @@ fn a_part_or_a_journal_that_was_touched_makes_no_wrong_file() {
         let ended = get(&sender, &["-o", &folder]);
         assert_eq!(ended.code, Some(0), "{number} {ended:?}");
         assert_same(&folder, std::slice::from_ref(&large));
+    }
+}
+
+#[test]
+fn a_part_that_is_read_only_already_is_gone_on_with() {
+    // Killed between giving it its permissions and its name; once even its owner may not read it.
+    for (mode, resumed) in [(0o444, 6 << 20), (0o000, 0)] {
+        let large = Offer::file("large", octets(7_000_000));
+        let (directory, folder) = with_part(&format!("get-read-only-{mode}"), &large);
+        let mut paths = vec![directory.path(""), folder.clone()];
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path().to_str().unwrap().to_owned();
+            if path.ends_with(".hii-part") {
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            paths.push(path);
+        }
+        let sender = Sender::honest(vec![large.clone()]);
+        let mut command = std::process::Command::new(HII);
+        command.args([
+            "get",
+            &sender.address().to_string(),
+            "-o",
+            &folder,
+            "--json",
+        ]);
+        command.env("HII_KEY", KEY);
+        let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+        let Some(ended) = run_as_nobody(&mut command, &paths) else {
+            return;
+        };
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.json()["resumed_octets"], resumed);
+        assert_same(&folder, &[large]);
     }
 }

@@ -335,6 +335,30 @@ fn what_cannot_be_offered_or_is_no_key_is_refused_before_anything_listens() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_read_is_noticed_before_anything_listens() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = directory("changes-unreadable");
+    fs::create_dir(files.path("d")).unwrap();
+    for name in ["d/a", "d/secret"] {
+        fs::write(files.path(name), b"x").unwrap();
+    }
+    let secret = files.path("d/secret");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    for offered in ["d", "d/secret"] {
+        let mut command = Command::new(PROGRAM);
+        command.args(["share", "-b", "127.0.0.1", "-p", "0", &files.path(offered)]);
+        command.env("HII_KEY", crate::KEY);
+        let Some(ended) = hii_tests::programs::run_as_nobody(&mut command, &[&secret]) else {
+            return;
+        };
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        assert!(ended.stderr.contains("d/secret"), "{ended:?}");
+        assert!(!ended.stderr.contains("listens"), "{ended:?}");
+    }
+}
+
 #[test]
 fn the_name_of_stdin_is_one_name() {
     for name in ["a/b", "/a", "a/", "..", "", "NUL"] {

@@ -59,19 +59,22 @@ fn files_and_folders_arrive_as_they_are() {
 #[test]
 fn a_file_goes_on_where_it_was_or_from_its_beginning_when_that_is_another() {
     let files = directory("delivery-resume");
-    let content = octets(1_000_000);
+    // More than one core takes at once.
+    let content = octets(30_000_000);
     fs::write(files.path("file"), &content).unwrap();
     let sender = Sender::start(files, &["file"], &[]);
     let (mut receiver, offered) = sender.connect();
     let id = offered[0].id;
-    let sum = (1_000_000, Digest(*blake3::hash(&content).as_bytes()));
+    let sum = (30_000_000, Digest(*blake3::hash(&content).as_bytes()));
     for (have, wrong, from) in [
         (1, false, 1),
         (600_000, false, 600_000),
-        (999_999, false, 999_999),
-        (1_000_000, false, 1_000_000),
+        (25_000_000, false, 25_000_000),
+        (29_999_999, false, 29_999_999),
+        (30_000_000, false, 30_000_000),
         (600_000, true, 0),
-        (1_000_000, true, 0),
+        (25_000_000, true, 0),
+        (30_000_000, true, 0),
     ] {
         let mut digest = *blake3::hash(&content[..have]).as_bytes();
         digest[31] ^= u8::from(wrong);

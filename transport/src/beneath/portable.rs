@@ -104,6 +104,14 @@ impl Folder {
         OpenOptions::new().read(true).write(true).open(path)
     }
 
+    /// Never: permissions are the system's.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn unlock(&self, _name: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Whether a plain file stands there.
     ///
     /// # Errors

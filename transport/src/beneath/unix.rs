@@ -26,6 +26,9 @@ const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::RDONLY)
     .union(OFlags::CLOEXEC);
 
+/// Why something is not opened.
+const NOT_OWN: &str = "that is no plain file of this user with one name";
+
 /// A folder that is open.
 #[derive(Debug)]
 pub struct Folder(OwnedFd);
@@ -112,10 +115,24 @@ impl Folder {
         if is_own(&fstat(&file)?) {
             Ok(file)
         } else {
-            Err(io::Error::other(
-                "that is no plain file of this user with one name",
-            ))
+            Err(io::Error::other(NOT_OWN))
         }
+    }
+
+    /// Lets this user write again to a file of its own that it may only read, and that no other program holds.
+    ///
+    /// # Errors
+    /// There is none, it may not be read either, or it is held.
+    pub fn unlock(&self, name: &str) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file: File = openat(&self.0, name, flags, Mode::empty())?.into();
+        if !is_own(&fstat(&file)?) {
+            return Err(io::Error::other(NOT_OWN));
+        }
+        if !try_lock(&file)? {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Ok(fchmod(&file, PRIVATE_FILE)?)
     }
 
     /// Whether a plain file of this user stands there, which has no other name.

@@ -1,20 +1,17 @@
 //! The hash of a file in blocks: what is known of the whole ones is enough to go on with, without reading them again.
 //!
-//! BLAKE3 is a tree. The chaining value of a block of a mebibyte stands for all of it, and those of the blocks give the hash
-//! of what begins the file, and in the end of all of it.
+//! BLAKE3 is a tree. The chaining value of a block (of a power of two of octets, 1,024 or more) stands for all of it, and those
+//! of the blocks give the hash of what begins the file, and in the end of all of it. A receiver keeps them in its journal, and
+//! a sender has several cores at work on what a receiver has already.
 
 use blake3::Hasher;
-use blake3::hazmat::{
-    ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root,
-};
+pub use blake3::hazmat::ChainingValue;
+use blake3::hazmat::{HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use hii_protocol::share::Digest;
 
-/// Octets of a block.
-pub const BLOCK: u64 = 1 << 20;
-
-/// Hashes a file as it comes.
+/// Hashes a file as it comes, in blocks of so many octets.
 #[derive(Debug, Clone)]
-pub struct BlockHasher {
+pub struct BlockHasher<const BLOCK: u64> {
     before: Tree,
     current: Hasher,
     /// Octets in the current block.
@@ -29,7 +26,7 @@ struct Tree {
     blocks: u64,
 }
 
-impl BlockHasher {
+impl<const BLOCK: u64> BlockHasher<BLOCK> {
     /// Nothing has come yet.
     #[must_use]
     pub fn new() -> Self {
@@ -40,7 +37,7 @@ impl BlockHasher {
     pub fn after(blocks: impl IntoIterator<Item = ChainingValue>) -> Self {
         let mut before = Tree::default();
         blocks.into_iter().for_each(|block| before.push(block));
-        let current = hasher_at(before.blocks);
+        let current = hasher_at(before.blocks * BLOCK);
         Self {
             before,
             current,
@@ -62,6 +59,16 @@ impl BlockHasher {
         before.root(last)
     }
 
+    /// Takes a whole block that was hashed elsewhere. It belongs behind whole ones; octets of a block that has begun are lost.
+    pub fn push(&mut self, block: ChainingValue) {
+        if self.filled == BLOCK {
+            self.before.push(self.current.finalize_non_root());
+        }
+        self.before.push(block);
+        self.current = hasher_at(self.before.blocks * BLOCK);
+        self.filled = 0;
+    }
+
     /// Takes more octets. `whole` is told the chaining value of each block after which the file goes on.
     pub fn update(&mut self, mut octets: &[u8], mut whole: impl FnMut(&ChainingValue)) {
         while !octets.is_empty() {
@@ -69,7 +76,7 @@ impl BlockHasher {
                 let value = self.current.finalize_non_root();
                 whole(&value);
                 self.before.push(value);
-                self.current = hasher_at(self.before.blocks);
+                self.current = hasher_at(self.before.blocks * BLOCK);
                 self.filled = 0;
             }
             let room = usize::try_from(BLOCK - self.filled).unwrap_or(usize::MAX);
@@ -94,7 +101,7 @@ impl BlockHasher {
     }
 }
 
-impl Default for BlockHasher {
+impl<const BLOCK: u64> Default for BlockHasher<BLOCK> {
     fn default() -> Self {
         Self::new()
     }
@@ -130,15 +137,11 @@ impl Tree {
     }
 }
 
-/// The chaining value of a whole block, where it stands in its file.
+/// Hashes octets that begin at this place of their file: `finalize_non_root` gives the chaining value of a whole block.
 #[must_use]
-pub fn chaining_value(block: &[u8], index: u64) -> ChainingValue {
-    hasher_at(index).update(block).finalize_non_root()
-}
-
-fn hasher_at(block: u64) -> Hasher {
+pub fn hasher_at(place: u64) -> Hasher {
     let mut hasher = Hasher::new();
-    hasher.set_input_offset(block * BLOCK);
+    hasher.set_input_offset(place);
     hasher
 }
 
@@ -146,6 +149,8 @@ fn hasher_at(block: u64) -> Hasher {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const MIB: u64 = 1 << 20;
 
     fn octets(len: usize) -> Vec<u8> {
         (0..len)
@@ -159,7 +164,7 @@ mod tests {
 
     /// What a hasher says of these octets in pieces of such a length, and the blocks that it told.
     fn hashed(octets: &[u8], piece: usize) -> (Option<Digest>, Vec<ChainingValue>) {
-        let mut hasher = BlockHasher::new();
+        let mut hasher = BlockHasher::<MIB>::new();
         let mut blocks = Vec::new();
         for piece in octets.chunks(piece) {
             hasher.update(piece, |block| blocks.push(*block));
@@ -185,10 +190,20 @@ mod tests {
             // A block is told when more follows.
             prop_assert_eq!(blocks.len(), len.saturating_sub(1) / mebibytes(1));
             for count in 0..=blocks.len() {
-                let mut hasher = BlockHasher::after(blocks[..count].iter().copied());
+                let mut hasher = BlockHasher::<MIB>::after(blocks[..count].iter().copied());
                 let (before, rest) = octets.split_at(mebibytes(count));
                 let known = (count > 1).then(|| digest(before));
                 prop_assert_eq!(hasher.digest_of_blocks(), known);
+                if let Some(next) = blocks.get(count) {
+                    // Behind blocks that were known, and behind some that were not.
+                    let mut fresh = BlockHasher::<MIB>::new();
+                    fresh.update(before, |_| {});
+                    for mut pushed in [hasher.clone(), fresh] {
+                        pushed.push(*next);
+                        pushed.update(&octets[mebibytes(count + 1)..], |_| {});
+                        prop_assert_eq!(pushed.finish(), Some(digest(&octets)));
+                    }
+                }
                 let mut more = Vec::new();
                 hasher.update(rest, |block| more.push(*block));
                 prop_assert_eq!(&more[..], &blocks[count..]);
@@ -202,14 +217,14 @@ mod tests {
         let octets = octets(mebibytes(3));
         let blocks: Vec<_> = (0..)
             .zip(octets.chunks(mebibytes(1)))
-            .map(|(index, block)| chaining_value(block, index))
+            .map(|(index, block)| hasher_at(index * MIB).update(block).finalize_non_root())
             .collect();
         for count in 2..=3 {
-            let hasher = BlockHasher::after(blocks[..count].iter().copied());
+            let hasher = BlockHasher::<MIB>::after(blocks[..count].iter().copied());
             let known = digest(&octets[..mebibytes(count)]);
             assert_eq!(hasher.finish(), Some(known));
         }
-        assert_eq!(BlockHasher::after([blocks[0]]).finish(), None);
-        assert_eq!(BlockHasher::new().finish(), Some(digest(b"")));
+        assert_eq!(BlockHasher::<MIB>::after([blocks[0]]).finish(), None);
+        assert_eq!(BlockHasher::<MIB>::new().finish(), Some(digest(b"")));
     }
 }
