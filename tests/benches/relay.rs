@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         options,
         server: env!("CARGO_BIN_EXE_hii-server-under-test"),
         plain: env!("CARGO_BIN_EXE_plain-relay"),
+        unchecked: env!("CARGO_BIN_EXE_unchecked-relay"),
     };
     let about = [machine::describe(), vec![bench.about()]].concat();
     let rows = bench.rows();

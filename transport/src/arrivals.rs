@@ -20,12 +20,16 @@ pub struct Arrivals {
     asked_counts: bool,
 }
 
-/// Where a datagram came from.
+/// A datagram that came.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
+pub(crate) struct Arrival<'a> {
+    /// Where it came from.
     pub(crate) address: SocketAddr,
     /// The address of this host that it came to, where the socket has several and the platform tells it.
     pub(crate) asked: Option<IpAddr>,
+    /// Where it stands in [`Arrivals::octets`].
+    pub(crate) start: usize,
+    pub(crate) datagram: &'a [u8],
 }
 
 impl Arrivals {
@@ -66,28 +70,42 @@ impl Arrivals {
     /// Each datagram, in the order they came.
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         self.buffers()
-            .flat_map(|(meta, octets)| split(octets, meta.stride))
+            .flat_map(|(meta, _, octets)| split(octets, meta.stride))
     }
 
-    /// Each datagram and where it came from, in the order they came.
-    pub(crate) fn with_origins(&self) -> impl Iterator<Item = (Origin, &[u8])> {
-        self.buffers().flat_map(|(meta, octets)| {
-            let origin = Origin {
-                address: canonical(meta.addr),
-                asked: meta
-                    .dst_ip
-                    .filter(|ip| self.asked_counts && can_answer(*ip)),
-            };
-            split(octets, meta.stride).map(move |datagram| (origin, datagram))
+    /// The same with where each came from, and where it stands.
+    pub(crate) fn with_origins(&self) -> impl Iterator<Item = Arrival<'_>> {
+        self.buffers().flat_map(|(meta, start, octets)| {
+            let address = canonical(meta.addr);
+            let asked = meta
+                .dst_ip
+                .filter(|ip| self.asked_counts && can_answer(*ip));
+            let starts = (start..).step_by(meta.stride.max(1));
+            split(octets, meta.stride)
+                .zip(starts)
+                .map(move |(datagram, start)| Arrival {
+                    address,
+                    asked,
+                    start,
+                    datagram,
+                })
         })
     }
 
-    fn buffers(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+    /// All octets that are held, as they stand until the next are taken.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Each buffer that was filled, and where it begins.
+    fn buffers(&self) -> impl Iterator<Item = (&RecvMeta, usize, &[u8])> {
         let rooms = self.octets.chunks(BUFFER_LEN);
+        let starts = (0..).step_by(BUFFER_LEN);
         let filled = self.metas.iter().take(self.filled);
         filled
+            .zip(starts)
             .zip(rooms)
-            .map(|(meta, room)| (meta, room.get(..meta.len).unwrap_or_default()))
+            .map(|((meta, start), room)| (meta, start, room.get(..meta.len).unwrap_or_default()))
     }
 }
 

@@ -10,6 +10,8 @@ use socket2::{SockRef, Socket as Socket2};
 use crate::arrivals::{Arrivals, BUFFERS};
 use crate::datagrams::Peer;
 use crate::offload;
+use crate::parcels::Carrier;
+use crate::singles::{self, Headers, Single};
 
 /// A socket of a service.
 #[derive(Debug)]
@@ -62,17 +64,75 @@ impl BatchSocket {
         received.is_ok()
     }
 
-    /// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of
-    /// which is so long. The last one may be shorter; it is for the caller to let nothing follow that.
-    pub(crate) fn joins(&self, len: usize, octets: usize, segments: usize, first: usize) -> bool {
-        offload::joins(&self.outlet.state, len, octets, segments, first)
+    fn joins(&self, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
+        offload::joins(&self.outlet.state, len, octets, datagrams, first)
     }
 
-    /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
-    pub(crate) fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
+    fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
         self.outlet
             .send(&SockRef::from(&self.socket), to, octets, segment)
     }
+
+    /// Sends the first, and as many more as go. Tells how many went.
+    fn send_singles(&self, singles: &[Single<'_>], headers: &mut Headers) -> io::Result<usize> {
+        match singles {
+            [] => Ok(0),
+            [one] | [one, ..] if singles.len() == 1 || !singles::ARE_SENT_IN_ONE_CALL => {
+                self.send(one.to, one.octets, one.octets.len()).map(|()| 1)
+            }
+            _ => {
+                let destination = |address| self.outlet.destination(address);
+                singles::send(&self.socket, singles, destination, headers)
+            }
+        }
+    }
+}
+
+/// A service's sockets as what takes its datagrams to the network.
+#[derive(Debug)]
+pub(crate) struct Carriers<'a> {
+    sockets: &'a [BatchSocket],
+    headers: Headers,
+}
+
+impl<'a> Carriers<'a> {
+    pub(crate) fn new(sockets: &'a [BatchSocket]) -> Self {
+        Self {
+            sockets,
+            headers: Headers::default(),
+        }
+    }
+
+    fn by(&self, peer: Peer) -> io::Result<&'a BatchSocket> {
+        let socket = self.sockets.get(peer.socket);
+        socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Carrier for Carriers<'_> {
+    fn joins(&self, to: Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
+        self.by(to)
+            .is_ok_and(|socket| socket.joins(len, octets, datagrams, first))
+    }
+
+    fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()> {
+        let sent = self.by(to).and_then(|socket| socket.send(to, octets, len));
+        sent.inspect_err(|error| not_sent(to, error))
+    }
+
+    fn send_singles(&mut self, singles: &[Single<'_>]) -> io::Result<usize> {
+        let Some(Single { to, .. }) = singles.first() else {
+            return Ok(0);
+        };
+        let sent = self
+            .by(*to)
+            .and_then(|socket| socket.send_singles(singles, &mut self.headers));
+        sent.inspect_err(|error| not_sent(*to, error))
+    }
+}
+
+fn not_sent(to: Peer, error: &io::Error) {
+    tracing::debug!(to = %to.address, %error, "not sent");
 }
 
 /// How a socket sends.
@@ -85,21 +145,28 @@ struct Outlet {
 
 impl Outlet {
     fn of(socket: &UdpSocket) -> io::Result<Self> {
-        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let address = socket.local_addr()?;
+        let is_ipv6 = address.is_ipv6();
         let socket = SockRef::from(socket);
         Ok(Self {
-            state: offload::prepare(&socket)?,
+            state: offload::prepare(&socket, address.ip().is_unspecified())?,
             is_ipv6,
             takes_ipv4: !is_ipv6 || !socket.only_v6()?,
         })
     }
 
-    fn send(&self, socket: &Socket2, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
-        let destination = if self.is_ipv6 {
-            as_ipv6(to.address)
+    /// The address as the socket wants it.
+    fn destination(&self, address: SocketAddr) -> SocketAddr {
+        if self.is_ipv6 {
+            as_ipv6(address)
         } else {
-            to.address
-        };
+            address
+        }
+    }
+
+    /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
+    fn send(&self, socket: &Socket2, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
+        let destination = self.destination(to.address);
         if octets.len() <= segment && to.asked.is_none() {
             // Nothing but a destination is to be said, and that is cheaper said so.
             return socket.send_to(octets, &destination.into()).map(drop);

@@ -36,7 +36,7 @@ impl BurstSocket {
         // A smaller buffer than asked for lets fewer datagrams wait for the network card, and nothing else.
         let _ = like.set_send_buffer_size(BUFFER);
         let is_marked = offload::is_marked(&like);
-        let state = offload::prepare(&like)?;
+        let state = offload::prepare(&like, false)?;
         if !together {
             offload::take_one_by_one(&like);
         }

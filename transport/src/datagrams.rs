@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::arrivals::Arrivals;
-use crate::batch::BatchSocket;
+use crate::arrivals::{Arrival, Arrivals};
+use crate::batch::{BatchSocket, Carriers};
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
 use crate::stop::Stop;
@@ -38,8 +39,8 @@ pub enum Effect<A> {
     Nothing,
     /// Answer the sender.
     Answer(A),
-    /// Send this to somebody else, before any answer.
-    Forward(Peer, A),
+    /// Send this to somebody else, and behind it this part of the datagram, before any answer.
+    Forward(Peer, A, Range<usize>),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
     /// Stop.
@@ -51,6 +52,9 @@ pub trait Service {
     /// An answer, written when it is sent.
     type Answer;
 
+    /// Whether what is written tells the time: then each answer is written just before it goes, and not with others.
+    const TELLS_TIME: bool = false;
+
     /// Decides what to do with a datagram.
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Self::Answer>;
 
@@ -60,7 +64,7 @@ pub trait Service {
     /// The next delayed answer, when it is due.
     fn take_due(&mut self, now: Duration) -> Option<(Peer, Self::Answer)>;
 
-    /// Writes an answer at the start of `buffer` and returns its length.
+    /// Writes an answer, or what a forward begins with, at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
     /// Learns whether an answer or a forward went out. What is to be answered to that goes with the other answers.
@@ -96,7 +100,7 @@ pub fn serve<S: Service>(
     let mut round = Round {
         sockets: &sockets,
         arrivals: Arrivals::new(),
-        outbox: Outbox::new(&sockets, clock),
+        outbox: Outbox::new(Carriers::new(&sockets), clock),
         clock,
     };
     while !waiting.wait(service.next_due(), clock)? {
@@ -133,8 +137,9 @@ impl<S: Service> Round<'_, S> {
     /// Lets the service decide about what has come, and sends what there is to send.
     fn run(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
         let taken = self.take(waiting, service);
-        take_due(service, &mut self.outbox, self.clock);
-        self.outbox.flush(service);
+        let came = self.arrivals.octets();
+        take_due(service, &mut self.outbox, self.clock, came);
+        self.outbox.flush(service, came);
         service.round_done(self.outbox.traffic());
         taken
     }
@@ -146,45 +151,62 @@ impl<S: Service> Round<'_, S> {
             if !socket.is_some_and(|socket| socket.receive(&mut self.arrivals)) {
                 continue;
             }
-            let now = self.clock.now();
-            let mut taken = 0;
-            for (origin, datagram) in self.arrivals.with_origins() {
-                taken += 1;
-                let peer = Peer {
-                    address: origin.address,
-                    socket: index,
-                    asked: origin.asked,
-                };
-                let outbox = &mut self.outbox;
-                outbox.traffic().received.count(1, peer.address);
-                match service.handle(datagram, peer, now) {
-                    Effect::Nothing => {}
-                    Effect::Answer(answer) => outbox.push(service, peer, answer),
-                    Effect::Forward(to, answer) => outbox.push_forward(service, to, answer),
-                    Effect::AnswerAndStop(answer) => {
-                        outbox.push(service, peer, answer);
-                        return Taken::Last;
-                    }
-                    Effect::Stop => return Taken::Last,
-                }
-                // What is due goes before the answers to what came later.
-                if service.next_due().is_some_and(|due| due <= now.monotonic) {
-                    take_due(service, outbox, self.clock);
-                }
+            let taken = self.handle(service, index);
+            // What is passed on is kept where the next socket's datagrams go.
+            self.outbox.flush(service, self.arrivals.octets());
+            if taken == Taken::Last {
+                return taken;
             }
-            let received = &mut self.outbox.traffic().received;
-            received.called(taken);
         }
+        Taken::Some
+    }
+
+    /// Lets the service decide about each datagram of one socket.
+    fn handle(&mut self, service: &mut S, socket: usize) -> Taken {
+        let now = self.clock.now();
+        let came = self.arrivals.octets();
+        let outbox = &mut self.outbox;
+        let mut taken = 0;
+        for arrival in self.arrivals.with_origins() {
+            taken += 1;
+            let Arrival {
+                start, datagram, ..
+            } = arrival;
+            let peer = Peer {
+                address: arrival.address,
+                socket,
+                asked: arrival.asked,
+            };
+            outbox.traffic().received.count(1, peer.address);
+            match service.handle(datagram, peer, now) {
+                Effect::Nothing => {}
+                Effect::Answer(answer) => outbox.push(service, peer, answer, came),
+                Effect::Forward(to, answer, part) => {
+                    let kept = start + part.start..start + part.end;
+                    outbox.push_forward(service, to, answer, kept, came);
+                }
+                Effect::AnswerAndStop(answer) => {
+                    outbox.push(service, peer, answer, came);
+                    return Taken::Last;
+                }
+                Effect::Stop => return Taken::Last,
+            }
+            // What is due goes before the answers to what came later.
+            if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                take_due(service, outbox, self.clock, came);
+            }
+        }
+        outbox.traffic().received.called(taken);
         Taken::Some
     }
 }
 
-fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock) {
+fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clock, came: &[u8]) {
     for _ in 0..BATCH {
         let Some((peer, answer)) = service.take_due(clock.elapsed()) else {
             break;
         };
-        outbox.push(service, peer, answer);
+        outbox.push(service, peer, answer, came);
     }
 }
 

@@ -18,10 +18,12 @@ mod offload;
 pub mod options;
 mod outbox;
 pub mod output;
+mod parcels;
 pub mod probe;
 pub mod reading;
 pub mod sendfile;
 pub mod shutdown;
+mod singles;
 mod socket;
 pub mod stop;
 #[cfg(unix)]

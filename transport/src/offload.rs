@@ -15,11 +15,13 @@ pub const MOST_OCTETS: usize = 65_507;
 /// path, and quinn-udp would never again send two together.
 const LONGEST_SEGMENT: usize = 1232;
 
-/// Sets a socket up for it, and leaves its other options as they were.
-pub(crate) fn prepare(socket: &Socket) -> io::Result<UdpSocketState> {
+/// Sets a socket up for it, and leaves its other options as they were. `tells_asked`: whether each datagram that comes is to
+/// tell which address of this host it came to.
+pub(crate) fn prepare(socket: &Socket, tells_asked: bool) -> io::Result<UdpSocketState> {
     let fragments = Fragments::of(socket);
     let state = UdpSocketState::new(socket.into())?;
     fragments.restore(socket);
+    take_bare(socket, tells_asked);
     Ok(state)
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn refuses_together(error: &io::Error) -> bool {
 }
 
 /// What quinn-udp sets for QUIC and has to be undone: datagrams above the path's MTU are to be fragmented, not refused,
-/// unless the user wants it so; and time stamps that nobody reads only take room from the other control messages.
+/// unless the user wants it so; and control messages that nobody reads only take time, and room from the others.
 #[cfg(target_os = "linux")]
 mod imp {
     use nix::sys::socket::{getsockopt, setsockopt, sockopt};
@@ -93,7 +95,18 @@ mod imp {
             if let Some(never) = self.v6_never {
                 let _ = setsockopt(socket, sockopt::Ipv6DontFrag, &never);
             }
-            let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
+        }
+    }
+
+    /// Leaves out what nobody reads: the kernel makes and copies each control message for each datagram. An option of the
+    /// other family fails.
+    pub(crate) fn take_bare(socket: &Socket, tells_asked: bool) {
+        let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
+        let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
+        let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
+        if !tells_asked {
+            let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
+            let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
         }
     }
 
@@ -124,6 +137,8 @@ mod imp {
         pub(crate) fn restore(self, _: &Socket) {}
     }
 
+    pub(crate) fn take_bare(_: &Socket, _: bool) {}
+
     pub(crate) fn is_marked(_: &Socket) -> bool {
         false
     }
@@ -131,7 +146,7 @@ mod imp {
     pub(crate) fn take_one_by_one(_: &Socket) {}
 }
 
-use imp::Fragments;
+use imp::{Fragments, take_bare};
 pub(crate) use imp::{is_marked, take_one_by_one};
 
 #[cfg(all(test, target_os = "linux"))]
@@ -149,7 +164,7 @@ mod tests {
                 continue; // a host without IPv6
             };
             let before = sockopt::ip_mtu_discover(&socket).unwrap();
-            prepare(&SockRef::from(&socket)).unwrap();
+            prepare(&SockRef::from(&socket), true).unwrap();
             assert_eq!(sockopt::ip_mtu_discover(&socket).unwrap(), before);
             if socket.local_addr().unwrap().is_ipv6() {
                 let after = sockopt::ipv6_mtu_discover(&socket).unwrap();
@@ -163,7 +178,7 @@ mod tests {
     fn a_socket_that_is_never_to_fragment_stays_so() {
         let socket = udp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DO).unwrap();
-        prepare(&SockRef::from(&socket)).unwrap();
+        prepare(&SockRef::from(&socket), true).unwrap();
         let after = sockopt::ip_mtu_discover(&socket).unwrap();
         assert_eq!(after, sockopt::Ipv4PathMtuDiscovery::DO);
     }
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn one_call_takes_what_the_kernel_takes() {
         let socket = udp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let state = prepare(&SockRef::from(&socket)).unwrap();
+        let state = prepare(&SockRef::from(&socket), true).unwrap();
         let most = state.max_gso_segments().min(64);
         for (len, together) in [
             (0, 1),

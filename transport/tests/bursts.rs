@@ -9,6 +9,7 @@ use std::time::Duration;
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Service, serve};
 use hii_transport::stop::stopper;
+use hii_transport::traffic::Traffic;
 use hii_transport::udp;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
@@ -17,6 +18,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 struct Echo {
     sent: usize,
     failed: usize,
+    traffic: Traffic,
 }
 
 impl Service for Echo {
@@ -51,6 +53,10 @@ impl Service for Echo {
         } += 1;
         None
     }
+
+    fn round_done(&mut self, traffic: &Traffic) {
+        self.traffic = *traffic;
+    }
 }
 
 fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
@@ -60,13 +66,16 @@ fn echo(at: SocketAddr) -> (SocketAddr, JoinHandle<Echo>) {
         udp::listen(at).unwrap()
     };
     let address = socket.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
+    (address, start(socket))
+}
+
+fn start(socket: UdpSocket) -> JoinHandle<Echo> {
+    std::thread::spawn(move || {
         let (_stopper, stop) = stopper().unwrap();
         let mut echo = Echo::default();
         serve(vec![socket], &mut echo, &Clock::start(), &stop).unwrap();
         echo
-    });
-    (address, thread)
+    })
 }
 
 fn client() -> UdpSocket {
@@ -172,4 +181,42 @@ fn many_clients_at_once_get_each_their_own_answers() {
     }
     clients[0].send_to(b"stop", address).unwrap();
     assert_eq!(thread.join().unwrap().failed, 0);
+}
+
+#[test]
+fn several_clients_are_answered_in_one_call_from_the_address_that_they_asked() {
+    for at in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let at: SocketAddr = at.parse().unwrap();
+        let socket = if at.ip().is_unspecified() && at.is_ipv6() {
+            udp::listen_everywhere(0).unwrap()
+        } else {
+            udp::listen(at).unwrap()
+        };
+        let port = socket.local_addr().unwrap().port();
+        // The loop takes one first and then eight at a time, and each eight ask one address. All are there before the first
+        // is looked at.
+        let mut clients = Vec::new();
+        for index in 0..17 {
+            let is_second = at.ip().is_unspecified() && index >= 9;
+            let address = SocketAddr::from(([127, 0, 0, 1 + u8::from(is_second)], port));
+            let client = client();
+            // What comes from elsewhere is not for this socket.
+            client.connect(address).unwrap();
+            let message = match index {
+                16 => b"stop".to_vec(),
+                _ => numbered(index, 40),
+            };
+            client.send(&message).unwrap();
+            clients.push((client, message));
+        }
+        let echo = start(socket).join().unwrap();
+        for (client, message) in &clients {
+            let mut buffer = [0; 100];
+            let len = client.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..len], message);
+        }
+        assert_eq!((echo.sent, echo.failed), (17, 0));
+        // One for the first, and one for each eight.
+        assert_eq!(echo.traffic.sent.calls[..4], [1, 0, 0, 2], "{at}");
+    }
 }

@@ -276,6 +276,9 @@ impl Tallied for PingService {
 impl Service for PingService {
     type Answer = Outgoing;
 
+    /// A probe's answer tells how long it was held.
+    const TELLS_TIME: bool = true;
+
     fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
         self.tally.received += 1;
         tracing::trace!(from = %from.address, datagram = %Shown(datagram), "received");

@@ -23,7 +23,14 @@ impl Access {
     /// Whether nothing may come from this address or go to it.
     #[must_use]
     pub fn denies(&self, ip: IpAddr) -> bool {
-        !self.deny.is_empty() && faces(ip).any(|ip| contains(&self.deny, ip))
+        if self.deny.is_empty() {
+            return false;
+        }
+        match ip.to_canonical() {
+            // It has no other face, and most are such.
+            ip @ IpAddr::V4(_) => contains(&self.deny, ip),
+            ip @ IpAddr::V6(_) => faces(ip).any(|ip| contains(&self.deny, ip)),
+        }
     }
 
     /// Whether a greeting from this address registers without a token. A sender can forge its address, so this is for

@@ -20,6 +20,7 @@ mod args;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
+mod heads;
 mod mailbox;
 mod metrics;
 mod peers;

@@ -93,6 +93,8 @@ pub struct Peers {
     connections: usize,
     /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
     gap: Option<u64>,
+    /// Where the sender and the receiver of the last message were found: messages come in bursts.
+    last: [u32; 2],
 }
 
 /// A peer, packed: a relay may have a million of them.
@@ -133,6 +135,7 @@ impl Peers {
             connections: 0,
             key,
             gap: rate.gap(),
+            last: [NIL; 2],
         }
     }
 
@@ -218,8 +221,8 @@ impl Peers {
 
     /// The peer at this address, if there is one.
     #[must_use]
-    pub fn find(&self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
-        let index = self.live(endpoint, now)?;
+    pub fn find(&mut self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
+        let index = self.live_again(1, endpoint, now)?;
         self.slot(index).map(Slot::peer)
     }
 
@@ -231,7 +234,7 @@ impl Peers {
         is_connected: bool,
         now: Duration,
     ) -> Option<(Peer, bool)> {
-        let index = self.live(endpoint, now)?;
+        let index = self.live_again(0, endpoint, now)?;
         let standing = self.slot(index)?.standing;
         if is_connected != (standing == Standing::Connected) {
             return None;
@@ -281,13 +284,22 @@ impl Peers {
         (!expired).then_some(index)
     }
 
+    /// The same, looked for first where the last one of this role was.
+    fn live_again(&mut self, role: usize, endpoint: Endpoint, now: Duration) -> Option<u32> {
+        let slot = self.slot(*self.last.get(role)?);
+        if !slot.is_some_and(|slot| slot.is_of(packed_ip(endpoint.ip()), endpoint.port())) {
+            let index = self.index(endpoint);
+            *self.last.get_mut(role)? = index.unwrap_or(NIL);
+        }
+        let index = *self.last.get(role)?;
+        let expired = self.slot(index)?.has_expired(now);
+        (!expired).then_some(index)
+    }
+
     pub(super) fn index(&self, endpoint: Endpoint) -> Option<u32> {
         let (ip, port) = (packed_ip(endpoint.ip()), endpoint.port());
         let hash = self.key.hash_one((ip, port));
-        let is_it = |index: &u32| {
-            self.slot(*index)
-                .is_some_and(|slot| slot.ip == ip && slot.port == port)
-        };
+        let is_it = |index: &u32| self.slot(*index).is_some_and(|slot| slot.is_of(ip, port));
         self.table.find(hash, is_it).copied()
     }
 
@@ -430,6 +442,11 @@ impl Slot {
                 asked,
             },
         }
+    }
+
+    /// Whether it is this one's; a slot without a peer has no port.
+    fn is_of(&self, ip: u128, port: u16) -> bool {
+        self.ip == ip && self.port == port
     }
 
     fn has_expired(&self, now: Duration) -> bool {

@@ -43,7 +43,11 @@ impl Reach {
     /// # Errors
     /// It may not, for this reason.
     pub fn allows(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
-        faces(ip).try_for_each(|ip| self.allows_face(ip, port, sender))
+        match ip.to_canonical() {
+            // It has no other face, and most are such.
+            ip @ IpAddr::V4(_) => self.allows_face(ip, port, sender),
+            ip @ IpAddr::V6(_) => faces(ip).try_for_each(|ip| self.allows_face(ip, port, sender)),
+        }
     }
 
     /// Whether a message may go to an address that is no peer: not to another service of the relay's own host, to which it

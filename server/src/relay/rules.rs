@@ -149,13 +149,12 @@ impl Rules {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        let shared = Arc::clone(&self.shared);
-        if shared.access.denies(from.address.ip()) {
+        if self.shared.access.denies(from.address.ip()) {
             self.tally.denied += 1;
             return Decision::Silence;
         }
         // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected && shared.quiet.applies(frame, from.address);
+        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, from.address);
         let sender = Endpoint::try_from(from.address);
         let (Ok(sender), false) = (sender, is_quiet) else {
             self.tally.ignored += 1;
@@ -166,7 +165,7 @@ impl Rules {
             Ok(Request::Greeting) => self.greet(sender, from, now),
             Ok(Request::TokenRequest) => self.give_token(sender, from, now),
             Ok(Request::TokenGreeting(token)) => self.prove(token, sender, from, now),
-            Ok(Request::ExitServer) if shared.allow_exit.honours(sender.ip()) => {
+            Ok(Request::ExitServer) if self.shared.allow_exit.honours(sender.ip()) => {
                 self.tally.exits += 1;
                 Decision::Stop
             }
@@ -244,7 +243,7 @@ impl Rules {
         from: Source,
         now: Duration,
     ) -> Decision<'a> {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         let to = message.to();
         let mut peers = lock(&shared.peers);
         let heard = peers.hear(sender, from.is_connected, now);

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use hii_protocol::Endpoint;
@@ -12,6 +11,7 @@ use hii_transport::datagrams::{Effect, Peer, Sender, Service};
 use hii_transport::traffic::Traffic;
 
 use super::connection::Connection;
+use super::heads::{self, Heads};
 use super::mailbox::Mailboxes;
 use super::metrics::Seat;
 use super::peers::{self, Standing, Way};
@@ -28,12 +28,12 @@ use crate::threads::Tallied;
 pub enum Outgoing {
     /// An answer to a sender.
     Reply(Answer<'static>),
-    /// A message on its way, and its sender, who is told what became of it.
+    /// The beginning of a message on its way, before the payload, which stays where it came.
     Forward {
-        /// Where it stands among the forwards of this round.
-        frame: Range<usize>,
-        /// Who sent it.
+        /// Who sent it, and is told what became of it.
         sender: Peer,
+        /// Whether the payload is raw.
+        is_raw: bool,
     },
 }
 
@@ -54,8 +54,7 @@ pub struct RelayService {
     mailboxes: Mailboxes,
     /// How messages of connections go to peers that have none.
     sender: Option<Sender>,
-    /// The forwards of this round, one behind the other.
-    frames: Vec<u8>,
+    heads: Heads,
     now: Duration,
     sampler: Sampler,
     seat: Option<Seat>,
@@ -72,7 +71,7 @@ impl RelayService {
             rules,
             mailboxes,
             sender: None,
-            frames: Vec::new(),
+            heads: Heads::default(),
             now: Duration::ZERO,
             sampler: Sampler::default(),
             seat: None,
@@ -159,11 +158,8 @@ impl RelayService {
             },
             |peer| reached(to, peer.way),
         );
-        let frame = self.keep(&Answer::Forward(forward));
-        let octets = self.frames.get(frame.clone()).unwrap_or_default();
-        let sent = self.sender.as_ref().map(|by| by.send(peer, octets));
-        // The loop's own are before it.
-        self.frames.truncate(frame.start);
+        let frame = Answer::Forward(forward).to_vec();
+        let sent = self.sender.as_ref().map(|by| by.send(peer, &frame));
         match sent {
             Some(Ok(())) => {
                 self.beside.sent.count(1, address);
@@ -184,18 +180,6 @@ impl RelayService {
             Ok(sender) => self.rules.forwarded(delivery, sender, now),
             Err(_) => Decision::Silence,
         }
-    }
-
-    /// Keeps a forward's frame until the round ends.
-    fn keep(&mut self, forward: &Answer<'_>) -> Range<usize> {
-        let start = self.frames.len();
-        let end = start + forward.encoded_len();
-        self.frames.resize(end, 0);
-        if let Some(room) = self.frames.get_mut(start..end) {
-            // The room is as long as the frame.
-            let _ = forward.encode_into(room);
-        }
-        start..end
     }
 
     /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
@@ -264,15 +248,17 @@ impl Service for RelayService {
                 }
             }
             Decision::Forward { to, way, forward } => {
-                let frame = self.keep(&Answer::Forward(forward));
                 let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
-                Effect::Forward(
-                    peer,
-                    Outgoing::Forward {
-                        frame,
-                        sender: from,
-                    },
-                )
+                let (is_raw, payload) = heads::parts(forward.payload());
+                let begin = Outgoing::Forward {
+                    sender: from,
+                    is_raw,
+                };
+                match heads::place(payload, datagram) {
+                    Some(place) => Effect::Forward(peer, begin, place),
+                    // A payload is always part of its datagram.
+                    None => Effect::Nothing,
+                }
             }
         }
     }
@@ -288,13 +274,8 @@ impl Service for RelayService {
     fn write(&mut self, outgoing: &Outgoing, _: Duration, buffer: &mut [u8]) -> usize {
         match outgoing {
             Outgoing::Reply(answer) => answer.encode_into(buffer).unwrap_or_default(),
-            Outgoing::Forward { frame, .. } => {
-                let frame = self.frames.get(frame.clone()).unwrap_or_default();
-                match buffer.get_mut(..frame.len()) {
-                    Some(room) => room.copy_from_slice(frame),
-                    None => return 0,
-                }
-                frame.len()
+            Outgoing::Forward { sender, is_raw } => {
+                self.heads.write(sender.address, *is_raw, buffer)
             }
         }
     }
@@ -317,7 +298,6 @@ impl Service for RelayService {
     }
 
     fn round_done(&mut self, traffic: &Traffic) {
-        self.frames.clear();
         if self.seat.is_some() {
             self.traffic = *traffic;
             self.publish();

@@ -30,6 +30,18 @@ const PATTERNS: [(Pattern, &str, f64); 3] = [
     (Pattern::Together, "bursts from GSO clients", 1.0 / 8.0),
 ];
 
+/// A rate, limits and networks that are looked at for each message, and refuse none.
+const CHECKS: [&str; 8] = [
+    "--rate",
+    "1000000000/s",
+    "--error-rate",
+    "1000000000/s",
+    "--deny",
+    "192.0.2.0/24",
+    "--deny",
+    "2001:db8::/32",
+];
+
 /// Peers whose memory is measured.
 const PEERS: u32 = 1_000_000;
 
@@ -40,6 +52,8 @@ pub enum Part {
     Latency,
     /// What a message costs, and how many there are a second
     Messages,
+    /// What the relay's checks cost
+    Checks,
     /// What a peer loses beside one that floods
     Flood,
     /// What a peer takes of memory, with a million of them
@@ -63,6 +77,8 @@ pub struct RelayBench {
     pub server: &'static str,
     /// The plain loop, by its path.
     pub plain: &'static str,
+    /// The relay without its checks, by its path.
+    pub unchecked: &'static str,
 }
 
 impl RelayBench {
@@ -76,6 +92,9 @@ impl RelayBench {
         }
         if wants(Part::Messages) {
             rows.extend(self.messages());
+        }
+        if wants(Part::Checks) {
+            rows.extend(self.checks());
         }
         if wants(Part::Flood) {
             rows.push(self.flood());
@@ -152,26 +171,7 @@ impl RelayBench {
         let mut rows = Vec::new();
         for size in SIZES {
             for (pattern, name, goal) in PATTERNS {
-                let mut series: [[Series; 2]; 2] = Default::default();
-                for round in 1..=self.rounds() {
-                    self.tell(round, name);
-                    for (index, server) in servers.iter().enumerate() {
-                        let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
-                        let mut spent = None;
-                        rates.add(|| {
-                            let server = borrow(server)?;
-                            let mut load = RelayLoad::new(server.address(), pattern, size)?;
-                            let before = processor_time(server.process())?;
-                            let time = self.time();
-                            let arrived = load.run(time)? as f64;
-                            let took = processor_time(server.process())? - before;
-                            spent = (arrived > 0.0).then(|| took / arrived);
-                            Ok(arrived / time.as_secs_f64())
-                        });
-                        costs.add(|| spent.ok_or_else(|| "nothing arrived".into()));
-                    }
-                }
-                let [rates, costs] = series.map(|both| both.map(Series::rounds));
+                let [rates, costs] = self.throughput(&servers, pattern, size, name);
                 let what = format!("relay: {name}, {size} octets");
                 rows.push(row(
                     format!("{what}: messages with {UNDER_WAY} under way"),
@@ -183,6 +183,61 @@ impl RelayBench {
             }
         }
         rows
+    }
+
+    /// The relay with all its checks, none of which refuses anything here, and the same without them.
+    fn checks(&self) -> Vec<Row> {
+        let servers = [
+            self.ours(&CHECKS),
+            Server::that_says_where(self.unchecked, &[]),
+        ];
+        let size = SIZES[0];
+        let mut rows = Vec::new();
+        for (pattern, name, _) in PATTERNS {
+            let what = format!("relay's checks: {name}, {size} octets");
+            let [rates, costs] = self.throughput(&servers, pattern, size, name);
+            let beside = |what, unit, [ours, unchecked]: [Outcome<Rounds>; 2]| {
+                Row::new(what, unit, ours).beside("without checks", unchecked)
+            };
+            let rates = beside(
+                format!("{what}: messages with {UNDER_WAY} under way"),
+                Unit::Rate,
+                rates,
+            );
+            let costs = beside(format!("{what}: processor time of each"), Unit::Time, costs);
+            rows.extend([rates.goal(Goal::AtLeastTimes(0.95)), costs]);
+        }
+        rows
+    }
+
+    /// Messages a second, and the processor time of each, of two relays in turn.
+    fn throughput(
+        &self,
+        servers: &[Outcome<Server>; 2],
+        pattern: Pattern,
+        size: usize,
+        name: &str,
+    ) -> [[Outcome<Rounds>; 2]; 2] {
+        let mut series: [[Series; 2]; 2] = Default::default();
+        for round in 1..=self.rounds() {
+            self.tell(round, name);
+            for (index, server) in servers.iter().enumerate() {
+                let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
+                let mut spent = None;
+                rates.add(|| {
+                    let server = borrow(server)?;
+                    let mut load = RelayLoad::new(server.address(), pattern, size)?;
+                    let before = processor_time(server.process())?;
+                    let time = self.time();
+                    let arrived = load.run(time)? as f64;
+                    let took = processor_time(server.process())? - before;
+                    spent = (arrived > 0.0).then(|| took / arrived);
+                    Ok(arrived / time.as_secs_f64())
+                });
+                costs.add(|| spent.ok_or_else(|| "nothing arrived".into()));
+            }
+        }
+        series.map(|both| both.map(Series::rounds))
     }
 
     /// A peer that sends a hundred messages a second beside one that sends as fast as it can.

@@ -1,0 +1,358 @@
+//! Datagrams on their way out: those that go to one destination together make a parcel.
+
+use std::io;
+use std::ops::Range;
+
+use crate::datagrams::Peer;
+use crate::offload::refuses_together;
+use crate::singles::{MOST, Single};
+use crate::traffic::Traffic;
+use crate::udp::BUFFER_LEN;
+
+/// Takes parcels to the network.
+pub(crate) trait Carrier {
+    /// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of
+    /// which is so long. The last one may be shorter; nothing follows that.
+    fn joins(&self, to: Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool;
+
+    /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
+    fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()>;
+
+    /// Sends the first of these datagrams, and as many more as go in the same call; they go by the same socket and from the
+    /// same address. Tells how many went.
+    fn send_singles(&mut self, singles: &[Single<'_>]) -> io::Result<usize>;
+}
+
+/// Parcels that wait for being sent, their octets one behind the other: the kernel is much slower to collect a datagram from
+/// several places than a copy is.
+#[derive(Debug)]
+pub(crate) struct Parcels {
+    /// Room for some parcels, one more that is full, and one datagram more.
+    octets: Vec<u8>,
+    parcels: Vec<Parcel>,
+}
+
+#[derive(Debug)]
+struct Parcel {
+    to: Peer,
+    octets: Range<usize>,
+    datagrams: usize,
+    /// The length of all but the last.
+    segment: usize,
+    last: usize,
+}
+
+impl Parcels {
+    pub(crate) fn new() -> Self {
+        Self {
+            octets: vec![0; 3 * BUFFER_LEN],
+            parcels: Vec::new(),
+        }
+    }
+
+    /// Where the next datagram is written.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        let used = self.used();
+        self.octets.get_mut(used..).unwrap_or_default()
+    }
+
+    fn used(&self) -> usize {
+        self.parcels.last().map_or(0, |parcel| parcel.octets.end)
+    }
+
+    /// Puts a datagram of this length, which was just written, into the last parcel, if that takes it.
+    pub(crate) fn join(&mut self, carrier: &impl Carrier, to: Peer, len: usize) -> bool {
+        let Some(parcel) = self.parcels.last_mut().filter(|parcel| parcel.to == to) else {
+            return false;
+        };
+        let (octets, first) = (parcel.octets.len(), parcel.segment);
+        let joins = parcel.last == first && carrier.joins(to, len, octets, parcel.datagrams, first);
+        if joins {
+            parcel.octets.end += len;
+            parcel.datagrams += 1;
+            parcel.last = len;
+        }
+        joins
+    }
+
+    /// Begins a parcel with a datagram of this length, which was just written.
+    pub(crate) fn begin(&mut self, to: Peer, len: usize) {
+        let start = self.used();
+        self.parcels.push(Parcel {
+            to,
+            octets: start..start + len,
+            datagrams: 1,
+            segment: len,
+            last: len,
+        });
+    }
+
+    /// Whether there is no room for another parcel.
+    pub(crate) fn are_full(&self) -> bool {
+        self.parcels.len() >= MOST || self.used() > BUFFER_LEN
+    }
+
+    /// Forgets all parcels, and keeps the datagram of this length that was just written for another.
+    pub(crate) fn clear(&mut self, len: usize) {
+        let start = self.used();
+        let end = (start + len).min(self.octets.len());
+        self.octets.copy_within(start.min(end)..end, 0);
+        self.parcels.clear();
+    }
+
+    /// Sends all in their order, and tells of each datagram how it went: together what is in one parcel, or one by one
+    /// where the network refuses that; in one call those that are alone in theirs.
+    pub(crate) fn send(
+        &self,
+        carrier: &mut impl Carrier,
+        traffic: &mut Traffic,
+        mut told: impl FnMut(usize, &io::Result<()>),
+    ) {
+        let mut singles: Vec<Single<'_>> = Vec::new();
+        // The place of the first of those, and of the next datagram.
+        let (mut first, mut next) = (0, 0);
+        for parcel in &self.parcels {
+            let single = Single {
+                to: parcel.to,
+                octets: self.octets.get(parcel.octets.clone()).unwrap_or_default(),
+            };
+            let is_single = parcel.datagrams == 1;
+            if !is_single || !singles.last().is_none_or(|last| last.goes_with(&single)) {
+                send_singles(carrier, &singles, first, traffic, &mut told);
+                singles.clear();
+                first = next;
+            }
+            if is_single {
+                singles.push(single);
+            } else {
+                send_group(carrier, parcel, single.octets, next, traffic, &mut told);
+                first = next + parcel.datagrams;
+            }
+            next += parcel.datagrams;
+        }
+        send_singles(carrier, &singles, first, traffic, &mut told);
+    }
+}
+
+/// Sends a parcel of several datagrams, the first of which has this place.
+fn send_group(
+    carrier: &mut impl Carrier,
+    parcel: &Parcel,
+    octets: &[u8],
+    first: usize,
+    traffic: &mut Traffic,
+    mut told: impl FnMut(usize, &io::Result<()>),
+) {
+    let to = parcel.to;
+    let together = carrier.send_together(to, octets, parcel.segment);
+    if together.as_ref().is_err_and(refuses_together) {
+        traffic.taken_apart += 1;
+        let singles = octets
+            .chunks(parcel.segment.max(1))
+            .map(|octets| Single { to, octets });
+        let singles: Vec<_> = singles.collect();
+        send_singles(carrier, &singles, first, traffic, told);
+        return;
+    }
+    traffic.sent.called(parcel.datagrams as u64);
+    for place in (first..).take(parcel.datagrams) {
+        traffic.sent.count(u64::from(together.is_ok()), to.address);
+        told(place, &together);
+    }
+}
+
+/// Sends datagrams in as few calls as can be, the first of which has this place.
+fn send_singles(
+    carrier: &mut impl Carrier,
+    singles: &[Single<'_>],
+    first: usize,
+    traffic: &mut Traffic,
+    mut told: impl FnMut(usize, &io::Result<()>),
+) {
+    let mut place = first;
+    let mut rest = singles;
+    while !rest.is_empty() {
+        // One that cannot be sent ends the call before it, and fails its own.
+        let (done, result) = match carrier.send_singles(rest) {
+            Ok(sent) => (sent.clamp(1, rest.len()), Ok(())),
+            Err(error) => (1, Err(error)),
+        };
+        traffic.sent.called(done as u64);
+        let (these, others) = rest.split_at_checked(done).unwrap_or((rest, &[]));
+        for single in these {
+            let went = u64::from(result.is_ok());
+            traffic.sent.count(went, single.to.address);
+            told(place, &result);
+            place += 1;
+        }
+        rest = others;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    /// Notes what is to be sent, and answers as the test says.
+    struct Notes<F> {
+        calls: Vec<String>,
+        kernel: F,
+    }
+
+    impl<F: FnMut(&str) -> io::Result<usize>> Notes<F> {
+        fn note(&mut self, call: String) -> io::Result<usize> {
+            let result = (self.kernel)(&call);
+            self.calls.push(call);
+            result
+        }
+    }
+
+    fn shown(to: Peer, octets: &[u8]) -> String {
+        let text = String::from_utf8_lossy(octets);
+        format!("{}: {text}", to.address.port())
+    }
+
+    impl<F: FnMut(&str) -> io::Result<usize>> Carrier for Notes<F> {
+        fn joins(&self, _: Peer, len: usize, _: usize, datagrams: usize, first: usize) -> bool {
+            datagrams < 3 && len <= first
+        }
+
+        fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()> {
+            self.note(format!("{}/{len}", shown(to, octets))).map(drop)
+        }
+
+        fn send_singles(&mut self, singles: &[Single<'_>]) -> io::Result<usize> {
+            let each = singles.iter().map(|single| shown(single.to, single.octets));
+            self.note(each.collect::<Vec<_>>().join(", "))
+        }
+    }
+
+    fn peer(port: u16, asked: Option<u8>) -> Peer {
+        Peer {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            socket: 0,
+            asked: asked.map(|last| Ipv4Addr::new(127, 0, 0, last).into()),
+        }
+    }
+
+    /// What is sent of these, and which of them are told to have gone, when the kernel answers so.
+    fn sent(
+        datagrams: &[(u16, &str)],
+        kernel: impl FnMut(&str) -> io::Result<usize>,
+    ) -> (Vec<String>, Vec<(usize, bool)>, Traffic) {
+        let mut notes = Notes {
+            calls: Vec::new(),
+            kernel,
+        };
+        let mut parcels = Parcels::new();
+        for (port, text) in datagrams {
+            parcels.room()[..text.len()].copy_from_slice(text.as_bytes());
+            let to = peer(*port, None);
+            if !parcels.join(&notes, to, text.len()) {
+                parcels.begin(to, text.len());
+            }
+        }
+        let mut told = Vec::new();
+        let mut traffic = Traffic::default();
+        parcels.send(&mut notes, &mut traffic, |place, result| {
+            told.push((place, result.is_ok()));
+        });
+        (notes.calls, told, traffic)
+    }
+
+    /// As many as there are.
+    fn all(call: &str) -> usize {
+        call.split(", ").count()
+    }
+
+    #[test]
+    fn a_group_goes_in_one_call_and_those_that_are_alone_in_one_in_their_order() {
+        let datagrams = [
+            (1, "aa"),
+            (2, "bb"),
+            (3, "cc"),
+            (3, "dd"),
+            (3, "e"),
+            (3, "ff"),
+            (4, "gg"),
+            (5, ""),
+        ];
+        let (calls, told, traffic) = sent(&datagrams, |call| Ok(all(call)));
+        assert_eq!(calls, ["1: aa, 2: bb", "3: ccdde/2", "3: ff, 4: gg, 5: "]);
+        let expected: Vec<_> = (0..8).map(|place| (place, true)).collect();
+        assert_eq!(told, expected);
+        assert_eq!((traffic.sent.ipv4, traffic.taken_apart), (8, 0));
+        assert_eq!(traffic.sent.calls[..3], [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_group_that_is_refused_goes_one_by_one() {
+        for errno in [5, 22, 90] {
+            let datagrams = [(1, "aa"), (1, "bb"), (1, "c"), (2, "d")];
+            let (calls, told, traffic) = sent(&datagrams, |call| match call {
+                "1: aabbc/2" | "1: bb, 1: c" => Err(io::Error::from_raw_os_error(errno)),
+                _ => Ok(1),
+            });
+            let expected = [
+                "1: aabbc/2",
+                "1: aa, 1: bb, 1: c",
+                "1: bb, 1: c",
+                "1: c",
+                "2: d",
+            ];
+            assert_eq!(calls, expected);
+            assert_eq!(told, [(0, true), (1, false), (2, true), (3, true)]);
+            assert_eq!((traffic.sent.ipv4, traffic.taken_apart), (3, 1));
+        }
+    }
+
+    #[test]
+    fn a_full_send_buffer_costs_the_group() {
+        let datagrams = [(1, "aa"), (1, "bb"), (1, "c")];
+        let (calls, told, _) = sent(&datagrams, |_| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(calls, ["1: aabbc/2"]);
+        assert_eq!(told, [(0, false), (1, false), (2, false)]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_sent_costs_no_other() {
+        let datagrams = [(1, "aa"), (2, "bb"), (3, "cc"), (4, "dd")];
+        let (calls, told, _) = sent(&datagrams, |call| match call.as_bytes()[0] {
+            b'1' => Ok(2),
+            b'3' => Err(io::ErrorKind::PermissionDenied.into()),
+            _ => Ok(all(call)),
+        });
+        let expected = ["1: aa, 2: bb, 3: cc, 4: dd", "3: cc, 4: dd", "4: dd"];
+        assert_eq!(calls, expected);
+        assert_eq!(told, [(0, true), (1, true), (2, false), (3, true)]);
+    }
+
+    #[test]
+    fn what_goes_from_another_address_or_by_another_socket_goes_in_another_call() {
+        let goes = |one, other| {
+            let [one, other] = [one, other].map(|to| Single { to, octets: b"a" });
+            one.goes_with(&other)
+        };
+        assert!(goes(peer(1, None), peer(2, None)));
+        assert!(goes(peer(1, Some(3)), peer(2, Some(3))));
+        assert!(!goes(peer(1, Some(3)), peer(2, Some(4))));
+        let by_another = Peer {
+            socket: 1,
+            ..peer(1, None)
+        };
+        assert!(!goes(by_another, peer(2, None)));
+    }
+
+    #[test]
+    fn the_datagram_that_was_just_written_is_kept() {
+        let mut parcels = Parcels::new();
+        parcels.room()[..2].copy_from_slice(b"aa");
+        parcels.begin(peer(1, None), 2);
+        parcels.room()[..3].copy_from_slice(b"bbb");
+        parcels.clear(3);
+        assert_eq!(&parcels.room()[..3], b"bbb");
+        parcels.begin(peer(2, None), 3);
+        assert_eq!(parcels.parcels[0].octets, 0..3);
+    }
+}
