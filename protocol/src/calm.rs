@@ -15,8 +15,8 @@ use crate::{ping, relay};
 /// ```
 #[must_use]
 pub fn is_answer(datagram: &[u8]) -> bool {
-    // No answer begins as a probe does, and a flood is all probes.
-    if datagram.starts_with(b"P ") {
+    // No answer begins as a probe or a message does, and a flood is all of these.
+    if datagram.starts_with(b"P ") || matches!(datagram.first(), Some(b't' | b'T')) {
         return false;
     }
     ping::Answer::decode(datagram).is_ok()

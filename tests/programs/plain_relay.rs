@@ -4,8 +4,12 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
+use socket2::SockRef;
+
 fn main() -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // As much room for what comes as a relay takes.
+    SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
     writeln!(io::stderr(), "listens on {}", socket.local_addr()?)?;
     let mut buffer = vec![0; 65_536];
     let mut forward = Vec::with_capacity(65_536);

@@ -11,7 +11,10 @@ use super::figures::median;
 use super::trouble::{Outcome, Trouble};
 
 /// Messages under way at once.
-pub const UNDER_WAY: usize = 64;
+pub const UNDER_WAY: usize = 128;
+
+/// Pairs that send bursts: while one's is on its way back, the relay has the other's.
+const BURSTING: usize = 2;
 
 /// When nothing came for so long, what was under way is lost.
 const LOST: Duration = Duration::from_millis(200);
@@ -21,7 +24,7 @@ const LOST: Duration = Duration::from_millis(200);
 pub enum Pattern {
     /// Each from another sender, to another receiver.
     Spread,
-    /// All from one sender to one receiver, a system call for each.
+    /// In bursts from one sender to one receiver, a system call for each.
     Burst,
     /// The same, in one system call, and taken so.
     Together,
@@ -50,7 +53,7 @@ impl RelayLoad {
     pub fn new(relay: SocketAddr, pattern: Pattern, octets: usize) -> Outcome<Self> {
         let (pairs, each) = match pattern {
             Pattern::Spread => (UNDER_WAY, 1),
-            Pattern::Burst | Pattern::Together => (1, UNDER_WAY),
+            Pattern::Burst | Pattern::Together => (BURSTING, UNDER_WAY / BURSTING),
         };
         let together = pattern == Pattern::Together;
         let mut arrivals = Arrivals::new();
@@ -75,27 +78,32 @@ impl RelayLoad {
     /// # Errors
     /// Nothing listens there.
     pub fn run(&mut self, time: Duration) -> Outcome<u64> {
+        let each = UNDER_WAY / self.pairs.len();
+        for ((from, _), burst) in self.pairs.iter().zip(&self.bursts) {
+            from.send(burst, self.octets)?;
+        }
         let mut arrived = 0;
         let end = Instant::now() + time;
         while Instant::now() < end {
-            for ((from, _), burst) in self.pairs.iter().zip(&self.bursts) {
-                from.send(burst, self.octets)?;
-            }
-            let each = UNDER_WAY / self.pairs.len();
-            for (from, to) in &self.pairs {
+            for ((from, to), burst) in self.pairs.iter().zip(&self.bursts) {
                 arrived += to.take(each, &mut self.arrivals) as u64;
                 from.take(each, &mut self.arrivals);
+                from.send(burst, self.octets)?;
             }
+        }
+        for (from, to) in &self.pairs {
+            to.take(each, &mut self.arrivals);
+            from.take(each, &mut self.arrivals);
         }
         Ok(arrived)
     }
 
-    /// Sends once, and does not wait for what comes of it.
+    /// Sends one burst, and does not wait for what comes of it.
     ///
     /// # Errors
     /// Nothing listens there.
     pub fn flood(&mut self) -> Outcome<()> {
-        for ((from, to), burst) in self.pairs.iter().zip(&self.bursts) {
+        if let (Some((from, to)), Some(burst)) = (self.pairs.first(), self.bursts.first()) {
             // Its own buffer may be full: then others have had a rest.
             let _ = from.send(burst, self.octets);
             from.take_there(&mut self.arrivals);
