@@ -11,10 +11,13 @@ use super::figures::median;
 use super::trouble::{Outcome, Trouble};
 
 /// Messages under way at once.
-pub const UNDER_WAY: usize = 128;
+pub const UNDER_WAY: usize = BURSTING * BURST;
 
 /// Pairs that send bursts: while one's is on its way back, the relay has the other's.
 const BURSTING: usize = 2;
+
+/// Messages in a burst: as many as one call takes of the longest that are measured.
+const BURST: usize = 60;
 
 /// When nothing came for so long, what was under way is lost.
 const LOST: Duration = Duration::from_millis(200);
@@ -53,7 +56,7 @@ impl RelayLoad {
     pub fn new(relay: SocketAddr, pattern: Pattern, octets: usize) -> Outcome<Self> {
         let (pairs, each) = match pattern {
             Pattern::Spread => (UNDER_WAY, 1),
-            Pattern::Burst | Pattern::Together => (BURSTING, UNDER_WAY / BURSTING),
+            Pattern::Burst | Pattern::Together => (BURSTING, BURST),
         };
         let together = pattern == Pattern::Together;
         let mut arrivals = Arrivals::new();
