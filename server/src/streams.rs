@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::Service;
-use hii_transport::files;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
 use hii_transport::udp::canonical;
@@ -21,9 +20,6 @@ use crate::admission::{Admission, ConnectionLimits, Refusal};
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
 const BREATH: Duration = Duration::from_millis(50);
-
-/// Files beside those of the connections: the standard streams, the service's sockets, the runtime's own.
-const OTHER_FILES: usize = 64;
 
 /// What all connections together and each of them may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,13 +160,6 @@ pub(crate) async fn serve<S: StreamService>(
     asked: watch::Sender<bool>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // One for the socket, one for the timer of delayed answers.
-    let files = limits
-        .connections
-        .all
-        .saturating_mul(2)
-        .saturating_add(OTHER_FILES);
-    files::want(u64::try_from(files).unwrap_or(u64::MAX));
     let common = Rc::new(Common {
         service,
         clock,

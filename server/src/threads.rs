@@ -2,7 +2,7 @@
 //! one of them, and one with a runtime has all connections.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::thread::{self, JoinHandle};
@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use hii_transport::clock::Clock;
 use hii_transport::datagrams::{self, Service};
 use hii_transport::stop::{Stop, stopper};
-use hii_transport::udp;
+use hii_transport::{files, udp};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
@@ -42,6 +42,20 @@ pub(crate) fn count(asked: u16) -> Result<usize, Failure> {
             "leave --threads out",
         )),
     }
+}
+
+/// Files beside those of sockets and connections: the standard streams, the runtimes' own, metrics.
+const OTHER_FILES: usize = 64;
+
+/// Lets the program have as many files open as so many threads take on so many addresses, beside so many connections.
+pub(crate) fn want_files(threads: usize, addresses: &[IpAddr], connections: usize) {
+    let sockets = addresses.len().max(1);
+    // A thread has a timer too, and so has a connection with delayed answers. A listener is a socket more.
+    let all = (sockets + 1)
+        .saturating_mul(threads)
+        .saturating_add(connections.saturating_mul(2))
+        .saturating_add(sockets + OTHER_FILES);
+    files::want(u64::try_from(all).unwrap_or(u64::MAX));
 }
 
 /// Each thread's sockets, when each address has one for each thread.
@@ -97,13 +111,7 @@ where
                 asked: asked.clone(),
                 _running: running.clone(),
             };
-            start(
-                sockets,
-                service,
-                clock,
-                stop_datagrams.try_clone()?,
-                running,
-            )
+            start(sockets, service, clock, stop_datagrams.clone(), running)
         })
         .collect();
     drop(running);

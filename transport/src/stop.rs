@@ -1,6 +1,7 @@
 //! Asking the loops of services to stop, from any thread.
 
 use std::io;
+use std::sync::Arc;
 
 /// Stops all loops that have its [`Stop`], when it is dropped.
 #[derive(Debug)]
@@ -8,27 +9,17 @@ pub struct Stopper {
     _end: imp::Sender,
 }
 
-/// What a loop watches beside its sockets: it becomes ready when the [`Stopper`] is gone. Each loop has its own.
-#[derive(Debug)]
-pub struct Stop(pub(crate) imp::Receiver);
+/// What loops watch beside their sockets: it becomes ready when the [`Stopper`] is gone. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Stop(pub(crate) Arc<imp::Receiver>);
 
-/// A stopper and the stop of its first loop.
+/// A stopper and its stop.
 ///
 /// # Errors
 /// There are no files for it.
 pub fn stopper() -> io::Result<(Stopper, Stop)> {
     let (end, stop) = imp::pair()?;
-    Ok((Stopper { _end: end }, Stop(stop)))
-}
-
-impl Stop {
-    /// The same, for another loop.
-    ///
-    /// # Errors
-    /// There is no file for it.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
-    }
+    Ok((Stopper { _end: end }, Stop(Arc::new(stop))))
 }
 
 #[cfg(unix)]

@@ -181,6 +181,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let tally = running::block_on(async {
         // Caught from here on: whoever reads the announcement may stop the server.
         let stop = running::asked_to_stop()?;
+        threads::want_files(threads, &args.bind, args.max_connections);
         let sockets = Sockets::listen(&args.bind, args.port, threads)?;
         let addresses = sockets.addresses();
         let board = Board::default();
@@ -202,10 +203,10 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let quiet = Quiet::new(&addresses, interface_addresses());
         let service = |part| {
             let config = Config {
-                // The draws of the first are those that the seed has always meant.
+                // The same whatever the number of threads.
                 seed: config.seed.wrapping_add(match part {
                     Part::Datagrams(thread) => thread,
-                    Part::Streams => threads as u64,
+                    Part::Streams => 0,
                 }),
                 ..config.clone()
             };

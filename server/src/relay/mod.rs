@@ -60,6 +60,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         // Caught from here on: whoever reads the announcement may stop the relay.
         let stop = running::asked_to_stop()?;
         let (addresses, port) = args.listens();
+        let limits = args.stream_limits();
+        threads::want_files(threads, addresses, limits.connections.all);
         let sockets = Sockets::listen(addresses, port, threads)?;
         let addresses = sockets.addresses();
         let sender = Sender::of(sockets.udp.iter().filter_map(|shared| shared.first()));
@@ -86,7 +88,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 None => service,
             }
         };
-        threads::serve(sockets, service, args.stream_limits(), stop)
+        threads::serve(sockets, service, limits, stop)
             .await
             .map_err(|error| running::cannot_serve(&error))
     })?;

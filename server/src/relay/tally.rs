@@ -6,6 +6,8 @@ use std::ops::AddAssign;
 use hii_protocol::Code;
 use serde::{Serialize, Serializer};
 
+use crate::exit::count;
+
 /// Counts of frames, over both transports. Every one received is in exactly one of the counts from `addresses` to
 /// `exits`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -224,8 +226,10 @@ impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "over TCP {} of them on {} connections, {} messages to these",
-            self.frames, self.connections, self.forwarded
+            "over TCP {} of them on {}, {} to these",
+            self.frames,
+            count(self.connections, "connection"),
+            count(self.forwarded, "message")
         )?;
         for (count, what) in [
             (self.refused, "connections over the limit"),
