@@ -93,6 +93,8 @@ enum Sink {
         folder: Arc<Folder>,
         name: String,
         replaces: bool,
+        /// Whether the user gave the name, rather than a folder.
+        is_one_name: bool,
     },
 }
 
@@ -153,7 +155,9 @@ pub(super) async fn receive(
     match result {
         Ok(octets) => {
             summary.octets = octets;
-            sink.keep(args)?;
+            if let Some(name) = sink.keep(args)? {
+                summary.placed_as(&name);
+            }
             summary.received = 1;
             Ok(())
         }
@@ -210,11 +214,11 @@ async fn read(
 /// Opens what takes the file.
 fn open(args: &Args) -> Result<Sink, Failure> {
     let output = args.output.as_deref().unwrap_or(Path::new(NAME));
-    let (folder, name): (PathBuf, String) = match Destination::new(output, There::at(output), true)?
-    {
+    let destination = Destination::new(output, There::at(output), true)?;
+    let (folder, name, is_one_name): (PathBuf, String, bool) = match destination {
         Destination::Stdout => return Ok(Sink::Stdout),
-        Destination::Folder(folder) => (folder, NAME.into()),
-        Destination::File(folder, name) => (folder, name),
+        Destination::Folder(folder) => (folder, NAME.into(), false),
+        Destination::File(folder, name) => (folder, name, true),
     };
     std::fs::create_dir_all(&folder).map_err(cannot_write)?;
     let folder = Arc::new(Folder::open(&folder).map_err(cannot_write)?);
@@ -240,6 +244,7 @@ fn open(args: &Args) -> Result<Sink, Failure> {
         folder,
         name,
         replaces,
+        is_one_name,
     })
 }
 
@@ -258,16 +263,17 @@ impl Sink {
         }
     }
 
-    /// The file gets its name.
-    fn keep(self, args: &Args) -> Result<(), Failure> {
-        let (file, folder, name, replaces) = match self {
-            Self::Stdout => return io::stdout().flush().map_err(cannot_write),
-            Self::File {
-                file,
-                folder,
-                name,
-                replaces,
-            } => (file, folder, name, replaces),
+    /// The file gets its name, which is told where the user gave one.
+    fn keep(self, args: &Args) -> Result<Option<String>, Failure> {
+        let Self::File {
+            file,
+            folder,
+            name,
+            replaces,
+            is_one_name,
+        } = self
+        else {
+            return io::stdout().flush().map(|()| None).map_err(cannot_write);
         };
         let finisher = Finisher::start(args.on_exists).map_err(cannot_write)?;
         let whole = Whole {
@@ -283,9 +289,8 @@ impl Sink {
         };
         finisher.place(whole).map_err(cannot_write)?;
         let mut placed = finisher.end().into_iter().map(|placed| placed.result);
-        placed
-            .try_for_each(|result| result.map(drop))
-            .map_err(cannot_write)
+        let name = placed.next().transpose().map_err(cannot_write)?;
+        Ok(name.filter(|_| is_one_name))
     }
 
     fn discard(self) {

@@ -55,44 +55,56 @@ const OPEN_FILES: u64 = 2048;
 /// Not everything is there. What was received has been told.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     args.check()?;
+    let default = if args.classic { classic::NAME } else { HERE };
+    let mut summary = new_summary(args, Path::new(default));
+    let result = if args.classic {
+        receive_classic(args, &mut summary)
+    } else {
+        receive(args, &mut summary)
+    };
+    finish(args, summary, result.err())
+}
+
+/// Receives what an encrypted sender offers.
+fn receive(args: &Args, summary: &mut Summary) -> Result<(), Failure> {
     let stop = Stop::catch()?;
-    if args.classic {
-        return run_classic(args, &stop);
-    }
     let key = key::find(args.key_file.as_deref())?;
     let addresses = args.server.resolve(args.family())?;
     hii_transport::files::want(OPEN_FILES);
+    let runtime = runtime()?;
 
     let open = |manifest: &Manifest| open(args, manifest);
     let progress = Progress::new(args.progress, args.quiet);
     let mut state = State::new(&open, args.on_exists, progress);
-    state.summary = new_summary(args, Path::new(HERE));
+    state.summary = std::mem::take(summary);
     let clock = Clock::start();
-    let result = runtime()?.block_on(async {
+    let result = runtime.block_on(async {
         let (address, stream) = connect::connect(&addresses, &stop)?;
         let mut channel = connect::join(stream, address, &key, &stop).await?;
         transfer::receive(&mut channel, &mut state, &stop).await
     });
     let may_go_on = result.as_ref().map_or_else(|end| end.may_go_on, |()| true);
     let also = state.end(result.is_ok(), may_go_on);
-    let failure = result.err().map(|end| end.failure).or(also);
-    finish(args, state.summary, failure, &clock)
+    *summary = state.summary;
+    summary.seconds = clock.elapsed().as_secs_f64();
+    result.map_err(|end| end.failure)?;
+    also.map_or(Ok(()), Err)
 }
 
-/// Runs `hii get --classic`.
-fn run_classic(args: &Args, stop: &Stop) -> Result<ExitCode, Failure> {
+/// Receives what an original sender offers.
+fn receive_classic(args: &Args, summary: &mut Summary) -> Result<(), Failure> {
+    summary.is_classic = true;
+    let stop = Stop::catch()?;
     let addresses = args.server.resolve(args.family())?;
     let addresses = classic::allowed(addresses, args.classic_insecure)?;
-    let mut summary = Summary {
-        is_classic: true,
-        ..new_summary(args, Path::new(classic::NAME))
-    };
+    let runtime = runtime()?;
     let clock = Clock::start();
-    let result = runtime()?.block_on(async {
-        let (address, stream) = connect::connect(&addresses, stop)?;
-        classic::receive(args, stream, address, stop, &mut summary).await
+    let result = runtime.block_on(async {
+        let (address, stream) = connect::connect(&addresses, &stop)?;
+        classic::receive(args, stream, address, &stop, summary).await
     });
-    finish(args, summary, result.err(), &clock)
+    summary.seconds = clock.elapsed().as_secs_f64();
+    result
 }
 
 /// A summary before anything has come.
@@ -117,9 +129,7 @@ fn finish(
     args: &Args,
     mut summary: Summary,
     failure: Option<Failure>,
-    clock: &Clock,
 ) -> Result<ExitCode, Failure> {
-    summary.seconds = clock.elapsed().as_secs_f64();
     let exit = failure.as_ref().map(Failure::exit);
     summary.interrupted = exit == Some(Exit::Interrupted);
     summary.error = failure.as_ref().map(ErrorText::from);

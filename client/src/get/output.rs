@@ -10,7 +10,7 @@ use super::manifest::{Manifest, Offered};
 use super::part::Part;
 use super::plan::{Decision, OnExists, Refusal};
 use super::progress::human;
-use super::store::{Plan, Store, StoreError, refused};
+use super::store::{Plan, PlanError, Store, StoreError, refused};
 
 /// Files in the way that are named.
 const NAMED: usize = 5;
@@ -52,7 +52,14 @@ impl Output {
                 });
             }
         };
-        let plan = store.plan(manifest).map_err(in_the_way)?;
+        let plan = store.plan(manifest).map_err(|error| match error {
+            PlanError::Store(error) => in_the_way(error),
+            PlanError::LeftOver(_) => Failure::new(
+                Exit::Output,
+                format_args!("cannot use {error}"),
+                "have it renamed on the sender's side; nothing was written",
+            ),
+        })?;
         if on_exists == OnExists::Fail {
             nothing_is_there(manifest, &plan)?;
         }
@@ -185,6 +192,12 @@ impl Output {
         }
     }
 
+    /// Whether a single file comes, under the name that the user gave.
+    #[must_use]
+    pub fn is_one_name(&self) -> bool {
+        matches!(self, Self::Folder(store) if store.is_one_name())
+    }
+
     /// Whether a later run goes on where this one stopped.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
@@ -227,8 +240,22 @@ fn in_the_way(error: StoreError) -> Failure {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space, or give another folder with -o"
         }
-        io::ErrorKind::InvalidInput => "have it renamed on the sender's side; nothing was written",
         _ => "move away what is there (links are not followed), or give another folder with -o",
     };
     Failure::new(Exit::Output, format_args!("cannot use {error}"), advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file system may refuse a name, and the sender's side can hardly know.
+    #[test]
+    fn only_what_is_left_over_has_to_be_renamed_by_the_sender() {
+        let failure = in_the_way(StoreError {
+            path: "a:b".into(),
+            error: io::ErrorKind::InvalidInput.into(),
+        });
+        assert!(!failure.advice().contains("nothing was written"));
+    }
 }

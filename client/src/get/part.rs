@@ -306,6 +306,7 @@ fn adopt(folder: &Folder, name: &str) -> io::Result<Option<File>> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 folder.remove(name).map(|()| None)
             }
+            Err(unknown) if unknown.kind() == io::ErrorKind::Unsupported => Err(error),
             unlocked => unlocked.and_then(|()| folder.open_file(name)).map(Some),
         },
         Ok(true) => Err(error),

@@ -35,7 +35,10 @@ pub enum Decision {
         replaces: bool,
     },
     /// It is there: a file of this name has its size and time.
-    Present,
+    Present {
+        /// The name, where it is not its own.
+        name: Option<Box<str>>,
+    },
     /// It is not wanted.
     Skip,
     /// It cannot be received.
@@ -88,7 +91,7 @@ pub fn decide(
         return Ok(Decision::RECEIVE);
     };
     if is_same(&found) {
-        return Ok(Decision::Present);
+        return Ok(Decision::Present { name: None });
     }
     match on_exists {
         OnExists::Fail if found.kind == FoundKind::File => Ok(Decision::Refuse(Refusal::Exists)),
@@ -112,7 +115,10 @@ pub fn decide(
                         });
                     }
                     // What an earlier run has received.
-                    Some(found) if is_same(&found) => return Ok(Decision::Present),
+                    Some(found) if is_same(&found) => {
+                        let name = Some(other.into());
+                        return Ok(Decision::Present { name });
+                    }
                     Some(_) => {}
                 }
             }
@@ -172,7 +178,10 @@ mod tests {
         let same = found(FoundKind::File, 5, 8);
         for on_exists in ALL {
             assert_eq!(decided(on_exists, &[]), Decision::RECEIVE);
-            assert_eq!(decided(on_exists, &[("a.b", same)]), Decision::Present);
+            assert_eq!(
+                decided(on_exists, &[("a.b", same)]),
+                Decision::Present { name: None }
+            );
         }
     }
 
@@ -204,7 +213,12 @@ mod tests {
         };
         assert_eq!(name.as_deref(), Some("a (2).b"));
         let there = [("a.b", other), ("a (1).b", same)];
-        assert_eq!(decided(OnExists::Rename, &there), Decision::Present);
+        assert_eq!(
+            decided(OnExists::Rename, &there),
+            Decision::Present {
+                name: Some("a (1).b".into())
+            }
+        );
     }
 
     #[test]

@@ -105,11 +105,7 @@ impl<'a> State<'a> {
             Step::Begin { id, offset } => self.begin(id, offset)?,
             Step::Data(data) => {
                 if let Some(output) = &mut self.output {
-                    output.write(data).map_err(if self.is_pipe {
-                        End::storage_of_pipe
-                    } else {
-                        End::storage
-                    })?;
+                    output.write(data).map_err(storage(self.is_pipe))?;
                 }
                 let octets = data.len() as u64;
                 self.summary.octets += octets;
@@ -139,6 +135,7 @@ impl<'a> State<'a> {
         let manifest = self.session.manifest();
         let mut output = (self.open)(manifest)?;
         self.plan = output.plan(manifest, self.on_exists)?;
+        let is_one_name = output.is_one_name();
         self.output = Some(output);
         self.summary.offered = manifest.files().count() as u64;
         let mut total = 0_u64;
@@ -149,7 +146,12 @@ impl<'a> State<'a> {
                         total = total.saturating_add(octets);
                     }
                 }
-                Decision::Present => self.summary.present += 1,
+                Decision::Present { name } => {
+                    self.summary.present += 1;
+                    if let Some(name) = name.as_deref().filter(|_| is_one_name) {
+                        self.summary.placed_as(name);
+                    }
+                }
                 Decision::Skip if entry.kind == Kind::Folder => {}
                 Decision::Skip => self.summary.skipped += 1,
                 Decision::Refuse(why) => self.summary.fail(entry.path, why, Exit::Output),
@@ -180,7 +182,9 @@ impl<'a> State<'a> {
         else {
             return Ok(());
         };
-        match output.finish(&entry, digest).map_err(End::storage)? {
+        // Standard output may take the last octets only now.
+        let verified = output.finish(&entry, digest);
+        match verified.map_err(storage(self.is_pipe))? {
             Verified::Placing => self.placing += 1,
             Verified::InPlace => self.in_place(id),
             Verified::Wrong => {
@@ -242,14 +246,18 @@ impl<'a> State<'a> {
     /// Notes what became of a file.
     pub fn note(&mut self, placed: Placed) {
         self.placing = self.placing.saturating_sub(1);
-        let Err(error) = placed.result else {
-            return self.in_place(placed.id);
+        let error = match placed.result {
+            Ok(name) => {
+                if self.output.as_ref().is_some_and(Output::is_one_name) {
+                    self.summary.placed_as(&name);
+                }
+                return self.in_place(placed.id);
+            }
+            Err(error) => error,
         };
-        let path = self
-            .session
-            .manifest()
-            .get(placed.id)
-            .map_or("", |entry| entry.path);
+        let entry = self.session.manifest().get(placed.id);
+        let path = entry.as_ref().map_or("", |entry| entry.path);
+        let is_pipe = entry.is_some_and(|entry| entry.size() == Size::Unknown);
         match error.kind() {
             io::ErrorKind::AlreadyExists if self.on_exists == OnExists::Skip => {
                 self.summary.skipped += 1;
@@ -258,7 +266,7 @@ impl<'a> State<'a> {
                 let why = "another file took its name meanwhile, or has one that this file system holds for the same";
                 self.summary.fail(path, why, Exit::Output);
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            _ if End::is_full(&error) && !is_pipe => {
                 self.summary.fail(path, error, Exit::Partial);
             }
             _ => self.summary.fail(path, error, Exit::Output),
@@ -360,6 +368,15 @@ fn start_of(part: Option<&Part>) -> (u64, Start) {
     }
 }
 
+/// What it means that something cannot be written, where that comes of a pipe or goes to one, or not.
+fn storage(is_pipe: bool) -> fn(io::Error) -> End {
+    if is_pipe {
+        End::storage_of_pipe
+    } else {
+        End::storage
+    }
+}
+
 /// A file that cannot be had is not received, and the others are; without room nothing is.
 fn not_had(
     result: Result<(), StoreError>,
@@ -367,7 +384,9 @@ fn not_had(
     summary: &mut Summary,
 ) -> Result<(), End> {
     match result {
-        Err(StoreError { error, .. }) if End::is_full(&error) => Err(End::storage(error)),
+        Err(StoreError { error, .. }) if End::is_full(&error) => {
+            Err(storage(entry.size() == Size::Unknown)(error))
+        }
         Err(StoreError { error, .. }) => {
             summary.fail(entry.path, error, Exit::Output);
             Ok(())

@@ -59,6 +59,17 @@ pub struct StoreError {
     pub error: io::Error,
 }
 
+/// Why nothing is planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder, safe to show, has the name of an unfinished file.
+    #[error("{0}: {why}", why = Refusal::LeftOver)]
+    LeftOver(String),
+}
+
 impl Store {
     /// Receives in this folder; the only file under this name.
     ///
@@ -81,8 +92,8 @@ impl Store {
     /// Looks what is there, and decides about each file. Nothing is written yet.
     ///
     /// # Errors
-    /// A folder cannot be used.
-    pub fn plan(&mut self, manifest: &Manifest) -> Result<Plan, StoreError> {
+    /// A folder cannot be used, or has a name that is none for it.
+    pub fn plan(&mut self, manifest: &Manifest) -> Result<Plan, PlanError> {
         let mut plan = Plan::default();
         let mut taken = Taken::new();
         if self.on_exists == OnExists::Rename {
@@ -91,10 +102,7 @@ impl Store {
         for entry in manifest.entries() {
             let decision = match entry.kind {
                 Kind::Folder if names::is_left_over(entry.place().1) => {
-                    return Err(at(&entry)(io::Error::new(
-                        io::ErrorKind::InvalidInput,
-                        Refusal::LeftOver,
-                    )));
+                    return Err(PlanError::LeftOver(shown(&entry)));
                 }
                 Kind::Folder => Decision::Skip,
                 Kind::File(_) => self.decide(&entry, &taken, &mut plan).map_err(at(&entry))?,
@@ -141,7 +149,8 @@ impl Store {
                 plan.octets = plan.octets.saturating_add(missing);
             }
             // An interrupted run may have left its journal.
-            (Decision::Present, _) if is_resumable(size) => {
+            (Decision::Present { name: other }, _) if is_resumable(size) => {
+                let name = other.as_deref().unwrap_or(name);
                 if let Some(folder) = &folder {
                     let _ = folder.remove(&names::journal(name));
                 }
@@ -335,6 +344,12 @@ impl Store {
         Ok(placed)
     }
 
+    /// Whether a single file comes, under the name that the user gave.
+    #[must_use]
+    pub fn is_one_name(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// The name that a file gets, when it is free.
     fn name_of<'a>(&'a self, entry: &Offered<'a>) -> &'a str {
         let (_, name) = entry.place();
@@ -396,8 +411,12 @@ fn beside(entry: &Offered<'_>, name: &str) -> String {
     }
 }
 
+fn shown(entry: &Offered<'_>) -> String {
+    hii_protocol::Escaped(entry.path.as_bytes()).to_string()
+}
+
 fn at(entry: &Offered<'_>) -> impl FnOnce(io::Error) -> StoreError {
-    let path = hii_protocol::Escaped(entry.path.as_bytes()).to_string();
+    let path = shown(entry);
     |error| StoreError { path, error }
 }
 

@@ -1,6 +1,7 @@
 //! What was received, for people and for programs.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use hii_protocol::Escaped;
@@ -17,7 +18,7 @@ const LISTED: usize = 20;
 pub struct Summary {
     /// The sender.
     pub server: String,
-    /// Where files go: what `-o` says, or what it is by default.
+    /// Where files go: what `-o` says, or what it is by default; a single file's name as it became.
     pub destination: String,
     /// Files that are offered.
     pub offered: u64,
@@ -91,6 +92,12 @@ impl Summary {
             "." => " into this folder".into(),
             place => format!(" into {}", Escaped(place.as_bytes())),
         }
+    }
+
+    /// The file that the user gave a name has this one now, in the same folder.
+    pub fn placed_as(&mut self, name: &str) {
+        let path = Path::new(&self.destination).with_file_name(name);
+        self.destination = path.to_string_lossy().into_owned();
     }
 
     /// A file was not received.

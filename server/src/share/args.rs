@@ -22,9 +22,11 @@ use crate::args::duration;
     (umask 077; head -c 16 /dev/urandom | base32 | tr -d = > key)\n\n\
     Symbolic links, pipes and devices are left out and named. A file that changes while it is sent is reported to the \
     receiver as changed, as far as the file system tells (writes through a memory map may go unnoticed).\n\n\
+    A file or folder that cannot be read refuses the start.\n\n\
     Ctrl-C tells the receivers that it stops, and prints what it did. Exit: 0 fine, 1 what came from stdin was not \
-    confirmed by a receiver, 2 usage, 3 cannot listen, 4 --classic on an address that others reach, 7 a file cannot be read, 8 with --once: some files could not be sent, or were not confirmed, 130 with \
-    --once: interrupted before somebody had it.")]
+    confirmed by a receiver, 2 usage, 3 cannot listen, 4 --classic on an address that others reach, 7 a file cannot be \
+    read: nothing was offered, 8 with --once: some files could not be sent, or were not confirmed, 130 with --once: \
+    interrupted before somebody had it.")]
 pub struct Args {
     /// Files and folders to offer, folders with all that is in them; - is stdin
     #[arg(required = true, value_name = "PATH")]

@@ -1,4 +1,4 @@
-//! A file that is being sent: read once from its beginning to its end, hashed on the way, and watched for changes.
+//! A file that is being sent: read on after what the receiver has of it, hashed from its beginning, and watched for changes.
 
 use std::fs::{self, File};
 use std::io;

@@ -72,7 +72,12 @@ fn into_a_folder_it_has_the_name_that_the_original_gives_it() {
     let ended = get(server(vec![b"AUTH_SUCCESSx".to_vec()]), &args);
     assert_eq!(ended.code, Some(7), "{ended:?}");
     let file = directory.path("RECIEVED_FILE.txt");
-    assert_eq!(fs::read(file).unwrap(), b"");
+    assert_eq!(fs::read(&file).unwrap(), b"");
+    let args = ["-o", &file, "--on-exists", "rename", "--json"];
+    let ended = get(server(vec![b"AUTH_SUCCESSx".to_vec()]), &args);
+    let name = directory.path("RECIEVED_FILE (1).txt");
+    assert_eq!(ended.json()["destination"], name.as_str());
+    assert_eq!(fs::read(name).unwrap(), b"x");
 }
 
 #[test]

@@ -96,10 +96,16 @@ fn a_disk_that_gets_full_keeps_what_is_there_and_it_goes_on_when_there_is_room()
 fn a_pipe_that_takes_no_more_is_not_gone_on_with() {
     // The device that is always full.
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    for size in [None, Some(Size::Unknown)] {
+    // What is short is written at the end only.
+    for (size, len) in [
+        (None, 100_000),
+        (Some(Size::Unknown), 100_000),
+        (None, 1),
+        (Some(Size::Unknown), 1),
+    ] {
         let offer = Offer {
             size,
-            ..Offer::file("file", octets(100_000))
+            ..Offer::file("file", vec![b'x'; len])
         };
         let sender = Sender::honest(vec![offer]);
         let child = Command::new(HII)
@@ -112,5 +118,6 @@ fn a_pipe_that_takes_no_more_is_not_gone_on_with() {
         let ended = finish(child.unwrap());
         assert_eq!(ended.code, Some(7), "{ended:?}");
         assert!(ended.stderr.contains("begin again"), "{ended:?}");
+        assert!(!ended.stderr.contains("goes on where"), "{ended:?}");
     }
 }

@@ -8,7 +8,7 @@ use hii_tests::programs::{Server, finish, run};
 use hii_tests::scratch::Directory;
 use hii_tests::sender::{Instead, KEY, Offer, Sender, frame};
 
-use super::{HII, HII_SERVER, Tree, assert_same, get, octets, start_with_key};
+use super::{HII, HII_SERVER, Tree, assert_same, get, octets, start, start_with_key};
 
 fn some_offers() -> Vec<Offer> {
     vec![
@@ -91,6 +91,33 @@ fn why_it_ends_is_told_to_programs_too() {
         (&"error".into(), &what.into())
     );
 
+    // Before anybody is spoken to.
+    let early = [
+        (start_with_key(&sender, &["--json", "-6"], KEY), 3),
+        (
+            start(&sender, &["--json", "--key-file", &directory.path("none")]),
+            2,
+        ),
+    ];
+    for (child, code) in early {
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(ended.json()["error"]["what"].is_string(), "{ended:?}");
+    }
+    let args = [
+        "get",
+        "--classic",
+        "--json",
+        "--progress",
+        "json",
+        "192.0.2.1",
+    ];
+    let ended = run(HII, &args);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert_eq!(ended.json()["destination"], "RECIEVED_FILE.txt");
+    assert!(ended.json()["error"]["what"].is_string(), "{ended:?}");
+    assert!(ended.stderr.contains("\"event\":\"error\""), "{ended:?}");
+
     // Nobody listens there.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = nowhere.local_addr().unwrap().to_string();
@@ -157,6 +184,31 @@ fn what_is_in_the_way_stays_unless_it_is_said_otherwise() {
     let ended = get(&["--on-exists", "overwrite"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(fs::read(&file).unwrap(), b"new");
+}
+
+#[test]
+fn the_name_that_a_single_file_got_is_told() {
+    let sender = Sender::honest(vec![Offer::file("offered", "new")]);
+    let directory = Directory::new("get-renamed");
+    let file = directory.path("a.txt");
+    fs::write(&file, "old").unwrap();
+    let args = ["-o", &file, "--on-exists", "rename"];
+    let ended = get(&sender, &args);
+    assert!(ended.stderr.contains("/a (1).txt, 3 B"), "{ended:?}");
+    fs::write(directory.path("a (1).txt"), "mine").unwrap();
+    // The second time it is there already.
+    for _ in 0..2 {
+        let ended = get(&sender, &[&args[..], &["--json"]].concat());
+        let destination = &ended.json()["destination"];
+        assert_eq!(*destination, directory.path("a (2).txt"), "{ended:?}");
+    }
+    // A folder keeps its name.
+    fs::write(directory.path("offered"), "old").unwrap();
+    let folder = directory.path("");
+    let args = ["-o", &folder, "--on-exists", "rename", "--json"];
+    assert_eq!(get(&sender, &args).json()["destination"], folder.as_str());
+    let names = ["a (1).txt", "a (2).txt", "a.txt", "offered", "offered (1)"];
+    assert_eq!(directory.names(), names);
 }
 
 #[test]

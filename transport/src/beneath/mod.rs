@@ -230,6 +230,24 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn what_others_may_have_open_to_write_to_is_not_unlocked() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scratch = Scratch::new("unlock");
+        let root = Folder::open(&scratch.0).unwrap();
+        let path = scratch.0.join("part");
+        drop(root.create("part").unwrap());
+        for (mode, wanted) in [(0o464, None), (0o446, None), (0o444, Some(0o600))] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = root.unlock("part").err().map(|error| error.kind());
+            let denied = Some(io::ErrorKind::PermissionDenied);
+            assert_eq!(error, denied.filter(|_| wanted.is_none()), "{mode:o}");
+            let found = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, wanted.unwrap_or(mode), "{mode:o}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_file_is_one_programs_at_a_time_and_known_by_its_place() {
         let scratch = Scratch::new("locked");
         let root = Folder::open(&scratch.0).unwrap();

@@ -122,7 +122,7 @@ impl Folder {
     /// Lets this user write again to a file of its own that it may only read, and that no other program holds.
     ///
     /// # Errors
-    /// There is none, it may not be read either, or it is held.
+    /// There is none, it may not be read either, it is held, or others might have it open to write to.
     pub fn unlock(&self, name: &str) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = openat(&self.0, name, flags, Mode::empty())?.into();
@@ -131,6 +131,10 @@ impl Folder {
         }
         if !try_lock(&file)? {
             return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        // Afterwards nobody could tell that it was not private.
+        if !is_private(&file)? {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         Ok(fchmod(&file, PRIVATE_FILE)?)
     }
