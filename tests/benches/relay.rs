@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use hii_tests::benchmark::relay::{Options, RelayBench};
-use hii_tests::benchmark::{machine, processes, table};
+use hii_tests::benchmark::{machine, processes};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -27,10 +27,6 @@ fn main() -> ExitCode {
     };
     let about = [machine::describe(), vec![bench.about()]].concat();
     let rows = bench.rows();
-    if bench.options.markdown {
-        print!("- {}\n\n{}", about.join("\n- "), table::markdown(&rows));
-    } else {
-        print!("{}\n\n{}", about.join("\n"), table::columns(&rows));
-    }
+    print!("{}", bench.options.report(&about, &rows));
     ExitCode::SUCCESS
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use hii_tests::benchmark::share::{Options, Programs, ShareBench};
-use hii_tests::benchmark::{machine, processes, table};
+use hii_tests::benchmark::{machine, processes};
 
 const PROGRAMS: Programs = Programs {
     hii: env!("CARGO_BIN_EXE_hii-under-test"),
@@ -36,10 +36,6 @@ fn main() -> ExitCode {
     };
     let about = [machine::describe(), bench.about()].concat();
     let rows = bench.rows();
-    if bench.options.markdown {
-        print!("- {}\n\n{}", about.join("\n- "), table::markdown(&rows));
-    } else {
-        print!("{}\n\n{}", about.join("\n"), table::columns(&rows));
-    }
+    print!("{}", bench.options.report(&about, &rows));
     ExitCode::SUCCESS
 }

@@ -107,13 +107,7 @@ impl Bench {
     pub fn report(&self, machine: &[String], rows: &[Row]) -> String {
         let peers = [self.peers.irtt_title(), self.peers.sockperf_title()].join(", ");
         let about = [format!("beside: {peers}"), self.options.about()];
-        let about = [machine, &about].concat();
-        if self.options.markdown {
-            let about = about.join("\n- ");
-            format!("- {about}\n\n{}", table::markdown(rows))
-        } else {
-            format!("{}\n\n{}", about.join("\n"), table::columns(rows))
-        }
+        self.options.report(&[machine, &about].concat(), rows)
     }
 }
 

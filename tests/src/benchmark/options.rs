@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use super::table::{self, Row};
+
 /// The parts of a benchmark, by their names on the command line.
 pub trait Parts: ValueEnum + PartialEq + Send + Sync + 'static {
     /// What is measured beside what.
@@ -55,6 +57,17 @@ impl<P: Parts> Options<P> {
     #[must_use]
     pub fn about(&self) -> String {
         format!("medians of {} rounds (least to most)", self.rounds())
+    }
+
+    /// All rows, and what they were measured on.
+    #[must_use]
+    pub fn report(&self, about: &[String], rows: &[Row]) -> String {
+        if self.markdown {
+            let about = about.join("\n- ");
+            format!("- {about}\n\n{}", table::markdown(rows))
+        } else {
+            format!("{}\n\n{}", about.join("\n"), table::columns(rows))
+        }
     }
 
     /// Says what is going on, and how far it is.
