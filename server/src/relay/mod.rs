@@ -32,6 +32,8 @@ mod rules;
 mod rules_tests;
 mod sampler;
 mod service;
+mod shares;
+mod slot;
 mod stance;
 mod tally;
 mod tokens;

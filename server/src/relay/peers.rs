@@ -1,24 +1,18 @@
 //! The peers of a relay: who registered, how, and when they were last heard of. Bounded, whoever registers.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hashbrown::HashTable;
 use hii_protocol::Endpoint;
 
+use super::shares::Shares;
+use super::slot::{NIL, Slot, packed, packed_ip, seconds};
 use crate::args::Rate;
 
 /// How long a peer that proved its address is one, unless it proves it again.
 pub const EXPIRY: Duration = Duration::from_secs(300);
-
-/// Buckets that the peers of a network are counted in. Networks that share one share their room; the keyed hash keeps
-/// that from being arranged.
-const NETWORKS: usize = 1 << 16;
-
-/// What part of the table one network may take: the /24 or /48, and within it the address or the /64.
-const SHARE_OF_SITE: usize = 64;
-const SHARE_OF_HOST: usize = 256;
 
 /// What part of the table connections may take, which are not put out for others.
 const SHARE_OF_CONNECTIONS: usize = 2;
@@ -26,12 +20,6 @@ const SHARE_OF_CONNECTIONS: usize = 2;
 /// Slots looked at for expired peers at each registration; more of them when there seems to be no room.
 const SWEPT: usize = 2;
 const SWEPT_FOR_ROOM: usize = 1024;
-
-/// A network may have so many peers, however small the table.
-const LEAST_SHARE: u32 = 64;
-
-/// No peer: the end of the list.
-const NIL: u32 = u32::MAX;
 
 /// How a peer came to be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,32 +76,12 @@ pub struct Peers {
     free: u32,
     /// Where the search for expired peers goes on.
     hand: usize,
-    sites: Shares,
-    hosts: Shares,
+    shares: Shares,
     connections: usize,
     /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
     gap: Option<u64>,
     /// Where the sender and the receiver of the last message were found: messages come in bursts.
     last: [u32; 2],
-}
-
-/// A peer, packed: a relay may have a million of them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slot {
-    ip: u128,
-    /// Zero where it is not known.
-    asked: u128,
-    /// When, at the allowed rate, all that was let through would have come.
-    all_due: u64,
-    /// When it proved its address, in seconds.
-    proven: u32,
-    socket: u32,
-    before: u32,
-    after: u32,
-    /// Zero in a slot without a peer.
-    port: u16,
-    standing: Standing,
-    is_counted: bool,
 }
 
 impl Peers {
@@ -130,8 +98,7 @@ impl Peers {
             oldest: NIL,
             free: NIL,
             hand: 0,
-            sites: Shares::new(key.clone(), most / SHARE_OF_SITE, site),
-            hosts: Shares::new(key.clone(), most / SHARE_OF_HOST, host),
+            shares: Shares::new(&key, most),
             connections: 0,
             key,
             gap: rate.gap(),
@@ -165,10 +132,10 @@ impl Peers {
         }
         let is_counted = !is_trusted && peer.standing != Standing::Connected;
         let ip = packed_ip(endpoint.ip());
-        if is_counted && !self.has_room(ip) {
+        if is_counted && !self.shares.have_room(ip) {
             // Peers that have expired and were not noticed yet do not keep others out.
             self.sweep(SWEPT_FOR_ROOM, now);
-            if !self.has_room(ip) {
+            if !self.shares.have_room(ip) {
                 return Registration::NoRoom;
             }
         }
@@ -189,11 +156,6 @@ impl Peers {
         }
         self.insert(Slot::new(endpoint, peer, is_counted, now));
         Registration::New
-    }
-
-    /// Whether the networks of an address have fewer peers than they may.
-    fn has_room(&mut self, ip: u128) -> bool {
-        self.sites.has_room(ip) && self.hosts.has_room(ip)
     }
 
     fn register_again(&mut self, index: u32, peer: Peer, now: Duration) -> Registration {
@@ -336,8 +298,7 @@ impl Peers {
             slot.map_or(0, |slot| key.hash_one((slot.ip, slot.port)))
         });
         if slot.is_counted {
-            self.sites.add(slot.ip);
-            self.hosts.add(slot.ip);
+            self.shares.add(slot.ip);
         }
         self.connections += usize::from(slot.standing == Standing::Connected);
         self.link(index);
@@ -353,8 +314,7 @@ impl Peers {
             entry.remove();
         }
         if slot.is_counted {
-            self.sites.remove(slot.ip);
-            self.hosts.remove(slot.ip);
+            self.shares.remove(slot.ip);
         }
         let was_connection = usize::from(slot.standing == Standing::Connected);
         self.connections = self.connections.saturating_sub(was_connection);
@@ -415,116 +375,4 @@ impl Peers {
             None => self.latest = before,
         }
     }
-}
-
-impl Slot {
-    fn new(endpoint: Endpoint, peer: Peer, is_counted: bool, now: Duration) -> Self {
-        Self {
-            ip: packed_ip(endpoint.ip()),
-            asked: packed(peer.way.asked),
-            all_due: 0,
-            proven: seconds(now),
-            socket: peer.way.socket,
-            before: NIL,
-            after: NIL,
-            port: endpoint.port(),
-            standing: peer.standing,
-            is_counted,
-        }
-    }
-
-    fn peer(&self) -> Peer {
-        let asked = (self.asked != 0).then(|| Ipv6Addr::from(self.asked).to_canonical());
-        Peer {
-            standing: self.standing,
-            way: Way {
-                socket: self.socket,
-                asked,
-            },
-        }
-    }
-
-    /// Whether it is this one's; a slot without a peer has no port.
-    fn is_of(&self, ip: u128, port: u16) -> bool {
-        self.ip == ip && self.port == port
-    }
-
-    fn has_expired(&self, now: Duration) -> bool {
-        let age = seconds(now).saturating_sub(self.proven);
-        self.port != 0 && self.standing == Standing::Proven && u64::from(age) >= EXPIRY.as_secs()
-    }
-}
-
-/// How many peers there are of each network, by a keyed hash of it.
-#[derive(Debug)]
-struct Shares {
-    buckets: Box<[u32]>,
-    key: RandomState,
-    most: u32,
-    /// The network of an address.
-    network: fn(u128) -> u128,
-}
-
-impl Shares {
-    fn new(key: RandomState, most: usize, network: fn(u128) -> u128) -> Self {
-        Self {
-            buckets: vec![0; NETWORKS].into(),
-            key,
-            most: u32::try_from(most).unwrap_or(u32::MAX).max(LEAST_SHARE),
-            network,
-        }
-    }
-
-    fn bucket(&mut self, ip: u128) -> Option<&mut u32> {
-        let hash = self.key.hash_one((self.network)(ip));
-        let index = usize::try_from(hash).unwrap_or_default() % NETWORKS;
-        self.buckets.get_mut(index)
-    }
-
-    fn has_room(&mut self, ip: u128) -> bool {
-        let most = self.most;
-        self.bucket(ip).is_some_and(|count| *count < most)
-    }
-
-    fn add(&mut self, ip: u128) {
-        if let Some(count) = self.bucket(ip) {
-            *count += 1;
-        }
-    }
-
-    fn remove(&mut self, ip: u128) {
-        if let Some(count) = self.bucket(ip) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
-/// The /24 or the /48: what one site has.
-fn site(ip: u128) -> u128 {
-    if is_v4(ip) { ip >> 8 } else { ip >> 80 }
-}
-
-/// The address or the /64: what one host has.
-fn host(ip: u128) -> u128 {
-    if is_v4(ip) { ip } else { ip >> 64 }
-}
-
-/// Whether it is an IPv4-mapped address.
-fn is_v4(ip: u128) -> bool {
-    ip >> 32 == 0xffff
-}
-
-fn packed_ip(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-fn packed(ip: Option<IpAddr>) -> u128 {
-    ip.map_or(0, packed_ip)
-}
-
-fn seconds(now: Duration) -> u32 {
-    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }

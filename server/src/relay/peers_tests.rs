@@ -6,7 +6,8 @@ use std::time::Duration;
 use hii_protocol::Endpoint;
 use proptest::prelude::*;
 
-use super::peers::{Peer, Peers, Registration, Slot, Standing, Way};
+use super::peers::{Peer, Peers, Registration, Standing, Way};
+use super::slot::Slot;
 use crate::args::rate;
 
 const WAY: Way = Way {
