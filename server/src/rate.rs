@@ -48,17 +48,41 @@ const BURST: u64 = 1_000_000_000;
 /// Lets one through if its bucket has room for it: a second's worth at one every `gap` nanoseconds. The bucket is when,
 /// at that rate, all that was let through would have come (the generic cell rate algorithm).
 pub fn take(bucket: &mut u64, gap: u64, now: Duration) -> bool {
-    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    let all_due = (*bucket).max(now);
-    if all_due - now > BURST.saturating_sub(gap) {
-        return false;
+    let is_within = room(*bucket, gap, now).is_some();
+    if is_within {
+        spend(bucket, gap, now, 1);
     }
-    *bucket = all_due.saturating_add(gap);
-    true
+    is_within
+}
+
+/// How many a bucket would let through now.
+pub fn left(bucket: u64, gap: u64, now: Duration) -> u64 {
+    room(bucket, gap, now).map_or(0, |room| {
+        room.checked_div(gap)
+            .map_or(u64::MAX, |more| more.saturating_add(1))
+    })
+}
+
+/// Lets so many through, for which there is room.
+pub fn spend(bucket: &mut u64, gap: u64, now: Duration, count: u64) {
+    let all_due = (*bucket).max(nanos(now));
+    *bucket = all_due.saturating_add(gap.saturating_mul(count));
+}
+
+/// The nanoseconds that a bucket has room for beside one that is let through now; none is no room for that.
+fn room(bucket: u64, gap: u64, now: Duration) -> Option<u64> {
+    let all_due = bucket.saturating_sub(nanos(now));
+    BURST.saturating_sub(gap).checked_sub(all_due)
+}
+
+fn nanos(now: Duration) -> u64 {
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::args::rate;
 
@@ -94,5 +118,27 @@ mod tests {
         let mut limiter = RateLimiter::new(rate("0").unwrap());
         assert_eq!(allowed(&mut limiter, "192.0.2.1", 0, 100_000), 100_000);
         assert!(limiter.buckets.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_is_what_is_taken_one_by_one(
+            bucket in 0..4 * BURST,
+            gap in prop_oneof![1..100u64, BURST / 50..2 * BURST],
+            now in 0..4 * BURST,
+        ) {
+            let now = Duration::from_nanos(now);
+            let left = left(bucket, gap, now);
+            let most = left.min(1000);
+            let mut taken = bucket;
+            for _ in 0..most {
+                prop_assert!(take(&mut taken, gap, now));
+            }
+            prop_assert_eq!(left, most + super::left(taken, gap, now));
+            prop_assert!(left > most || !take(&mut taken, gap, now));
+            let mut spent = bucket;
+            spend(&mut spent, gap, now, most);
+            prop_assert!(most == 0 || spent == taken);
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::threads::{self, Part};
 
 pub mod access;
 mod args;
+mod burst;
+#[cfg(test)]
+mod burst_tests;
 mod connection;
 #[cfg(test)]
 mod connection_tests;

@@ -10,6 +10,7 @@ use hii_protocol::Endpoint;
 use super::shares::Shares;
 use super::slot::{NIL, Slot, packed, packed_ip, seconds};
 use crate::args::Rate;
+use crate::rate;
 
 /// How long a peer that proved its address is one, unless it proves it again.
 pub const EXPIRY: Duration = Duration::from_secs(300);
@@ -50,6 +51,23 @@ pub struct Peer {
     pub way: Way,
 }
 
+/// What a peer that was heard of may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether what it sent is within its rate.
+    pub is_within_rate: bool,
+    /// How many messages more would be at the same moment.
+    pub left: u64,
+}
+
+impl Peer {
+    /// Whether it may be sent any octets: a program of ours, and not an original one that takes them for text.
+    #[must_use]
+    pub fn takes_raw(self) -> bool {
+        self.standing != Standing::Greeted
+    }
+}
+
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
@@ -80,8 +98,6 @@ pub struct Peers {
     connections: usize,
     /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
     gap: Option<u64>,
-    /// Where the sender and the receiver of the last message were found: messages come in bursts.
-    last: [u32; 2],
 }
 
 impl Peers {
@@ -102,7 +118,6 @@ impl Peers {
             connections: 0,
             key,
             gap: rate.gap(),
-            last: [NIL; 2],
         }
     }
 
@@ -183,20 +198,15 @@ impl Peers {
 
     /// The peer at this address, if there is one.
     #[must_use]
-    pub fn find(&mut self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
-        let index = self.live_again(1, endpoint, now)?;
+    pub fn find(&self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
+        let index = self.live(endpoint, now)?;
         self.slot(index).map(Slot::peer)
     }
 
-    /// The peer that sent something now, and whether that is within its rate. It has been heard of. Whoever has the
-    /// address of a connection, and sends datagrams, is not that peer; nor the other way round.
-    pub fn hear(
-        &mut self,
-        endpoint: Endpoint,
-        is_connected: bool,
-        now: Duration,
-    ) -> Option<(Peer, bool)> {
-        let index = self.live_again(0, endpoint, now)?;
+    /// A peer has sent something now: it has been heard of. None is nobody. Whoever has the address of a connection, and
+    /// sends datagrams, is not that peer; nor the other way round.
+    pub fn hear(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<Heard> {
+        let index = self.live(endpoint, now)?;
         let standing = self.slot(index)?.standing;
         if is_connected != (standing == Standing::Connected) {
             return None;
@@ -204,8 +214,18 @@ impl Peers {
         self.touch(index);
         let gap = self.gap;
         let slot = self.slot_mut(index)?;
-        let within = gap.is_none_or(|gap| crate::rate::take(&mut slot.all_due, gap, now));
-        Some((slot.peer(), within))
+        Some(Heard {
+            is_within_rate: gap.is_none_or(|gap| rate::take(&mut slot.all_due, gap, now)),
+            left: gap.map_or(u64::MAX, |gap| rate::left(slot.all_due, gap, now)),
+        })
+    }
+
+    /// A peer has sent so many more at that moment, which were [left](Heard::left).
+    pub fn hear_more(&mut self, endpoint: Endpoint, messages: u64, at: Duration) {
+        let (gap, index) = (self.gap, self.index(endpoint));
+        if let (Some(gap), Some(slot)) = (gap, index.and_then(|index| self.slot_mut(index))) {
+            rate::spend(&mut slot.all_due, gap, at, messages);
+        }
     }
 
     /// A connection has ended, and what was registered by it.
@@ -243,18 +263,6 @@ impl Peers {
     fn live(&self, endpoint: Endpoint, now: Duration) -> Option<u32> {
         let index = self.index(endpoint)?;
         let expired = self.slot(index).is_some_and(|slot| slot.has_expired(now));
-        (!expired).then_some(index)
-    }
-
-    /// The same, looked for first where the last one of this role was.
-    fn live_again(&mut self, role: usize, endpoint: Endpoint, now: Duration) -> Option<u32> {
-        let slot = self.slot(*self.last.get(role)?);
-        if !slot.is_some_and(|slot| slot.is_of(packed_ip(endpoint.ip()), endpoint.port())) {
-            let index = self.index(endpoint);
-            *self.last.get_mut(role)? = index.unwrap_or(NIL);
-        }
-        let index = *self.last.get(role)?;
-        let expired = self.slot(index)?.has_expired(now);
         (!expired).then_some(index)
     }
 

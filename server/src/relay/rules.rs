@@ -8,6 +8,7 @@ use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
 use hii_protocol::{Code, Endpoint};
 
 use super::access::Access;
+use super::burst::Burst;
 use super::peers::{Peer, Peers, Registration, Standing, Way};
 use super::reach::Reach;
 use super::tally::Tally;
@@ -93,8 +94,10 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
+    /// What the next message most often is part of.
+    burst: Option<Burst>,
     /// Who was over its rate, and when: further messages of that moment need no look. A flood comes in large batches.
-    over: Option<(SocketAddr, Duration)>,
+    over: Option<(Source, Duration)>,
 }
 
 impl Shared {
@@ -131,6 +134,7 @@ impl Rules {
         Self {
             shared,
             tally: Tally::default(),
+            burst: None,
             over: None,
         }
     }
@@ -145,18 +149,15 @@ impl Rules {
     pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
         self.tally.received += 1;
         let may_be_message = matches!(frame.first(), Some(b't' | b'T'));
-        if may_be_message && !from.is_connected && self.over == Some((from.address, now)) {
+        if may_be_message && self.over == Some((from, now)) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        if self.shared.access.denies(from.address.ip()) {
-            self.tally.denied += 1;
+        let goes_on = may_be_message && self.burst.is_some_and(|burst| burst.is_from(from, now));
+        if !goes_on && !self.hears(frame, from) {
             return Decision::Silence;
         }
-        // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, from.address);
-        let sender = Endpoint::try_from(from.address);
-        let (Ok(sender), false) = (sender, is_quiet) else {
+        let Ok(sender) = Endpoint::try_from(from.address) else {
             self.tally.ignored += 1;
             return Decision::Silence;
         };
@@ -172,6 +173,20 @@ impl Rules {
             Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, now),
             Err(error) => self.refuse(error.code(), sender, now),
         }
+    }
+
+    /// Whether a frame is looked at, whatever is in it.
+    fn hears(&mut self, frame: &[u8], from: Source) -> bool {
+        let shared = &*self.shared;
+        let is_denied = shared.access.denies(from.address.ip());
+        // Over a connection nobody is made to answer anybody else.
+        let is_quiet = !from.is_connected && shared.quiet.applies(frame, from.address);
+        if is_denied {
+            self.tally.denied += 1;
+        } else if is_quiet {
+            self.tally.ignored += 1;
+        }
+        !is_denied && !is_quiet
     }
 
     /// Decides the answer to a sender whose message was passed on, or could not be.
@@ -232,7 +247,7 @@ impl Rules {
     /// A connection has ended: what greeted by it is no peer any more.
     pub fn disconnected(&mut self, from: Source) {
         if let Ok(endpoint) = Endpoint::try_from(from.address) {
-            lock(&self.shared.peers).disconnect(endpoint, from.way.socket);
+            self.table().disconnect(endpoint, from.way.socket);
         }
     }
 
@@ -243,40 +258,71 @@ impl Rules {
         from: Source,
         now: Duration,
     ) -> Decision<'a> {
-        let shared = &*self.shared;
+        let Ok(forward) = Forward::new(sender, message.payload()) else {
+            return self.refuse(Code::Undeliverable, sender, now);
+        };
         let to = message.to();
-        let mut peers = lock(&shared.peers);
+        let burst = self.burst.as_mut();
+        if let Some(burst) = burst.filter(|it| it.is_from(from, now) && it.has(message)) {
+            return match burst.take() {
+                way @ Some(_) => Decision::Forward { to, way, forward },
+                None => self.silence(from, now),
+            };
+        }
+        let mut peers = self.table();
         let heard = peers.hear(sender, from.is_connected, now);
         let receiver = peers.find(to, now);
         drop(peers);
-        let within = match heard {
-            Some((_, within)) => within,
+        let shared = &*self.shared;
+        let is_within_rate = match heard {
+            Some(heard) => heard.is_within_rate,
             None if shared.access.open => lock(&shared.strangers).allows(sender.ip(), now),
             None => return self.refuse(Code::Undeliverable, sender, now),
         };
-        if !within {
-            self.tally.over_rate += 1;
-            if !from.is_connected {
-                self.over = Some((from.address, now));
-            }
-            return Decision::Silence;
+        if !is_within_rate {
+            return self.silence(from, now);
         }
         let is_peer = receiver.is_some()
             || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
-        // Only a program of ours expects octets that are no text.
-        let takes_raw = receiver.is_some_and(|peer| peer.standing != Standing::Greeted);
         let is_raw = matches!(message.payload(), Payload::Raw(_));
         let may_go = is_peer
-            && (takes_raw || !is_raw)
+            && (!is_raw || receiver.is_some_and(Peer::takes_raw))
             && !shared.access.denies(to.ip())
             && shared.reach.allows(to.ip(), to.port(), sender.ip()).is_ok();
-        match Forward::new(sender, message.payload()) {
-            Ok(forward) if may_go => Decision::Forward {
-                to,
-                way: receiver,
-                forward,
-            },
-            _ => self.refuse(Code::Undeliverable, sender, now),
+        if !may_go {
+            return self.refuse(Code::Undeliverable, sender, now);
+        }
+        if let (Some(heard), Some(receiver)) = (heard, receiver) {
+            self.burst = Some(Burst::new(from, now, to, receiver, heard.left));
+        }
+        Decision::Forward {
+            to,
+            way: receiver,
+            forward,
+        }
+    }
+
+    /// A message over its sender's rate.
+    fn silence(&mut self, from: Source, now: Duration) -> Decision<'static> {
+        self.tally.over_rate += 1;
+        self.over = Some((from, now));
+        Decision::Silence
+    }
+
+    /// The peers, for a look or a change, which ends the burst.
+    fn table(&mut self) -> MutexGuard<'_, Peers> {
+        let mut peers = lock(&self.shared.peers);
+        if let Some((sender, messages, at)) = self.burst.take().and_then(|burst| burst.spent()) {
+            peers.hear_more(sender, messages, at);
+        }
+        peers
+    }
+
+    /// Learns that what was there at one moment has been decided: what is known of that moment is over.
+    pub fn round_done(&mut self) {
+        match self.burst {
+            Some(burst) if burst.spent().is_some() => drop(self.table()),
+            _ => self.burst = None,
         }
     }
 
@@ -293,11 +339,10 @@ impl Rules {
     }
 
     fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
-        let shared = Arc::clone(&self.shared);
-        let heard = lock(&shared.peers).hear(sender, from.is_connected, now);
+        let heard = self.table().hear(sender, from.is_connected, now);
         // A peer that proves itself anew has its own rate first.
-        let is_within = from.is_connected || heard.is_some_and(|(_, within)| within);
-        if !is_within && !lock(&shared.token_requests).allows(sender.ip(), now) {
+        let is_within = from.is_connected || heard.is_some_and(|heard| heard.is_within_rate);
+        if !is_within && !lock(&self.shared.token_requests).allows(sender.ip(), now) {
             self.tally.over_error_rate += 1;
             return Decision::Silence;
         }
@@ -334,7 +379,7 @@ impl Rules {
     ) -> Decision<'static> {
         let is_trusted = self.shared.access.trusts(sender.ip());
         let way = from.way;
-        let mut peers = lock(&self.shared.peers);
+        let mut peers = self.table();
         let registration = peers.register(sender, Peer { standing, way }, is_trusted, now);
         let heard = peers.hear(sender, from.is_connected, now);
         drop(peers);
@@ -344,10 +389,10 @@ impl Rules {
             Registration::Taken => self.tally.taken += 1,
             Registration::NoRoom => self.tally.no_room += 1,
         }
-        let Some((_, within)) = heard else {
+        let Some(heard) = heard else {
             return self.answer_stranger(sender, now);
         };
-        if !within {
+        if !heard.is_within_rate {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }

@@ -17,15 +17,22 @@ use crate::quiet::Quiet;
 
 const OWN: &str = "[::]:8081";
 
-/// A relay on port 8081 of a host with the address 198.51.100.1.
 fn relay(access: Access) -> Rules {
-    let config = Config {
+    relay_of(&config(access))
+}
+
+pub(super) fn config(access: Access) -> Config {
+    Config {
         access,
         rate: rate("100/s").unwrap(),
         error_rate: rate("10/s").unwrap(),
         allow_exit: AllowExit::Loopback,
         peers: 1000,
-    };
+    }
+}
+
+/// A relay on port 8081 of a host with the address 198.51.100.1.
+pub(super) fn relay_of(config: &Config) -> Rules {
     let host = || ["198.51.100.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
     let sockets = [OWN.parse().unwrap()];
     let mut key = 0;
@@ -34,7 +41,7 @@ fn relay(access: Access) -> Rules {
         [key; 16]
     });
     let shared = Shared::new(
-        &config,
+        config,
         Reach::new(&sockets, host()),
         Quiet::new(&sockets, host()),
         draw,
@@ -49,7 +56,7 @@ fn trusting(networks: &[&str]) -> Rules {
     })
 }
 
-fn source(address: &str) -> Source {
+pub(super) fn source(address: &str) -> Source {
     Source {
         address: address.parse().unwrap(),
         way: Way {
@@ -61,7 +68,7 @@ fn source(address: &str) -> Source {
 }
 
 /// What the relay says to this, in words.
-fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> String {
+pub(super) fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> String {
     let now = Duration::from_secs(at);
     let from = source(from);
     match rules.decide(frame, from, now) {
@@ -83,7 +90,7 @@ fn token_request() -> Vec<u8> {
 }
 
 /// Makes an address a peer by its token.
-fn prove(rules: &mut Rules, from: &str, at: u64) {
+pub(super) fn prove(rules: &mut Rules, from: &str, at: u64) {
     let answer = said(rules, &token_request(), from, at);
     let (_, token) = answer.split_once("token : ").expect("a token");
     let greeted = said(rules, format!("hii {token}").as_bytes(), from, at);

@@ -298,6 +298,7 @@ impl Service for RelayService {
     }
 
     fn round_done(&mut self, traffic: &Traffic) {
+        self.rules.round_done();
         if self.seat.is_some() {
             self.traffic = *traffic;
             self.publish();
@@ -335,6 +336,7 @@ impl StreamService for RelayService {
     }
 
     fn stream_round_done(&mut self) {
+        self.rules.round_done();
         self.publish();
     }
 }
