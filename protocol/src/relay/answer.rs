@@ -6,7 +6,7 @@ use crate::grammar::{
 };
 use crate::relay::payload::fits;
 use crate::relay::{Content, FrameTooLong, Payload, Raw, Token};
-use crate::{Code, Endpoint, Limits, ParseError, Rule, grammar};
+use crate::{Code, Endpoint, Limits, MAX_DATAGRAM, ParseError, Rule, grammar};
 
 const SENT: &str = "200, UDP Packet Sent Successfully";
 
@@ -39,9 +39,16 @@ impl<'a> Forward<'a> {
     /// Its frame would be longer than a datagram.
     pub fn new(from: Endpoint, payload: Payload<'a>) -> Result<Self, FrameTooLong> {
         let forward = Self { from, payload };
-        fits(Answer::Forward(forward).encoded_len())?;
+        // A relay makes one of every message, and almost none needs to be counted.
+        if payload.len() > MAX_DATAGRAM - Self::LONGEST_HEAD {
+            fits(Answer::Forward(forward).encoded_len())?;
+        }
         Ok(forward)
     }
+
+    /// The octets before the longest address's payload.
+    const LONGEST_HEAD: usize =
+        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]/65535 ; content : ".len();
 
     /// Who sent it, as the relay saw it; no proof of who wrote it.
     #[must_use]
@@ -272,6 +279,25 @@ mod tests {
             "192.0.2.7/9000 ; raw : 12:30; ok ",
         ] {
             assert_eq!(Answer::decode(text.as_bytes()).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn rejects_a_forward_that_no_datagram_carries() {
+        let text = "x".repeat(Content::MAX_LEN);
+        for from in [
+            "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]/65535",
+            "[::]/1",
+            "1.2.3.4/5",
+        ] {
+            let forward = |len: usize| {
+                let content = Content::new(&text[..len]).unwrap();
+                Forward::new(from.parse().unwrap(), Payload::Content(content))
+            };
+            let most = MAX_DATAGRAM - from.len() - " ; content : ".len();
+            assert!(forward(most).is_ok(), "{from}");
+            let len = MAX_DATAGRAM + 1;
+            assert_eq!(forward(most + 1), Err(FrameTooLong { len }), "{from}");
         }
     }
 

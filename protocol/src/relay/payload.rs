@@ -160,6 +160,14 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    /// How many octets it has.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Content(content) => content.0.len(),
+            Self::Raw(raw) => raw.0.len(),
+        }
+    }
+
     /// After `to:<ip>/<port>;`
     pub(crate) fn emit_in_request(self, sink: &mut impl Sink) {
         match self {
