@@ -13,7 +13,7 @@ use hii_server::args::rate;
 use hii_server::quiet::Quiet;
 use hii_server::relay::access::network;
 use hii_server::relay::{
-    Access, Config, Decision, Delivery, Reach, Rules, Shared, Source, Standing, Way,
+    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Way,
 };
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
@@ -134,6 +134,8 @@ struct Day {
     /// says who ever was one.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
+    /// From whom and to whom the last message went that was passed on, how, and whether it was raw.
+    passed_on: Option<(Source, Endpoint, Option<Peer>, bool)>,
 }
 
 impl Day {
@@ -172,6 +174,7 @@ impl Day {
             is_limited: bit(3),
             peers: BTreeMap::new(),
             tokens: [None; PLACES.len()],
+            passed_on: None,
         }
     }
 
@@ -237,7 +240,13 @@ impl Day {
     }
 
     /// A message goes from one who may to one who may, and to nowhere else.
-    fn sends(&self, who: usize, is_connected: bool, message: Message<'_>, decision: &Decision<'_>) {
+    fn sends(
+        &mut self,
+        who: usize,
+        is_connected: bool,
+        message: Message<'_>,
+        decision: &Decision<'_>,
+    ) {
         let place = |endpoint: Endpoint| {
             let address = SocketAddr::new(endpoint.ip(), endpoint.port());
             PLACES.iter().position(|place| place.parse() == Ok(address))
@@ -253,7 +262,15 @@ impl Day {
         let takes = !is_raw || ways.iter().any(|by| *by != Standing::Greeted);
         let may = (is_peer || self.open) && (!ways.is_empty() || self.open) && is_allowed && takes;
         match decision {
-            Decision::Forward { to, way, forward } => {
+            Decision::Forward {
+                to,
+                way,
+                forward,
+                is_alike,
+            } => {
+                let passed_on = Some((Self::source(who, is_connected), *to, *way, is_raw));
+                assert!(!is_alike || self.passed_on == passed_on);
+                self.passed_on = passed_on;
                 assert!(may, "{} to {to}", PLACES[who]);
                 assert_eq!(*to, message.to());
                 if let Some(way) = way {
@@ -318,7 +335,7 @@ impl Day {
 
     /// The network takes what is passed on; its sender is told.
     fn is_passed_on(&mut self, who: usize) -> Option<Answer<'static>> {
-        let sender = Endpoint::try_from(PLACES[who].parse::<SocketAddr>().unwrap()).unwrap();
+        let sender = PLACES[who].parse().unwrap();
         match self.rules.forwarded(Delivery::Sent, sender, self.now) {
             Decision::Reply(answer) => {
                 assert_eq!(answer, Answer::Sent);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hii_protocol::relay::{Answer, Content, Forward, Message, Payload, Request};
 use hii_protocol::{Code, Endpoint};
 use hii_transport::clock::{Clock, Now};
-use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
 use hii_transport::stop::stopper;
 use hii_transport::udp;
 
@@ -27,6 +27,8 @@ struct Unchecked {
     /// What a forward begins with, and whose it was: messages come in bursts.
     head: Vec<u8>,
     head_of: Option<SocketAddr>,
+    /// From whom the last message came, and to whom it went.
+    last: Option<(Peer, Endpoint)>,
 }
 
 enum Outgoing {
@@ -41,7 +43,11 @@ impl Service for Unchecked {
     fn handle(&mut self, datagram: &[u8], from: Peer, _: Now) -> Effect<Outgoing> {
         match Request::decode(datagram) {
             Ok(Request::Send(message)) => match place(message, datagram) {
+                Some(place) if self.last == Some((from, message.to())) => {
+                    Effect::ForwardAlike(place)
+                }
                 Some(place) => {
+                    self.last = Some((from, message.to()));
                     let to = Peer {
                         address: (message.to().ip(), message.to().port()).into(),
                         ..from
@@ -84,7 +90,12 @@ impl Service for Unchecked {
         }
     }
 
-    fn sent(&mut self, outgoing: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+    fn sent(
+        &mut self,
+        outgoing: &Outgoing,
+        result: &io::Result<()>,
+        times: usize,
+    ) -> Option<Receipt<Outgoing>> {
         let Outgoing::Forward(from) = outgoing else {
             return None;
         };
@@ -92,7 +103,11 @@ impl Service for Unchecked {
             Ok(()) => Answer::Sent,
             Err(_) => Answer::Refused(Code::Undeliverable),
         };
-        Some((*from, Outgoing::Reply(answer)))
+        Some(Receipt {
+            to: *from,
+            answer: Outgoing::Reply(answer),
+            times,
+        })
     }
 }
 

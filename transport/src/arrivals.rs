@@ -20,7 +20,7 @@ pub struct Arrivals {
     asked_counts: bool,
 }
 
-/// A datagram that came.
+/// What came in one buffer: datagrams of one sender.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     /// Where it came from.
@@ -28,8 +28,9 @@ pub(crate) struct Arrival<'a> {
     /// The address of this host that it came to, where the socket has several and the platform tells it.
     pub(crate) asked: Option<IpAddr>,
     /// Where it stands in [`Arrivals::octets`].
-    pub(crate) start: usize,
-    pub(crate) datagram: &'a [u8],
+    start: usize,
+    octets: &'a [u8],
+    stride: usize,
 }
 
 impl Arrivals {
@@ -69,27 +70,7 @@ impl Arrivals {
 
     /// Each datagram, in the order they came.
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.buffers()
-            .flat_map(|(meta, _, octets)| split(octets, meta.stride))
-    }
-
-    /// The same with where each came from, and where it stands.
-    pub(crate) fn with_origins(&self) -> impl Iterator<Item = Arrival<'_>> {
-        self.buffers().flat_map(|(meta, start, octets)| {
-            let address = canonical(meta.addr);
-            let asked = meta
-                .dst_ip
-                .filter(|ip| self.asked_counts && can_answer(*ip));
-            let starts = (start..).step_by(meta.stride.max(1));
-            split(octets, meta.stride)
-                .zip(starts)
-                .map(move |(datagram, start)| Arrival {
-                    address,
-                    asked,
-                    start,
-                    datagram,
-                })
-        })
+        self.buffers().flat_map(Arrival::datagrams)
     }
 
     /// All octets that are held, as they stand until the next are taken.
@@ -97,15 +78,37 @@ impl Arrivals {
         &self.octets
     }
 
-    /// Each buffer that was filled, and where it begins.
-    fn buffers(&self) -> impl Iterator<Item = (&RecvMeta, usize, &[u8])> {
+    /// Each buffer that was filled.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = Arrival<'_>> {
         let rooms = self.octets.chunks(BUFFER_LEN);
         let starts = (0..).step_by(BUFFER_LEN);
         let filled = self.metas.iter().take(self.filled);
         filled
             .zip(starts)
             .zip(rooms)
-            .map(|((meta, start), room)| (meta, start, room.get(..meta.len).unwrap_or_default()))
+            .map(|((meta, start), room)| Arrival {
+                address: canonical(meta.addr),
+                asked: meta
+                    .dst_ip
+                    .filter(|ip| self.asked_counts && can_answer(*ip)),
+                start,
+                octets: room.get(..meta.len).unwrap_or_default(),
+                stride: meta.stride,
+            })
+    }
+}
+
+impl<'a> Arrival<'a> {
+    /// Its datagrams.
+    pub(crate) fn datagrams(self) -> impl Iterator<Item = &'a [u8]> {
+        split(self.octets, self.stride)
+    }
+
+    /// The same with where each stands in [`Arrivals::octets`].
+    pub(crate) fn with_places(self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        (self.start..)
+            .step_by(self.stride.max(1))
+            .zip(self.datagrams())
     }
 }
 

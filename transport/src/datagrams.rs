@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::arrivals::{Arrival, Arrivals};
+use crate::arrivals::Arrivals;
 use crate::batch::{BatchSocket, Carriers};
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
@@ -41,10 +41,23 @@ pub enum Effect<A> {
     Answer(A),
     /// Send this to somebody else, and behind it this part of the datagram, before any answer.
     Forward(Peer, A, Range<usize>),
+    /// The same as the last forward, but with this part of this datagram.
+    ForwardAlike(Range<usize>),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
     /// Stop.
     Stop,
+}
+
+/// What becomes known of forwards once they were sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt<A> {
+    /// Who is told.
+    pub to: Peer,
+    /// What it is told.
+    pub answer: A,
+    /// How often: once for each forward, or for the first of them only.
+    pub times: usize,
 }
 
 /// A service's decisions, without sockets: octets, sender and time in; answers out.
@@ -67,12 +80,14 @@ pub trait Service {
     /// Writes an answer, or what a forward begins with, at the start of `buffer` and returns its length.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
-    /// Learns whether an answer or a forward went out. What is to be answered to that goes with the other answers.
+    /// Learns whether so many datagrams went out, at least one, that are an answer or begin so. What is to be answered to
+    /// that goes with the other answers.
     fn sent(
         &mut self,
         answer: &Self::Answer,
         result: &io::Result<()>,
-    ) -> Option<(Peer, Self::Answer)>;
+        times: usize,
+    ) -> Option<Receipt<Self::Answer>>;
 
     /// Is told that a round of datagrams is done, before the loop waits for more, and what the loop moved so far.
     fn round_done(&mut self, traffic: &Traffic) {
@@ -167,33 +182,36 @@ impl<S: Service> Round<'_, S> {
         let came = self.arrivals.octets();
         let outbox = &mut self.outbox;
         let mut taken = 0;
-        for arrival in self.arrivals.with_origins() {
-            taken += 1;
-            let Arrival {
-                start, datagram, ..
-            } = arrival;
+        for arrival in self.arrivals.buffers() {
             let peer = Peer {
                 address: arrival.address,
                 socket,
                 asked: arrival.asked,
             };
-            outbox.traffic().received.count(1, peer.address);
-            match service.handle(datagram, peer, now) {
-                Effect::Nothing => {}
-                Effect::Answer(answer) => outbox.push(service, peer, answer, came),
-                Effect::Forward(to, answer, part) => {
-                    let kept = start + part.start..start + part.end;
-                    outbox.push_forward(service, to, answer, kept, came);
+            for (start, datagram) in arrival.with_places() {
+                taken += 1;
+                outbox.traffic().received.count(1, peer.address);
+                match service.handle(datagram, peer, now) {
+                    Effect::Nothing => {}
+                    Effect::Answer(answer) => outbox.push(service, peer, answer, came),
+                    Effect::Forward(to, answer, part) => {
+                        let kept = start + part.start..start + part.end;
+                        outbox.push_forward(service, to, answer, kept, came);
+                    }
+                    Effect::ForwardAlike(part) => {
+                        let kept = start + part.start..start + part.end;
+                        outbox.push_forward_alike(service, kept, came);
+                    }
+                    Effect::AnswerAndStop(answer) => {
+                        outbox.push(service, peer, answer, came);
+                        return Taken::Last;
+                    }
+                    Effect::Stop => return Taken::Last,
                 }
-                Effect::AnswerAndStop(answer) => {
-                    outbox.push(service, peer, answer, came);
-                    return Taken::Last;
+                // What is due goes before the answers to what came later.
+                if service.next_due().is_some_and(|due| due <= now.monotonic) {
+                    take_due(service, outbox, self.clock, came);
                 }
-                Effect::Stop => return Taken::Last,
-            }
-            // What is due goes before the answers to what came later.
-            if service.next_due().is_some_and(|due| due <= now.monotonic) {
-                take_due(service, outbox, self.clock, came);
             }
         }
         outbox.traffic().received.called(taken);
@@ -242,7 +260,7 @@ mod tests {
             0
         }
 
-        fn sent(&mut self, (): &(), _: &io::Result<()>) -> Option<(Peer, ())> {
+        fn sent(&mut self, (): &(), _: &io::Result<()>, _: usize) -> Option<Receipt<()>> {
             None
         }
     }

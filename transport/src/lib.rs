@@ -20,6 +20,7 @@ mod outbox;
 pub mod output;
 mod parcels;
 pub mod probe;
+mod queue;
 pub mod reading;
 pub mod sendfile;
 pub mod shutdown;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::batch::Carriers;
 use crate::clock::Clock;
-use crate::datagrams::{Peer, Service};
+use crate::datagrams::{Peer, Receipt, Service};
 use crate::parcels::Parcels;
+use crate::queue::{Queue, Waiting};
 use crate::traffic::Traffic;
 
 /// What waits for the end of the round at most; one more ends it.
@@ -17,21 +18,13 @@ const CAPACITY: usize = 512;
 pub(crate) struct Outbox<'a, S: Service> {
     carriers: Carriers<'a>,
     clock: &'a Clock,
-    forwards: Vec<Waiting<S::Answer>>,
-    answers: Vec<Waiting<S::Answer>>,
+    forwards: Queue<S::Answer>,
+    answers: Queue<S::Answer>,
     /// How many came before.
     pushed: u32,
+    order: Vec<usize>,
     parcels: Parcels,
     traffic: Traffic,
-}
-
-struct Waiting<A> {
-    to: Peer,
-    /// Its place in the round, so that the answers to one sender come in the order of what it sent.
-    place: u32,
-    answer: A,
-    /// What follows the answer, of the octets that came.
-    kept: Range<usize>,
 }
 
 impl<'a, S: Service> Outbox<'a, S> {
@@ -39,9 +32,10 @@ impl<'a, S: Service> Outbox<'a, S> {
         Self {
             carriers,
             clock,
-            forwards: Vec::new(),
-            answers: Vec::new(),
+            forwards: Queue::default(),
+            answers: Queue::default(),
             pushed: 0,
+            order: Vec::new(),
             parcels: Parcels::new(),
             traffic: Traffic::default(),
         }
@@ -54,8 +48,8 @@ impl<'a, S: Service> Outbox<'a, S> {
 
     /// An answer to a sender. `came`: what the forwards that wait have kept of.
     pub(crate) fn push(&mut self, service: &mut S, to: Peer, answer: S::Answer, came: &[u8]) {
-        let waiting = self.waiting(to, answer, 0..0);
-        self.answers.push(waiting);
+        self.pushed += 1;
+        self.answers.push(to, answer, self.pushed, 0..0);
         self.flush_if_full(service, came);
     }
 
@@ -68,19 +62,16 @@ impl<'a, S: Service> Outbox<'a, S> {
         kept: Range<usize>,
         came: &[u8],
     ) {
-        let waiting = self.waiting(to, answer, kept);
-        self.forwards.push(waiting);
+        self.pushed += 1;
+        self.forwards.push(to, answer, self.pushed, kept);
         self.flush_if_full(service, came);
     }
 
-    fn waiting(&mut self, to: Peer, answer: S::Answer, kept: Range<usize>) -> Waiting<S::Answer> {
+    /// The same as the last, but for what follows.
+    pub(crate) fn push_forward_alike(&mut self, service: &mut S, kept: Range<usize>, came: &[u8]) {
         self.pushed += 1;
-        Waiting {
-            to,
-            place: self.pushed,
-            answer,
-            kept,
-        }
+        self.forwards.push_alike(self.pushed, kept);
+        self.flush_if_full(service, came);
     }
 
     fn flush_if_full(&mut self, service: &mut S, came: &[u8]) {
@@ -97,37 +88,42 @@ impl<'a, S: Service> Outbox<'a, S> {
         self.forwards = forwards;
         let mut answers = std::mem::take(&mut self.answers);
         self.send_all(service, &mut answers, came);
-        answers.append(&mut self.answers);
-        self.answers = answers;
+        if self.answers.len() == 0 {
+            self.answers = answers;
+        }
         self.pushed = 0;
     }
 
-    fn send_all(&mut self, service: &mut S, all: &mut Vec<Waiting<S::Answer>>, came: &[u8]) {
-        if all.is_empty() {
+    fn send_all(&mut self, service: &mut S, all: &mut Queue<S::Answer>, came: &[u8]) {
+        if all.len() == 0 {
             return;
         }
-        all.sort_by_key(|waiting| (waiting.to, waiting.place));
+        let mut order = std::mem::take(&mut self.order);
+        all.arrange(&mut order);
         let mut now = self.clock.elapsed();
         let mut first = 0;
-        for (index, waiting) in all.iter().enumerate() {
+        for (count, index) in order.iter().enumerate() {
+            let Some((waiting, group)) = all.get(*index) else {
+                continue;
+            };
             if S::TELLS_TIME {
                 now = self.clock.elapsed();
             }
-            let to = waiting.to;
-            let len = self.write(service, waiting, now, came);
-            if !self.parcels.join(&self.carriers, to, len) {
+            let len = self.write(service, waiting, &group.answer, now, came);
+            if !self.parcels.join(&self.carriers, group.to, len) {
                 // What tells the time is written as late as can be.
                 if S::TELLS_TIME || self.parcels.are_full() {
-                    let done = all.get(first..index).unwrap_or_default();
-                    self.send(service, done);
+                    let done = order.get(first..count).unwrap_or_default();
+                    self.send(service, all, done);
                     self.parcels.clear(len);
-                    first = index;
+                    first = count;
                 }
-                self.parcels.begin(to, len);
+                self.parcels.begin(group.to, len);
             }
         }
-        self.send(service, all.get(first..).unwrap_or_default());
+        self.send(service, all, order.get(first..).unwrap_or_default());
         self.parcels.clear(0);
+        self.order = order;
         all.clear();
     }
 
@@ -135,12 +131,13 @@ impl<'a, S: Service> Outbox<'a, S> {
     fn write(
         &mut self,
         service: &mut S,
-        waiting: &Waiting<S::Answer>,
+        waiting: &Waiting,
+        answer: &S::Answer,
         now: Duration,
         came: &[u8],
     ) -> usize {
         let room = self.parcels.room();
-        let begun = service.write(&waiting.answer, now, room);
+        let begun = service.write(answer, now, room);
         let kept = came.get(waiting.kept.clone()).unwrap_or_default();
         let end = begun + kept.len();
         if let Some(room) = room.get_mut(begun..end) {
@@ -149,20 +146,26 @@ impl<'a, S: Service> Outbox<'a, S> {
         end
     }
 
-    /// Sends the parcels, which these are in. What a service answers to that goes with the answers.
-    fn send(&mut self, service: &mut S, sent: &[Waiting<S::Answer>]) {
+    /// Sends the parcels, which these of all are in. What a service answers to that goes with the answers.
+    fn send(&mut self, service: &mut S, all: &Queue<S::Answer>, these: &[usize]) {
         let answers = &mut self.answers;
-        let told = |index, result: &_| {
-            let Some(Waiting { answer, place, .. }) = sent.get(index) else {
-                return;
-            };
-            if let Some((to, answer)) = service.sent(answer, result) {
-                answers.push(Waiting {
-                    to,
-                    place: *place,
-                    answer,
-                    kept: 0..0,
-                });
+        let told = |sent: Range<usize>, result: &_| {
+            let sent = these.get(sent).unwrap_or_default();
+            for alike in sent.chunk_by(|one, other| all.are_alike(*one, *other)) {
+                let first = alike.first().and_then(|index| all.get(*index));
+                let reply =
+                    first.and_then(|(_, group)| service.sent(&group.answer, result, alike.len()));
+                let Some(Receipt { to, answer, times }) = reply else {
+                    continue;
+                };
+                let waiting = alike.iter().filter_map(|index| all.get(*index));
+                let mut places = waiting.map(|(waiting, _)| waiting.place).take(times);
+                if let Some(first) = places.next() {
+                    answers.push(to, answer, first, 0..0);
+                }
+                for place in places {
+                    answers.push_alike(place, 0..0);
+                }
             }
         };
         self.parcels

@@ -61,6 +61,7 @@ impl Parcels {
     }
 
     /// Puts a datagram of this length, which was just written, into the last parcel, if that takes it.
+    #[inline]
     pub(crate) fn join(&mut self, carrier: &impl Carrier, to: Peer, len: usize) -> bool {
         let Some(parcel) = self.parcels.last_mut().filter(|parcel| parcel.to == to) else {
             return false;
@@ -100,13 +101,13 @@ impl Parcels {
         self.parcels.clear();
     }
 
-    /// Sends all in their order, and tells of each datagram how it went: together what is in one parcel, or one by one
+    /// Sends all in their order, and tells how those of these places went: together what is in one parcel, or one by one
     /// where the network refuses that; in one call those that are alone in theirs.
     pub(crate) fn send(
         &self,
         carrier: &mut impl Carrier,
         traffic: &mut Traffic,
-        mut told: impl FnMut(usize, &io::Result<()>),
+        mut told: impl FnMut(Range<usize>, &io::Result<()>),
     ) {
         let mut singles: Vec<Single<'_>> = Vec::new();
         // The place of the first of those, and of the next datagram.
@@ -141,7 +142,7 @@ fn send_group(
     octets: &[u8],
     first: usize,
     traffic: &mut Traffic,
-    mut told: impl FnMut(usize, &io::Result<()>),
+    mut told: impl FnMut(Range<usize>, &io::Result<()>),
 ) {
     let to = parcel.to;
     let together = carrier.send_together(to, octets, parcel.segment);
@@ -154,11 +155,12 @@ fn send_group(
         send_singles(carrier, &singles, first, traffic, told);
         return;
     }
-    traffic.sent.called(parcel.datagrams as u64);
-    for place in (first..).take(parcel.datagrams) {
-        traffic.sent.count(u64::from(together.is_ok()), to.address);
-        told(place, &together);
+    let datagrams = parcel.datagrams as u64;
+    traffic.sent.called(datagrams);
+    if together.is_ok() {
+        traffic.sent.count(datagrams, to.address);
     }
+    told(first..first + parcel.datagrams, &together);
 }
 
 /// Sends datagrams in as few calls as can be, the first of which has this place.
@@ -167,7 +169,7 @@ fn send_singles(
     singles: &[Single<'_>],
     first: usize,
     traffic: &mut Traffic,
-    mut told: impl FnMut(usize, &io::Result<()>),
+    mut told: impl FnMut(Range<usize>, &io::Result<()>),
 ) {
     let mut place = first;
     let mut rest = singles;
@@ -182,9 +184,9 @@ fn send_singles(
         for single in these {
             let went = u64::from(result.is_ok());
             traffic.sent.count(went, single.to.address);
-            told(place, &result);
-            place += 1;
         }
+        told(place..place + these.len(), &result);
+        place += these.len();
         rest = others;
     }
 }

@@ -62,8 +62,8 @@ fn sent(
     }
     let mut told = Vec::new();
     let mut traffic = Traffic::default();
-    parcels.send(&mut notes, &mut traffic, |place, result| {
-        told.push((place, result.is_ok()));
+    parcels.send(&mut notes, &mut traffic, |places, result| {
+        told.extend(places.map(|place| (place, result.is_ok())));
     });
     (notes.calls, told, traffic)
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
-use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
 use hii_transport::stop::stopper;
 use hii_transport::traffic::Traffic;
 use hii_transport::udp;
@@ -45,12 +45,17 @@ impl Service for Echo {
         answer.len()
     }
 
-    fn sent(&mut self, _: &Vec<u8>, result: &io::Result<()>) -> Option<(Peer, Vec<u8>)> {
+    fn sent(
+        &mut self,
+        _: &Vec<u8>,
+        result: &io::Result<()>,
+        times: usize,
+    ) -> Option<Receipt<Vec<u8>>> {
         *if result.is_ok() {
             &mut self.sent
         } else {
             &mut self.failed
-        } += 1;
+        } += times;
         None
     }
 

@@ -6,13 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
-use hii_transport::datagrams::{Effect, Peer, Service, serve};
+use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
 use hii_transport::stop::stopper;
 use hii_transport::udp;
 
 /// Passes on what is behind the first octet, to whom that octet names, and stops when it was asked to.
 struct Passes {
     receivers: Vec<SocketAddr>,
+    /// From whom the last one came, and to whom it went.
+    last: Option<(Peer, Peer)>,
 }
 
 enum Outgoing {
@@ -31,7 +33,11 @@ impl Service for Passes {
             address: self.receivers[usize::from(*first)],
             ..from
         };
-        Effect::Forward(to, Outgoing::Begin(from), 1..1 + rest.len())
+        let part = 1..1 + rest.len();
+        if self.last.replace((from, to)) == Some((from, to)) {
+            return Effect::ForwardAlike(part);
+        }
+        Effect::Forward(to, Outgoing::Begin(from), part)
     }
 
     fn next_due(&self) -> Option<Duration> {
@@ -51,12 +57,21 @@ impl Service for Passes {
         text.len()
     }
 
-    fn sent(&mut self, outgoing: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+    fn sent(
+        &mut self,
+        outgoing: &Outgoing,
+        result: &io::Result<()>,
+        times: usize,
+    ) -> Option<Receipt<Outgoing>> {
         let Outgoing::Begin(from) = outgoing else {
             return None;
         };
         let text: &[u8] = if result.is_ok() { b"sent" } else { b"failed" };
-        Some((*from, Outgoing::Result(text)))
+        Some(Receipt {
+            to: *from,
+            answer: Outgoing::Result(text),
+            times,
+        })
     }
 }
 
@@ -85,6 +100,11 @@ fn part(number: usize) -> Vec<u8> {
     format!("{number:<len$}").into_bytes()
 }
 
+/// Which of three receivers a message goes to: some of them in a row to one.
+fn receiver_of(number: usize) -> usize {
+    number / 4 % 3
+}
+
 #[test]
 fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
     const MESSAGES: usize = 40;
@@ -98,7 +118,7 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
     // All are there before the first is looked at, on both sockets.
     for number in 0..MESSAGES {
         for (index, (sender, address)) in senders.iter().zip(addresses).enumerate() {
-            let to = u8::try_from(number % receivers.len()).unwrap();
+            let to = u8::try_from(receiver_of(number)).unwrap();
             let mut message = vec![to];
             message.extend(part(2 * number + index));
             sender.send_to(&message, address).unwrap();
@@ -110,6 +130,7 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
             .iter()
             .map(|receiver| receiver.local_addr().unwrap())
             .collect(),
+        last: None,
     };
     let (_stopper, stop) = stopper().unwrap();
     serve(sockets.into(), &mut passes, &Clock::start(), &stop).unwrap();
@@ -121,7 +142,7 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
     for (to, receiver) in receivers.iter().enumerate() {
         // The messages of each sender in their order.
         let mut expected = [0, 1].map(|index| {
-            let numbers = (0..MESSAGES).filter(|number| number % receivers.len() == to);
+            let numbers = (0..MESSAGES).filter(|number| receiver_of(*number) == to);
             numbers
                 .map(|number| [b"from: ".to_vec(), part(2 * number + index)].concat())
                 .collect::<Vec<_>>()

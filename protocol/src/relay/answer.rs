@@ -37,6 +37,7 @@ impl<'a> Forward<'a> {
     ///
     /// # Errors
     /// Its frame would be longer than a datagram.
+    #[inline]
     pub fn new(from: Endpoint, payload: Payload<'a>) -> Result<Self, FrameTooLong> {
         let forward = Self { from, payload };
         // A relay makes one of every message, and almost none needs to be counted.

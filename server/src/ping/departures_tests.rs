@@ -31,7 +31,7 @@ fn drain(service: &mut PingService, now: Duration, out: &mut Vec<(u16, u64, bool
 }
 
 fn departure(service: &mut PingService, to: Peer, answer: Outgoing) -> (u16, u64, bool) {
-    service.sent(&answer, &Ok(()));
+    service.sent(&answer, &Ok(()), 1);
     let Answer::Probe(probe) = answer.reply.at(Duration::ZERO) else {
         panic!()
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
-use hii_transport::datagrams::{Effect, Peer, Service};
+use hii_transport::datagrams::{Effect, Peer, Receipt, Service};
 use hii_transport::traffic::Traffic;
 
 use super::connection::Connection;
@@ -327,7 +327,12 @@ impl Service for PingService {
         answer.encode_into(buffer).unwrap_or_default()
     }
 
-    fn sent(&mut self, answer: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+    fn sent(
+        &mut self,
+        answer: &Outgoing,
+        result: &io::Result<()>,
+        _: usize,
+    ) -> Option<Receipt<Outgoing>> {
         match (answer.copy, result) {
             (false, Ok(())) => self.tally.answered += 1,
             (false, Err(_)) => self.tally.send_failed += 1,

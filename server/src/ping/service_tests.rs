@@ -41,7 +41,9 @@ pub(super) fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> 
         Effect::Nothing => (String::new(), false),
         Effect::Answer(answer) => (answer.reply.at(Duration::ZERO).to_string(), false),
         Effect::AnswerAndStop(answer) => (answer.reply.at(Duration::ZERO).to_string(), true),
-        Effect::Forward(..) | Effect::Stop => panic!("a ping server does no such thing"),
+        Effect::Forward(..) | Effect::ForwardAlike(_) | Effect::Stop => {
+            panic!("a ping server does no such thing")
+        }
     }
 }
 
@@ -290,7 +292,7 @@ fn a_hundred_thousand_delayed_answers_wait_and_what_exceeds_the_cap_is_counted()
 
     while let Some((_, answer)) = service.take_due(Duration::from_secs(1)) {
         assert!(service.write(&answer, Duration::from_secs(1), &mut [0; 128]) > 0);
-        service.sent(&answer, &Ok(()));
+        service.sent(&answer, &Ok(()), 1);
     }
     assert_eq!(service.tally().answered, tally.abandoned);
     assert_balanced(service.tally());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hii_protocol::relay::Answer;
+use hii_protocol::relay::{Answer, Payload};
 use proptest::prelude::*;
 
 use super::access::Access;
@@ -67,13 +67,22 @@ proptest! {
     #[test]
     fn a_burst_is_decided_as_its_messages_are(runs in runs()) {
         let (mut one, mut other) = (relay(), relay());
+        let mut last = None;
         let mut now = Duration::from_secs(1);
         for run in runs {
             now += Duration::from_millis(run.after);
             let from = Source { is_connected: run.is_connected, ..source(PLACES[run.from]) };
             for frame in &run.frames {
                 let frame = frame.as_bytes();
-                prop_assert_eq!(one.decide(frame, from, now), other.decide(frame, from, now));
+                let mut decision = one.decide(frame, from, now);
+                if let Decision::Forward { to, way, forward, is_alike } = &mut decision {
+                    let is_raw = matches!(forward.payload(), Payload::Raw(_));
+                    let passed_on = Some((from, *to, *way, is_raw));
+                    prop_assert!(!*is_alike || last == passed_on);
+                    last = passed_on;
+                    *is_alike = false;
+                }
+                prop_assert_eq!(decision, other.decide(frame, from, now));
                 // This one remembers nothing.
                 other.round_done();
             }

@@ -15,6 +15,7 @@ pub(super) struct Heads {
 
 impl Heads {
     /// Writes the beginning of a forward from this sender at the start of `buffer`, and returns its length.
+    #[inline]
     pub(super) fn write(&mut self, sender: SocketAddr, is_raw: bool, buffer: &mut [u8]) -> usize {
         if self.of != Some((sender, is_raw)) {
             self.octets = head(sender, is_raw).unwrap_or_default();
@@ -40,6 +41,7 @@ fn head(sender: SocketAddr, is_raw: bool) -> Option<Vec<u8>> {
 }
 
 /// Whether a payload is raw, and its octets.
+#[inline]
 pub(super) fn parts(payload: Payload<'_>) -> (bool, &[u8]) {
     match payload {
         Payload::Content(content) => (false, content.as_str().as_bytes()),
@@ -48,6 +50,7 @@ pub(super) fn parts(payload: Payload<'_>) -> (bool, &[u8]) {
 }
 
 /// Where a part of a datagram stands in it.
+#[inline]
 pub(super) fn place(part: &[u8], datagram: &[u8]) -> Option<Range<usize>> {
     if part.is_empty() {
         return Some(0..0);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
-use hii_protocol::{Code, Endpoint};
+use hii_protocol::{Code, Endpoint, ParseError};
 
 use super::access::Access;
 use super::burst::Burst;
@@ -59,6 +59,8 @@ pub enum Decision<'a> {
         way: Option<Peer>,
         /// The message.
         forward: Forward<'a>,
+        /// Whether it differs from the last message that was to be passed on in its payload only.
+        is_alike: bool,
     },
     /// The relay stops.
     Stop,
@@ -146,22 +148,66 @@ impl Rules {
     }
 
     /// Decides about a datagram, or about a frame of a connection.
+    #[expect(
+        clippy::inline_always,
+        reason = "in a burst a call costs as much as the decision"
+    )]
+    #[inline(always)]
     pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
         self.tally.received += 1;
-        let may_be_message = matches!(frame.first(), Some(b't' | b'T'));
-        if may_be_message && self.over == Some((from, now)) {
+        let burst = match &mut self.burst {
+            Some(burst) if may_be_message(frame) && burst.is_from(from, now) => burst,
+            _ => return self.decide_anew(frame, from, now),
+        };
+        let sender = burst.sender();
+        let request = Request::decode(frame);
+        if let Ok(Request::Send(message)) = request
+            && burst.has(message)
+            && let Ok(forward) = Forward::new(sender, message.payload())
+        {
+            return match burst.take() {
+                way @ Some(_) => Decision::Forward {
+                    to: message.to(),
+                    way,
+                    forward,
+                    is_alike: true,
+                },
+                None => self.silence(from, now),
+            };
+        }
+        self.obey(request, sender, from, now)
+    }
+
+    /// Decides about what is no part of a burst.
+    #[inline(never)]
+    fn decide_anew<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
+        if may_be_message(frame) && self.over == Some((from, now)) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        let goes_on = may_be_message && self.burst.is_some_and(|burst| burst.is_from(from, now));
-        if !goes_on && !self.hears(frame, from) {
+        if self.shared.access.denies(from.address.ip()) {
+            self.tally.denied += 1;
             return Decision::Silence;
         }
-        let Ok(sender) = Endpoint::try_from(from.address) else {
+        // Over a connection nobody is made to answer anybody else.
+        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, from.address);
+        let sender = Endpoint::try_from(from.address);
+        let (Ok(sender), false) = (sender, is_quiet) else {
             self.tally.ignored += 1;
             return Decision::Silence;
         };
-        match Request::decode(frame) {
+        self.obey(Request::decode(frame), sender, from, now)
+    }
+
+    #[inline(never)]
+    fn obey<'a>(
+        &mut self,
+        request: Result<Request<'a>, ParseError>,
+        sender: Endpoint,
+        from: Source,
+        now: Duration,
+    ) -> Decision<'a> {
+        match request {
             Ok(Request::Send(message)) => self.send(message, sender, from, now),
             Ok(Request::Greeting) => self.greet(sender, from, now),
             Ok(Request::TokenRequest) => self.give_token(sender, from, now),
@@ -175,41 +221,34 @@ impl Rules {
         }
     }
 
-    /// Whether a frame is looked at, whatever is in it.
-    fn hears(&mut self, frame: &[u8], from: Source) -> bool {
-        let shared = &*self.shared;
-        let is_denied = shared.access.denies(from.address.ip());
-        // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected && shared.quiet.applies(frame, from.address);
-        if is_denied {
-            self.tally.denied += 1;
-        } else if is_quiet {
-            self.tally.ignored += 1;
-        }
-        !is_denied && !is_quiet
-    }
-
     /// Decides the answer to a sender whose message was passed on, or could not be.
+    #[inline]
     pub fn forwarded(
         &mut self,
         delivery: Delivery,
-        sender: Endpoint,
+        sender: SocketAddr,
         now: Duration,
     ) -> Decision<'static> {
         match delivery {
-            Delivery::Sent => {
-                self.tally.forwarded += 1;
-                return Decision::Reply(Answer::Sent);
-            }
+            Delivery::Sent => return Decision::Reply(self.passed_on(1)),
             Delivery::Failed => self.tally.send_failed += 1,
             Delivery::Full => self.tally.queue_full += 1,
         }
+        let Ok(sender) = Endpoint::try_from(sender) else {
+            return Decision::Silence;
+        };
         self.refuse(Code::Undeliverable, sender, now)
     }
 
-    /// Learns that the network would not take an answer.
-    pub fn answer_failed(&mut self) {
-        self.tally.answer_failed += 1;
+    /// Learns that so many messages were passed on, which is told to their sender.
+    pub fn passed_on(&mut self, messages: usize) -> Answer<'static> {
+        self.tally.forwarded += messages as u64;
+        Answer::Sent
+    }
+
+    /// Learns that the network would not take so many answers.
+    pub fn answers_failed(&mut self, answers: usize) {
+        self.tally.answer_failed += answers as u64;
     }
 
     /// A frame of a connection that is malformed, or too long.
@@ -262,13 +301,6 @@ impl Rules {
             return self.refuse(Code::Undeliverable, sender, now);
         };
         let to = message.to();
-        let burst = self.burst.as_mut();
-        if let Some(burst) = burst.filter(|it| it.is_from(from, now) && it.has(message)) {
-            return match burst.take() {
-                way @ Some(_) => Decision::Forward { to, way, forward },
-                None => self.silence(from, now),
-            };
-        }
         let mut peers = self.table();
         let heard = peers.hear(sender, from.is_connected, now);
         let receiver = peers.find(to, now);
@@ -293,19 +325,22 @@ impl Rules {
             return self.refuse(Code::Undeliverable, sender, now);
         }
         if let (Some(heard), Some(receiver)) = (heard, receiver) {
-            self.burst = Some(Burst::new(from, now, to, receiver, heard.left));
+            self.burst = Some(Burst::new(from, now, forward, to, receiver, heard.left));
         }
         Decision::Forward {
             to,
             way: receiver,
             forward,
+            is_alike: false,
         }
     }
 
     /// A message over its sender's rate.
     fn silence(&mut self, from: Source, now: Duration) -> Decision<'static> {
-        self.tally.over_rate += 1;
+        // Nothing else of it is looked at.
+        drop(self.table());
         self.over = Some((from, now));
+        self.tally.over_rate += 1;
         Decision::Silence
     }
 
@@ -320,7 +355,7 @@ impl Rules {
 
     /// Learns that what was there at one moment has been decided: what is known of that moment is over.
     pub fn round_done(&mut self) {
-        match self.burst {
+        match &self.burst {
             Some(burst) if burst.spent().is_some() => drop(self.table()),
             _ => self.burst = None,
         }
@@ -423,6 +458,11 @@ impl Rules {
         self.tally.over_error_rate += u64::from(!within);
         within
     }
+}
+
+/// Whether it is no answer, greeting or `exit server`, by its first octet.
+fn may_be_message(frame: &[u8]) -> bool {
+    matches!(frame.first(), Some(b't' | b'T'))
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hii_protocol::Code;
 use hii_protocol::relay::{Answer, Request};
-use hii_protocol::{Code, Endpoint};
 
 use super::access::{Access, network};
 use super::peers::Way;
@@ -77,8 +77,7 @@ pub(super) fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> Stri
         Decision::Reply(answer) => answer.to_string(),
         Decision::Forward { to, forward, .. } => {
             let forward = Answer::Forward(forward).to_string();
-            let sender = Endpoint::try_from(from.address).unwrap();
-            let result = rules.forwarded(Delivery::Sent, sender, now);
+            let result = rules.forwarded(Delivery::Sent, from.address, now);
             assert_eq!(result, Decision::Reply(Answer::Sent));
             format!("{to} <- {forward}")
         }
@@ -448,7 +447,7 @@ fn a_connection_is_a_peer_while_it_is_open() {
 #[test]
 fn what_the_network_refuses_reads_like_what_the_relay_refuses() {
     let mut rules = relay(Access::default());
-    let sender = "192.0.2.7/7000".parse().unwrap();
+    let sender = "192.0.2.7:7000".parse().unwrap();
     let refused = rules.forwarded(Delivery::Failed, sender, Duration::ZERO);
     assert_eq!(
         refused,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use hii_protocol::Endpoint;
 use hii_protocol::relay::{Answer, Forward};
 use hii_transport::clock::Now;
-use hii_transport::datagrams::{Effect, Peer, Sender, Service};
+use hii_transport::datagrams::{Effect, Peer, Receipt, Sender, Service};
 use hii_transport::traffic::Traffic;
+use tracing::level_filters::LevelFilter;
 
 use super::connection::Connection;
 use super::heads::{self, Heads};
@@ -99,18 +100,23 @@ impl RelayService {
         let decision = self.rules.decide(frame, from, now);
         self.log(frame, from.address, &decision, now);
         let decision = match decision {
-            Decision::Forward { to, way, forward } => {
+            Decision::Forward {
+                to, way, forward, ..
+            } => {
                 let delivery = match way {
                     Some(peer) if peer.standing == Standing::Connected => {
                         self.leave(peer, &Answer::Forward(forward))
                     }
                     _ => self.send(to, way, forward),
                 };
-                self.forwarded(delivery, from.address, now)
+                self.rules.forwarded(delivery, from.address, now)
             }
             Decision::Silence => Decision::Silence,
             Decision::Reply(answer) => Decision::Reply(answer),
-            Decision::Stop => Decision::Stop,
+            Decision::Stop => {
+                tell_stop(from.address);
+                Decision::Stop
+            }
         };
         verdict(&decision)
     }
@@ -143,6 +149,22 @@ impl RelayService {
         delivery
     }
 
+    /// Leaves a datagram's message with a peer's connection, and tells its sender.
+    #[inline(never)]
+    fn leave_and_tell(
+        &mut self,
+        peer: peers::Peer,
+        forward: Forward<'_>,
+        from: SocketAddr,
+        now: Duration,
+    ) -> Effect<Outgoing> {
+        let delivery = self.leave(peer, &Answer::Forward(forward));
+        match self.rules.forwarded(delivery, from, now) {
+            Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
+            _ => Effect::Nothing,
+        }
+    }
+
     /// Sends a connection's message to a peer that has none.
     fn send(&mut self, to: Endpoint, way: Option<peers::Peer>, forward: Forward<'_>) -> Delivery {
         let address = SocketAddr::new(to.ip(), to.port());
@@ -170,42 +192,14 @@ impl RelayService {
         }
     }
 
-    fn forwarded(
-        &mut self,
-        delivery: Delivery,
-        sender: SocketAddr,
-        now: Duration,
-    ) -> Decision<'static> {
-        match Endpoint::try_from(sender) {
-            Ok(sender) => self.rules.forwarded(delivery, sender, now),
-            Err(_) => Decision::Silence,
-        }
-    }
-
     /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
+    #[inline]
     fn log(&mut self, frame: &[u8], from: SocketAddr, decision: &Decision<'_>, now: Duration) {
-        if matches!(decision, Decision::Stop) {
-            tracing::info!(reason = "exit server", %from, "stopping");
+        if LevelFilter::current() >= LevelFilter::DEBUG
+            && let Some(left_out) = self.sampler.take(now)
+        {
+            tell(frame, from, decision, left_out);
         }
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        let Some(left_out) = self.sampler.take(now) else {
-            return;
-        };
-        let octets = frame.len();
-        match decision {
-            Decision::Silence => tracing::debug!(%from, octets, left_out, "not answered"),
-            Decision::Stop => tracing::debug!(%from, octets, left_out, "asked to stop"),
-            Decision::Reply(Answer::Refused(code)) => {
-                tracing::debug!(%from, octets, left_out, code = code.number(), "refused");
-            }
-            Decision::Reply(_) => tracing::debug!(%from, octets, left_out, "greeted"),
-            Decision::Forward { to, .. } => {
-                tracing::debug!(%from, %to, octets, left_out, "passed on");
-            }
-        }
-        tracing::trace!(%from, frame = %Shown(frame), "received");
     }
 
     fn publish(&mut self) {
@@ -215,6 +209,28 @@ impl RelayService {
             seat.publish(self.rules.tally(), traffic);
         }
     }
+}
+
+fn tell_stop(from: SocketAddr) {
+    tracing::info!(reason = "exit server", %from, "stopping");
+}
+
+/// Says what became of a frame, and before how many others that was not said.
+#[inline(never)]
+fn tell(frame: &[u8], from: SocketAddr, decision: &Decision<'_>, left_out: u64) {
+    let octets = frame.len();
+    match decision {
+        Decision::Silence => tracing::debug!(%from, octets, left_out, "not answered"),
+        Decision::Stop => tracing::debug!(%from, octets, left_out, "asked to stop"),
+        Decision::Reply(Answer::Refused(code)) => {
+            tracing::debug!(%from, octets, left_out, code = code.number(), "refused");
+        }
+        Decision::Reply(_) => tracing::debug!(%from, octets, left_out, "greeted"),
+        Decision::Forward { to, .. } => {
+            tracing::debug!(%from, %to, octets, left_out, "passed on");
+        }
+    }
+    tracing::trace!(%from, frame = %Shown(frame), "received");
 }
 
 fn verdict(decision: &Decision<'_>) -> Verdict {
@@ -234,31 +250,35 @@ impl Service for RelayService {
         self.log(datagram, from.address, &decision, now.monotonic);
         match decision {
             Decision::Silence => Effect::Nothing,
-            Decision::Stop => Effect::Stop,
+            Decision::Stop => {
+                tell_stop(from.address);
+                Effect::Stop
+            }
             Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
             Decision::Forward {
                 way: Some(peer),
                 forward,
                 ..
             } if peer.standing == Standing::Connected => {
-                let delivery = self.leave(peer, &Answer::Forward(forward));
-                match self.forwarded(delivery, from.address, now.monotonic) {
-                    Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
-                    _ => Effect::Nothing,
-                }
+                self.leave_and_tell(peer, forward, from.address, now.monotonic)
             }
-            Decision::Forward { to, way, forward } => {
-                let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
+            Decision::Forward {
+                to,
+                way,
+                forward,
+                is_alike,
+            } => {
                 let (is_raw, payload) = heads::parts(forward.payload());
-                let begin = Outgoing::Forward {
-                    sender: from,
-                    is_raw,
-                };
-                match heads::place(payload, datagram) {
-                    Some(place) => Effect::Forward(peer, begin, place),
+                let Some(place) = heads::place(payload, datagram) else {
                     // A payload is always part of its datagram.
-                    None => Effect::Nothing,
+                    return Effect::Nothing;
+                };
+                if is_alike {
+                    return Effect::ForwardAlike(place);
                 }
+                let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
+                let sender = from;
+                Effect::Forward(peer, Outgoing::Forward { sender, is_raw }, place)
             }
         }
     }
@@ -271,6 +291,7 @@ impl Service for RelayService {
         None
     }
 
+    #[inline]
     fn write(&mut self, outgoing: &Outgoing, _: Duration, buffer: &mut [u8]) -> usize {
         match outgoing {
             Outgoing::Reply(answer) => answer.encode_into(buffer).unwrap_or_default(),
@@ -280,21 +301,37 @@ impl Service for RelayService {
         }
     }
 
-    fn sent(&mut self, outgoing: &Outgoing, result: &io::Result<()>) -> Option<(Peer, Outgoing)> {
+    fn sent(
+        &mut self,
+        outgoing: &Outgoing,
+        result: &io::Result<()>,
+        times: usize,
+    ) -> Option<Receipt<Outgoing>> {
         let Outgoing::Forward { sender, .. } = outgoing else {
             if result.is_err() {
-                self.rules.answer_failed();
+                self.rules.answers_failed(times);
             }
             return None;
         };
-        let delivery = match result {
-            Ok(()) => Delivery::Sent,
-            Err(_) => Delivery::Failed,
+        let to = *sender;
+        let reply = |answer, times| Receipt {
+            to,
+            answer: Outgoing::Reply(answer),
+            times,
         };
-        match self.forwarded(delivery, sender.address, self.now) {
-            Decision::Reply(answer) => Some((*sender, Outgoing::Reply(answer))),
-            _ => None,
+        if result.is_ok() {
+            return Some(reply(self.rules.passed_on(times), times));
         }
+        // As many as its budget for errors has room for.
+        let mut told = None;
+        for times in 1..=times {
+            if let Decision::Reply(answer) =
+                self.rules.forwarded(Delivery::Failed, to.address, self.now)
+            {
+                told = Some(reply(answer, times));
+            }
+        }
+        told
     }
 
     fn round_done(&mut self, traffic: &Traffic) {
