@@ -13,7 +13,7 @@ use hii_server::args::rate;
 use hii_server::quiet::Quiet;
 use hii_server::relay::access::network;
 use hii_server::relay::{
-    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Way,
+    Access, Config, Decision, Delivery, Reach, Rules, Shared, Source, Standing, Way,
 };
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
@@ -134,8 +134,8 @@ struct Day {
     /// says who ever was one.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
-    /// From whom and to whom the last message went that was passed on, how, and whether it was raw.
-    passed_on: Option<(Source, Endpoint, Option<Peer>, bool)>,
+    /// From whom and to whom the last datagram's message went that was passed on, and whether it was raw.
+    passed_on: Option<(Source, Endpoint, bool)>,
 }
 
 impl Day {
@@ -230,7 +230,7 @@ impl Day {
         self.registers(who, is_connected, request.ok(), &decision);
         let answer = match decision {
             Decision::Reply(answer) => Some(answer),
-            Decision::Forward { .. } => self.is_passed_on(who),
+            Decision::Forward { .. } | Decision::ForwardAlike(_) => self.is_passed_on(who),
             Decision::Silence | Decision::Stop => None,
         };
         if let Some(answer) = answer {
@@ -262,15 +262,16 @@ impl Day {
         let takes = !is_raw || ways.iter().any(|by| *by != Standing::Greeted);
         let may = (is_peer || self.open) && (!ways.is_empty() || self.open) && is_allowed && takes;
         match decision {
-            Decision::Forward {
-                to,
-                way,
-                forward,
-                is_alike,
-            } => {
-                let passed_on = Some((Self::source(who, is_connected), *to, *way, is_raw));
-                assert!(!is_alike || self.passed_on == passed_on);
-                self.passed_on = passed_on;
+            Decision::ForwardAlike(payload) => {
+                assert!(may, "{} to {to:?}", PLACES[who]);
+                assert_eq!(*payload, message.payload());
+                let source = Self::source(who, is_connected);
+                assert_eq!(self.passed_on, Some((source, message.to(), is_raw)));
+            }
+            Decision::Forward { to, way, forward } => {
+                if !is_connected {
+                    self.passed_on = Some((Self::source(who, false), *to, is_raw));
+                }
                 assert!(may, "{} to {to}", PLACES[who]);
                 assert_eq!(*to, message.to());
                 if let Some(way) = way {

@@ -41,7 +41,7 @@ pub enum Effect<A> {
     Answer(A),
     /// Send this to somebody else, and behind it this part of the datagram, before any answer.
     Forward(Peer, A, Range<usize>),
-    /// The same as the last forward, but with this part of this datagram.
+    /// The same as the last forward, but with this part of this datagram. Without one before it nothing is sent.
     ForwardAlike(Range<usize>),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
@@ -56,7 +56,7 @@ pub struct Receipt<A> {
     pub to: Peer,
     /// What it is told.
     pub answer: A,
-    /// How often: once for each forward, or for the first of them only.
+    /// How many of the forwards it is told for, from the first on.
     pub times: usize,
 }
 

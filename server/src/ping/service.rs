@@ -331,12 +331,13 @@ impl Service for PingService {
         &mut self,
         answer: &Outgoing,
         result: &io::Result<()>,
-        _: usize,
+        times: usize,
     ) -> Option<Receipt<Outgoing>> {
+        let times = times as u64;
         match (answer.copy, result) {
-            (false, Ok(())) => self.tally.answered += 1,
-            (false, Err(_)) => self.tally.send_failed += 1,
-            (true, Ok(())) => self.tally.duplicated += 1,
+            (false, Ok(())) => self.tally.answered += times,
+            (false, Err(_)) => self.tally.send_failed += times,
+            (true, Ok(())) => self.tally.duplicated += times,
             // Its datagram is counted by the first copy.
             (true, Err(_)) => {}
         }

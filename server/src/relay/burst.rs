@@ -1,47 +1,44 @@
-//! Messages come in bursts: what was found of one holds for the next of the same sender, receiver, kind and
+//! Datagrams come in bursts: what was found of one message holds for the next of the same sender, receiver, kind and
 //! moment.
 
 use std::time::Duration;
 
-use hii_protocol::Endpoint;
-use hii_protocol::relay::{Forward, Message, Payload};
+use hii_protocol::relay::{Forward, Message, Payload, Request};
+use hii_protocol::{Endpoint, ParseError};
 
-use super::peers::Peer;
 use super::rules::Source;
 
-/// What was found of the last message that went from peer to peer. It holds as long as its thread looks at no other peer.
+/// What was found of the last message that went from peer to peer. It holds as long as its thread looks at no other peer;
+/// what other threads change meanwhile is seen after it, and its sender's rate is charged then.
 #[derive(Debug)]
 pub(super) struct Burst {
     from: Source,
     sender: Endpoint,
-    at: Duration,
-    is_raw: bool,
     to: Endpoint,
-    receiver: Peer,
-    /// How many more its sender may send at that moment.
-    left: u64,
+    is_raw: bool,
+    at: Duration,
+    /// How many more its sender may send at that moment, at its beginning.
+    most: u64,
     /// How many more it has sent.
     spent: u64,
 }
 
 impl Burst {
-    /// A burst of this message so far, whose sender may send so many more at that moment.
+    /// A burst of this message so far, which goes out so, and whose sender may send so many more at that moment.
     pub(super) fn new(
         from: Source,
         at: Duration,
+        message: Message<'_>,
         forward: Forward<'_>,
-        to: Endpoint,
-        receiver: Peer,
-        left: u64,
+        most: u64,
     ) -> Self {
         Self {
             from,
             sender: forward.from(),
+            to: message.to(),
+            is_raw: is_raw(message.payload()),
             at,
-            is_raw: is_raw(forward.payload()),
-            to,
-            receiver,
-            left,
+            most,
             spent: 0,
         }
     }
@@ -56,20 +53,27 @@ impl Burst {
         self.sender
     }
 
-    /// Whether this message, of its sender, is one of it.
-    #[inline]
-    pub(super) fn has(&self, message: Message<'_>) -> bool {
-        self.to == message.to() && self.is_raw == is_raw(message.payload())
-    }
-
-    /// Another message goes to its receiver, unless that is over its sender's rate.
-    #[inline]
-    pub(super) fn take(&mut self) -> Option<Peer> {
-        if self.spent >= self.left {
+    /// The payload of its sender's next request, if that is a message of it that may be passed on.
+    #[expect(
+        clippy::inline_always,
+        reason = "in a burst a call costs as much as the decision"
+    )]
+    #[inline(always)]
+    pub(super) fn take<'a>(
+        &mut self,
+        request: &Result<Request<'a>, ParseError>,
+    ) -> Option<Payload<'a>> {
+        let Ok(Request::Send(message)) = request else {
+            return None;
+        };
+        let payload = message.payload();
+        let is_of_it = self.to == message.to() && self.is_raw == is_raw(payload);
+        let goes = self.spent < self.most && Forward::new(self.sender, payload).is_ok();
+        if !is_of_it || !goes {
             return None;
         }
         self.spent += 1;
-        Some(self.receiver)
+        Some(payload)
     }
 
     /// Who has sent how many beside the first one, and when.

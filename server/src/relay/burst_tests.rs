@@ -1,14 +1,21 @@
 //! What holds for a whole burst, against looking at each of its messages anew.
 
+use std::io;
 use std::time::Duration;
 
-use hii_protocol::relay::{Answer, Payload};
+use hii_protocol::Endpoint;
+use hii_protocol::relay::Payload;
+use hii_transport::datagrams::{Peer, Service as _};
 use proptest::prelude::*;
 
 use super::access::Access;
+use super::mailbox::Mailboxes;
+use super::peers;
 use super::rules::{Config, Decision, Rules, Source};
 use super::rules_tests::{config, prove, relay_of, said, source};
+use super::service::{Outgoing, RelayService};
 use crate::args::rate;
+use crate::threads::Tallied as _;
 
 /// The first two prove that they are there, the third greets as an original does, the last is nobody.
 const PLACES: [&str; 4] = [
@@ -50,7 +57,9 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
         let message = |is_raw| format!("to:{ip}/{port};{}", data(is_raw));
         are_raw.into_iter().map(message).collect()
     });
-    let other = prop_oneof!["hii", "400", "to:x", "nonsense"];
+    // Its forward is too long for a datagram.
+    let long = format!("to:1.2.3.4/5;content:{}", "x".repeat(65_480));
+    let other = prop_oneof!["hii", "400", "to:x", "nonsense", Just(long)];
     let frames = prop_oneof![8 => messages, 1 => other.prop_map(|frame| vec![frame])];
     let connected = prop::bool::weighted(0.2);
     let run = (place, connected, frames, prop_oneof![Just(0), 0..400_u64]);
@@ -61,6 +70,20 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
         after,
     });
     prop::collection::vec(run, 1..60)
+}
+
+/// From whom to whom a message goes, how, and whether it is raw.
+fn passed_on(
+    from: Source,
+    decision: &Decision<'_>,
+) -> Option<(Source, Endpoint, Option<peers::Peer>, bool)> {
+    match decision {
+        Decision::Forward { to, way, forward } => {
+            let is_raw = matches!(forward.payload(), Payload::Raw(_));
+            Some((from, *to, *way, is_raw))
+        }
+        _ => None,
+    }
 }
 
 proptest! {
@@ -74,21 +97,61 @@ proptest! {
             let from = Source { is_connected: run.is_connected, ..source(PLACES[run.from]) };
             for frame in &run.frames {
                 let frame = frame.as_bytes();
-                let mut decision = one.decide(frame, from, now);
-                if let Decision::Forward { to, way, forward, is_alike } = &mut decision {
-                    let is_raw = matches!(forward.payload(), Payload::Raw(_));
-                    let passed_on = Some((from, *to, *way, is_raw));
-                    prop_assert!(!*is_alike || last == passed_on);
-                    last = passed_on;
-                    *is_alike = false;
+                let decision = one.decide(frame, from, now);
+                let anew = other.decide(frame, from, now);
+                if let (Decision::ForwardAlike(payload), Decision::Forward { forward, .. }) =
+                    (decision, anew)
+                {
+                    prop_assert_eq!(payload, forward.payload());
+                    prop_assert_eq!(last, passed_on(from, &anew));
+                } else {
+                    prop_assert_eq!(decision, anew);
                 }
-                prop_assert_eq!(decision, other.decide(frame, from, now));
+                if !from.is_connected {
+                    last = passed_on(from, &anew).or(last);
+                }
                 // This one remembers nothing.
                 other.round_done();
             }
             prop_assert_eq!(one.tally(), other.tally());
         }
     }
+}
+
+#[test]
+fn the_second_of_two_messages_is_like_the_first() {
+    let mut rules = relay();
+    let now = Duration::from_secs(1);
+    let send = b"to:[2001:db8::1]/9000;content:x";
+    let mut decide = |from, now| rules.decide(send, source(from), now);
+    assert!(matches!(decide(PLACES[0], now), Decision::Forward { .. }));
+    assert!(matches!(decide(PLACES[0], now), Decision::ForwardAlike(_)));
+    assert!(matches!(decide(PLACES[1], now), Decision::Forward { .. }));
+    let later = now + Duration::from_nanos(1);
+    assert!(matches!(decide(PLACES[1], later), Decision::Forward { .. }));
+}
+
+#[test]
+fn a_burst_that_the_network_refuses_is_told_within_the_budget_for_errors() {
+    let rules = relay_of(&config(Access::default()));
+    let mut service = RelayService::new(rules, Mailboxes::default());
+    let sender = Peer {
+        address: PLACES[0].parse().unwrap(),
+        socket: 0,
+        asked: None,
+    };
+    let forward = Outgoing::Forward {
+        sender,
+        is_raw: false,
+    };
+    let receipt = service.sent(&forward, &Err(io::ErrorKind::WouldBlock.into()), 25);
+    let receipt = receipt.unwrap();
+    assert_eq!((receipt.to, receipt.times), (sender, 10));
+    let receipt = service.sent(&forward, &Ok(()), 25).unwrap();
+    assert_eq!((receipt.to, receipt.times), (sender, 25));
+    let tally = service.tally();
+    assert_eq!((tally.forwarded, tally.send_failed), (25, 25));
+    assert_eq!((tally.refused.total(), tally.over_error_rate), (10, 15));
 }
 
 #[test]
@@ -99,7 +162,7 @@ fn a_burst_ends_with_what_its_sender_may_send() {
     let mut passed = |now| {
         let decisions = (0..20).map(|_| {
             let send = b"to:[2001:db8::1]/9000;content:x";
-            matches!(rules.decide(send, from, now), Decision::Forward { .. })
+            is_passed_on(&rules.decide(send, from, now))
         });
         decisions.filter(|passed| *passed).count()
     };
@@ -109,25 +172,29 @@ fn a_burst_ends_with_what_its_sender_may_send() {
     assert_eq!(passed(now + Duration::from_secs(60)), 10);
 }
 
+fn is_passed_on(decision: &Decision<'_>) -> bool {
+    matches!(
+        decision,
+        Decision::Forward { .. } | Decision::ForwardAlike(_)
+    )
+}
+
 #[test]
-fn a_receiver_that_is_gone_ends_the_burst() {
-    let mut rules = relay();
+fn a_receiver_that_is_put_out_ends_the_burst() {
+    let mut rules = relay_of(&Config {
+        peers: 3,
+        ..config(Access::default())
+    });
     let now = Duration::from_secs(1);
-    let connection = Source {
-        is_connected: true,
-        ..source(PLACES[3])
-    };
-    rules.decide(b"hii", connection, now);
-    let send = |rules: &mut Rules| {
-        let send = b"to:192.0.2.9/9000;content:x";
-        rules.decide(send, source(PLACES[0]), now)
-    };
-    for _ in 0..2 {
-        assert!(matches!(send(&mut rules), Decision::Forward { .. }));
+    for name in [PLACES[1], PLACES[0]] {
+        prove(&mut rules, name, 1);
     }
-    rules.disconnected(connection);
-    assert!(matches!(
-        send(&mut rules),
-        Decision::Reply(Answer::Refused(_))
-    ));
+    let send = b"to:[2001:db8::1]/9000;content:x";
+    let sends = |rules: &mut Rules| is_passed_on(&rules.decide(send, source(PLACES[0]), now));
+    assert!(sends(&mut rules) && sends(&mut rules));
+    // These take its place.
+    for name in ["192.0.2.11:9000", "192.0.2.12:9000"] {
+        prove(&mut rules, name, 1);
+    }
+    assert!(!sends(&mut rules));
 }

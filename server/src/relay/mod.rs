@@ -46,7 +46,7 @@ pub use args::Args;
 pub use connection::Connection;
 pub use mailbox::{Mailbox, Mailboxes, Waiting};
 pub use metrics::{Board, Seat};
-pub use peers::{EXPIRY, Peer, Peers, Registration, Standing, Way};
+pub use peers::{EXPIRY, Heard, Peer, Peers, Registration, Standing, Way};
 pub use reach::{Reach, Unreachable};
 pub use rules::{Config, Decision, Delivery, Rules, Shared, Source};
 pub use service::{Outgoing, RelayService, Verdict};

@@ -61,6 +61,12 @@ pub struct Heard {
 }
 
 impl Peer {
+    /// Whether it is reached by a connection.
+    #[must_use]
+    pub fn is_connected(self) -> bool {
+        self.standing == Standing::Connected
+    }
+
     /// Whether it may be sent any octets: a program of ours, and not an original one that takes them for text.
     #[must_use]
     pub fn takes_raw(self) -> bool {
@@ -222,8 +228,9 @@ impl Peers {
 
     /// A peer has sent so many more at that moment, which were [left](Heard::left).
     pub fn hear_more(&mut self, endpoint: Endpoint, messages: u64, at: Duration) {
-        let (gap, index) = (self.gap, self.index(endpoint));
-        if let (Some(gap), Some(slot)) = (gap, index.and_then(|index| self.slot_mut(index))) {
+        let Some(gap) = self.gap else { return };
+        let index = self.index(endpoint);
+        if let Some(slot) = index.and_then(|index| self.slot_mut(index)) {
             rate::spend(&mut slot.all_due, gap, at, messages);
         }
     }

@@ -59,9 +59,9 @@ pub enum Decision<'a> {
         way: Option<Peer>,
         /// The message.
         forward: Forward<'a>,
-        /// Whether it differs from the last message that was to be passed on in its payload only.
-        is_alike: bool,
     },
+    /// The same as the last datagram's message that was to be passed on, but with this payload.
+    ForwardAlike(Payload<'a>),
     /// The relay stops.
     Stop,
 }
@@ -159,29 +159,18 @@ impl Rules {
             Some(burst) if may_be_message(frame) && burst.is_from(from, now) => burst,
             _ => return self.decide_anew(frame, from, now),
         };
-        let sender = burst.sender();
         let request = Request::decode(frame);
-        if let Ok(Request::Send(message)) = request
-            && burst.has(message)
-            && let Ok(forward) = Forward::new(sender, message.payload())
-        {
-            return match burst.take() {
-                way @ Some(_) => Decision::Forward {
-                    to: message.to(),
-                    way,
-                    forward,
-                    is_alike: true,
-                },
-                None => self.silence(from, now),
-            };
+        if let Some(payload) = burst.take(&request) {
+            return Decision::ForwardAlike(payload);
         }
+        let sender = burst.sender();
         self.obey(request, sender, from, now)
     }
 
     /// Decides about what is no part of a burst.
     #[inline(never)]
     fn decide_anew<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
-        if may_be_message(frame) && self.over == Some((from, now)) {
+        if may_be_message(frame) && !from.is_connected && self.over == Some((from, now)) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
@@ -297,9 +286,6 @@ impl Rules {
         from: Source,
         now: Duration,
     ) -> Decision<'a> {
-        let Ok(forward) = Forward::new(sender, message.payload()) else {
-            return self.refuse(Code::Undeliverable, sender, now);
-        };
         let to = message.to();
         let mut peers = self.table();
         let heard = peers.hear(sender, from.is_connected, now);
@@ -321,24 +307,22 @@ impl Rules {
             && (!is_raw || receiver.is_some_and(Peer::takes_raw))
             && !shared.access.denies(to.ip())
             && shared.reach.allows(to.ip(), to.port(), sender.ip()).is_ok();
-        if !may_go {
+        let (Ok(forward), true) = (Forward::new(sender, message.payload()), may_go) else {
             return self.refuse(Code::Undeliverable, sender, now);
-        }
-        if let (Some(heard), Some(receiver)) = (heard, receiver) {
-            self.burst = Some(Burst::new(from, now, forward, to, receiver, heard.left));
+        };
+        let is_connected = from.is_connected || receiver.is_some_and(Peer::is_connected);
+        if let (Some(heard), false) = (heard.filter(|_| receiver.is_some()), is_connected) {
+            self.burst = Some(Burst::new(from, now, message, forward, heard.left));
         }
         Decision::Forward {
             to,
             way: receiver,
             forward,
-            is_alike: false,
         }
     }
 
     /// A message over its sender's rate.
     fn silence(&mut self, from: Source, now: Duration) -> Decision<'static> {
-        // Nothing else of it is looked at.
-        drop(self.table());
         self.over = Some((from, now));
         self.tally.over_rate += 1;
         Decision::Silence
@@ -353,7 +337,7 @@ impl Rules {
         peers
     }
 
-    /// Learns that what was there at one moment has been decided: what is known of that moment is over.
+    /// Learns that what was there at one moment has been decided: the burst is over.
     pub fn round_done(&mut self) {
         match &self.burst {
             Some(burst) if burst.spent().is_some() => drop(self.table()),

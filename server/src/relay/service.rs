@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::Endpoint;
-use hii_protocol::relay::{Answer, Forward};
+use hii_protocol::relay::{Answer, Forward, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Receipt, Sender, Service};
 use hii_transport::traffic::Traffic;
@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::heads::{self, Heads};
 use super::mailbox::Mailboxes;
 use super::metrics::Seat;
-use super::peers::{self, Standing, Way};
+use super::peers::{self, Way};
 use super::rules::{Decision, Delivery, Rules, Source};
 use super::sampler::Sampler;
 use super::tally::Tally;
@@ -100,18 +100,17 @@ impl RelayService {
         let decision = self.rules.decide(frame, from, now);
         self.log(frame, from.address, &decision, now);
         let decision = match decision {
-            Decision::Forward {
-                to, way, forward, ..
-            } => {
+            Decision::Forward { to, way, forward } => {
                 let delivery = match way {
-                    Some(peer) if peer.standing == Standing::Connected => {
+                    Some(peer) if peer.is_connected() => {
                         self.leave(peer, &Answer::Forward(forward))
                     }
                     _ => self.send(to, way, forward),
                 };
                 self.rules.forwarded(delivery, from.address, now)
             }
-            Decision::Silence => Decision::Silence,
+            // Only datagrams are in bursts.
+            Decision::Silence | Decision::ForwardAlike(_) => Decision::Silence,
             Decision::Reply(answer) => Decision::Reply(answer),
             Decision::Stop => {
                 tell_stop(from.address);
@@ -229,6 +228,12 @@ fn tell(frame: &[u8], from: SocketAddr, decision: &Decision<'_>, left_out: u64) 
         Decision::Forward { to, .. } => {
             tracing::debug!(%from, %to, octets, left_out, "passed on");
         }
+        Decision::ForwardAlike(_) => {
+            if let Ok(Request::Send(message)) = Request::decode(frame) {
+                let to = message.to();
+                tracing::debug!(%from, %to, octets, left_out, "passed on");
+            }
+        }
     }
     tracing::trace!(%from, frame = %Shown(frame), "received");
 }
@@ -237,7 +242,9 @@ fn verdict(decision: &Decision<'_>) -> Verdict {
     match decision {
         Decision::Reply(answer) => Verdict::Answer(*answer),
         Decision::Stop => Verdict::Stop,
-        Decision::Silence | Decision::Forward { .. } => Verdict::Silence,
+        Decision::Silence | Decision::Forward { .. } | Decision::ForwardAlike(_) => {
+            Verdict::Silence
+        }
     }
 }
 
@@ -259,26 +266,24 @@ impl Service for RelayService {
                 way: Some(peer),
                 forward,
                 ..
-            } if peer.standing == Standing::Connected => {
+            } if peer.is_connected() => {
                 self.leave_and_tell(peer, forward, from.address, now.monotonic)
             }
-            Decision::Forward {
-                to,
-                way,
-                forward,
-                is_alike,
-            } => {
+            Decision::Forward { to, way, forward } => {
                 let (is_raw, payload) = heads::parts(forward.payload());
-                let Some(place) = heads::place(payload, datagram) else {
-                    // A payload is always part of its datagram.
-                    return Effect::Nothing;
-                };
-                if is_alike {
-                    return Effect::ForwardAlike(place);
-                }
                 let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
                 let sender = from;
-                Effect::Forward(peer, Outgoing::Forward { sender, is_raw }, place)
+                match heads::place(payload, datagram) {
+                    Some(place) => {
+                        Effect::Forward(peer, Outgoing::Forward { sender, is_raw }, place)
+                    }
+                    // A payload is always part of its datagram.
+                    None => Effect::Nothing,
+                }
+            }
+            Decision::ForwardAlike(payload) => {
+                let (_, payload) = heads::parts(payload);
+                heads::place(payload, datagram).map_or(Effect::Nothing, Effect::ForwardAlike)
             }
         }
     }
@@ -323,15 +328,16 @@ impl Service for RelayService {
             return Some(reply(self.rules.passed_on(times), times));
         }
         // As many as its budget for errors has room for.
-        let mut told = None;
-        for times in 1..=times {
-            if let Decision::Reply(answer) =
-                self.rules.forwarded(Delivery::Failed, to.address, self.now)
-            {
-                told = Some(reply(answer, times));
+        let answers = (0..times).filter_map(|_| {
+            let failed = Delivery::Failed;
+            match self.rules.forwarded(failed, to.address, self.now) {
+                Decision::Reply(answer) => Some(answer),
+                _ => None,
             }
-        }
-        told
+        });
+        let answers: Vec<_> = answers.collect();
+        let answer = answers.first()?;
+        Some(reply(*answer, answers.len()))
     }
 
     fn round_done(&mut self, traffic: &Traffic) {
