@@ -24,7 +24,7 @@ fn on_small_disk(name: &str, script: &str) -> Option<(Directory, Ended)> {
         r#"
         mount -t tmpfs -o size=12m none "$DISK"
         cd "$OFFERED"
-        "$HII_SERVER" share -b 127.0.0.1 a b 2> ../log &
+        "$HII_SERVER" share -b 127.0.0.1 a b > ../log 2>&1 &
         server=$!
         until grep -q listens ../log; do sleep 0.05; done
         {script}
