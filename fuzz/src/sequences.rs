@@ -209,7 +209,8 @@ impl Day {
 
     fn frame(&mut self, who: usize, is_connected: bool, frame: &[u8]) {
         let source = Self::source(who, is_connected);
-        let decision = self.rules.decide(frame, source, self.now);
+        let train = self.rules.train(source, self.now);
+        let decision = self.rules.decide(frame, &train);
         let is_quiet = !is_connected && (QUIET.contains(&who) || is_answer(frame));
         if is_quiet || self.is_denied(who) {
             assert_eq!(decision, Decision::Silence);
@@ -365,9 +366,8 @@ impl Day {
             Answer::Forward(_) => panic!("a forward is no answer"),
         }
         for other in [1, 2, 7] {
-            let back = self
-                .rules
-                .decide(&octets, Self::source(other, false), self.now);
+            let train = self.rules.train(Self::source(other, false), self.now);
+            let back = self.rules.decide(&octets, &train);
             assert_eq!(back, Decision::Silence, "an answer was answered");
         }
     }

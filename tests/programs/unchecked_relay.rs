@@ -27,8 +27,15 @@ struct Unchecked {
     /// What a forward begins with, and whose it was: messages come in bursts.
     head: Vec<u8>,
     head_of: Option<SocketAddr>,
-    /// From whom the last message came, and to whom it went.
-    last: Option<(Peer, Endpoint)>,
+    trains: u64,
+    /// Of which train the last message was, and to whom it went.
+    last: Option<(u64, Endpoint)>,
+}
+
+/// Datagrams of one sender in a row.
+struct Train {
+    from: Peer,
+    number: u64,
 }
 
 enum Outgoing {
@@ -39,25 +46,32 @@ enum Outgoing {
 
 impl Service for Unchecked {
     type Answer = Outgoing;
+    type Train = Train;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, _: Now) -> Effect<Outgoing> {
+    fn train(&mut self, from: Peer, _: Now) -> Train {
+        self.trains += 1;
+        let number = self.trains;
+        Train { from, number }
+    }
+
+    fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
         match Request::decode(datagram) {
             Ok(Request::Send(message)) => match place(message, datagram) {
-                Some(place) if self.last == Some((from, message.to())) => {
+                Some(place) if self.last == Some((train.number, message.to())) => {
                     Effect::ForwardAlike(place)
                 }
                 Some(place) => {
-                    self.last = Some((from, message.to()));
+                    self.last = Some((train.number, message.to()));
                     let to = Peer {
                         address: (message.to().ip(), message.to().port()).into(),
-                        ..from
+                        ..train.from
                     };
-                    Effect::Forward(to, Outgoing::Forward(from), place)
+                    Effect::Forward(to, Outgoing::Forward(train.from), place)
                 }
                 None => Effect::Nothing,
             },
             // A greeting; what it says is nobody's business here.
-            Ok(_) => match Endpoint::try_from(from.address) {
+            Ok(_) => match Endpoint::try_from(train.from.address) {
                 Ok(address) => Effect::Answer(Outgoing::Reply(Answer::Address(address))),
                 Err(_) => Effect::Nothing,
             },

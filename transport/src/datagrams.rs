@@ -65,11 +65,17 @@ pub trait Service {
     /// An answer, written when it is sent.
     type Answer;
 
+    /// What holds for every datagram of a train: of those that one peer sent and that came in a row.
+    type Train;
+
     /// Whether what is written tells the time: then each answer is written just before it goes, and not with others.
     const TELLS_TIME: bool = false;
 
+    /// Begins a train from this peer, which is decided about at this moment.
+    fn train(&mut self, from: Peer, now: Now) -> Self::Train;
+
     /// Decides what to do with a datagram.
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Self::Answer>;
+    fn handle(&mut self, datagram: &[u8], train: &Self::Train) -> Effect<Self::Answer>;
 
     /// When the next delayed answer is due, on the clock of `now`.
     fn next_due(&self) -> Option<Duration>;
@@ -188,10 +194,11 @@ impl<S: Service> Round<'_, S> {
                 socket,
                 asked: arrival.asked,
             };
+            let train = service.train(peer, now);
             for (start, datagram) in arrival.with_places() {
                 taken += 1;
                 outbox.traffic().received.count(1, peer.address);
-                match service.handle(datagram, peer, now) {
+                match service.handle(datagram, &train) {
                     Effect::Nothing => {}
                     Effect::Answer(answer) => outbox.push(service, peer, answer, came),
                     Effect::Forward(to, answer, part) => {
@@ -239,8 +246,11 @@ mod tests {
 
     impl Service for Counts {
         type Answer = ();
+        type Train = ();
 
-        fn handle(&mut self, datagram: &[u8], _: Peer, _: Now) -> Effect<()> {
+        fn train(&mut self, _: Peer, _: Now) {}
+
+        fn handle(&mut self, datagram: &[u8], (): &()) -> Effect<()> {
             self.0 += 1;
             match datagram {
                 b"stop" => Effect::AnswerAndStop(()),

@@ -23,8 +23,11 @@ struct Echo {
 
 impl Service for Echo {
     type Answer = Vec<u8>;
+    type Train = ();
 
-    fn handle(&mut self, datagram: &[u8], _: Peer, _: Now) -> Effect<Vec<u8>> {
+    fn train(&mut self, _: Peer, _: Now) {}
+
+    fn handle(&mut self, datagram: &[u8], (): &()) -> Effect<Vec<u8>> {
         if datagram == b"stop" {
             Effect::AnswerAndStop(datagram.to_vec())
         } else {

@@ -24,20 +24,25 @@ enum Outgoing {
 
 impl Service for Passes {
     type Answer = Outgoing;
+    type Train = Peer;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, _: Now) -> Effect<Outgoing> {
+    fn train(&mut self, from: Peer, _: Now) -> Peer {
+        from
+    }
+
+    fn handle(&mut self, datagram: &[u8], from: &Peer) -> Effect<Outgoing> {
         let Some((first, rest)) = datagram.split_first() else {
             return Effect::Stop;
         };
         let to = Peer {
             address: self.receivers[usize::from(*first)],
-            ..from
+            ..*from
         };
         let part = 1..1 + rest.len();
-        if self.last.replace((from, to)) == Some((from, to)) {
+        if self.last.replace((*from, to)) == Some((*from, to)) {
             return Effect::ForwardAlike(part);
         }
-        Effect::Forward(to, Outgoing::Begin(from), part)
+        Effect::Forward(to, Outgoing::Begin(*from), part)
     }
 
     fn next_due(&self) -> Option<Duration> {

@@ -14,7 +14,7 @@ fn departures(service: &mut PingService, ports: &[u16]) -> Vec<(u16, u64, bool)>
     for (millis, port) in (0..).zip(ports) {
         let probe = format!("{:<128}", format!("P 00c0ffee {}", millis + 1));
         let from = peer(&format!("192.0.2.1:{port}"));
-        if let Effect::Answer(answer) = service.handle(probe.as_bytes(), from, at(millis)) {
+        if let Effect::Answer(answer) = service.handle(probe.as_bytes(), &(from, at(millis))) {
             out.push(departure(service, from, answer));
         }
         drain(service, at(millis).monotonic, &mut out);

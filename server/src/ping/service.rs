@@ -275,11 +275,16 @@ impl Tallied for PingService {
 
 impl Service for PingService {
     type Answer = Outgoing;
+    type Train = (Peer, Now);
 
     /// A probe's answer tells how long it was held.
     const TELLS_TIME: bool = true;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
+    fn train(&mut self, from: Peer, now: Now) -> (Peer, Now) {
+        (from, now)
+    }
+
+    fn handle(&mut self, datagram: &[u8], (from, now): &(Peer, Now)) -> Effect<Outgoing> {
         self.tally.received += 1;
         tracing::trace!(from = %from.address, datagram = %Shown(datagram), "received");
         if self.quiet.applies(datagram, from.address) {
@@ -296,7 +301,7 @@ impl Service for PingService {
             &mut self.limiter,
             request,
             from.address,
-            now,
+            *now,
         );
         match verdict {
             Verdict::OverRate => {
@@ -309,7 +314,7 @@ impl Service for PingService {
                 Effect::AnswerAndStop(at_once(Answer::Stopping))
             }
             Verdict::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),
-            Verdict::Impaired(reply) => self.impair(from, reply, now.monotonic),
+            Verdict::Impaired(reply) => self.impair(*from, reply, now.monotonic),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn at(millis: u64) -> Now {
 
 /// The answer's text to a datagram at time 0, and whether the service stops.
 pub(super) fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> (String, bool) {
-    match service.handle(datagram, peer(from), at(0)) {
+    match service.handle(datagram, &(peer(from), at(0))) {
         Effect::Nothing => (String::new(), false),
         Effect::Answer(answer) => (answer.reply.at(Duration::ZERO).to_string(), false),
         Effect::AnswerAndStop(answer) => (answer.reply.at(Duration::ZERO).to_string(), true),
@@ -216,7 +216,7 @@ fn delayed_answers_come_when_due_with_the_time_they_were_held() {
     });
     let probe = format!("{:<128}", "P 00c0ffee 1");
     assert_eq!(
-        service.handle(probe.as_bytes(), peer("192.0.2.1:5000"), at(5)),
+        service.handle(probe.as_bytes(), &(peer("192.0.2.1:5000"), at(5))),
         Effect::Nothing
     );
     assert_eq!(service.next_due(), Some(Duration::from_millis(25)));
@@ -257,7 +257,8 @@ fn a_probe_over_rate_was_received_all_the_same() {
     }
     // A second later there is room for another.
     let probe = format!("{:<128}", "P 00c0ffee 5");
-    let Effect::Answer(reply) = service.handle(probe.as_bytes(), peer("192.0.2.1:5000"), at(1_000))
+    let Effect::Answer(reply) =
+        service.handle(probe.as_bytes(), &(peer("192.0.2.1:5000"), at(1_000)))
     else {
         panic!("it is within the rate");
     };
@@ -280,7 +281,7 @@ fn a_hundred_thousand_delayed_answers_wait_and_what_exceeds_the_cap_is_counted()
     let datagrams = 150_000;
     for seq in 1..=datagrams {
         let datagram = format!("P 00c0ffee {seq}");
-        let effect = service.handle(datagram.as_bytes(), peer("192.0.2.1:5000"), at(0));
+        let effect = service.handle(datagram.as_bytes(), &(peer("192.0.2.1:5000"), at(0)));
         assert_eq!(effect, Effect::Nothing);
     }
     let tally = service.tally();

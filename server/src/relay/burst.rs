@@ -8,15 +8,39 @@ use hii_protocol::{Endpoint, ParseError};
 
 use super::rules::Source;
 
+/// Frames that one sender sent in a row and that are decided about at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Train {
+    /// Who sent them.
+    pub from: Source,
+    /// When they are decided about.
+    pub now: Duration,
+    /// No other train of these rules has it.
+    number: u64,
+}
+
+impl Train {
+    /// What comes next from this sender at this moment: the last train goes on if it is of the same.
+    pub(super) fn next(last: Option<Self>, from: Source, now: Duration) -> Self {
+        match last {
+            Some(last) if last.from == from && last.now == now => last,
+            _ => Self {
+                from,
+                now,
+                number: last.map_or(0, |last| last.number + 1),
+            },
+        }
+    }
+}
+
 /// What was found of the last message that went from peer to peer. It holds as long as its thread looks at no other peer;
 /// what other threads change meanwhile is seen after it, and its sender's rate is charged then.
 #[derive(Debug)]
 pub(super) struct Burst {
-    from: Source,
+    train: Train,
     sender: Endpoint,
     to: Endpoint,
     is_raw: bool,
-    at: Duration,
     /// How many more its sender may send at that moment, at its beginning.
     most: u64,
     /// How many more it has sent.
@@ -25,28 +49,21 @@ pub(super) struct Burst {
 
 impl Burst {
     /// A burst of this message so far, which goes out so, and whose sender may send so many more at that moment.
-    pub(super) fn new(
-        from: Source,
-        at: Duration,
-        message: Message<'_>,
-        forward: Forward<'_>,
-        most: u64,
-    ) -> Self {
+    pub(super) fn new(train: Train, message: Message<'_>, forward: Forward<'_>, most: u64) -> Self {
         Self {
-            from,
+            train,
             sender: forward.from(),
             to: message.to(),
             is_raw: is_raw(message.payload()),
-            at,
             most,
             spent: 0,
         }
     }
 
-    /// Whether this sender is its sender, and now its moment still.
+    /// Whether it is of this train.
     #[inline]
-    pub(super) fn is_from(&self, from: Source, now: Duration) -> bool {
-        self.at == now && self.from == from
+    pub(super) fn is_of(&self, train: &Train) -> bool {
+        self.train.number == train.number
     }
 
     pub(super) fn sender(&self) -> Endpoint {
@@ -78,7 +95,7 @@ impl Burst {
 
     /// Who has sent how many beside the first one, and when.
     pub(super) fn spent(&self) -> Option<(Endpoint, u64, Duration)> {
-        (self.spent > 0).then_some((self.sender, self.spent, self.at))
+        (self.spent > 0).then_some((self.sender, self.spent, self.train.now))
     }
 }
 

@@ -43,6 +43,7 @@ mod tokens;
 
 pub use access::Access;
 pub use args::Args;
+pub use burst::Train;
 pub use connection::Connection;
 pub use mailbox::{Mailbox, Mailboxes, Waiting};
 pub use metrics::{Board, Seat};

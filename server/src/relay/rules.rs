@@ -8,7 +8,7 @@ use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
 use hii_protocol::{Code, Endpoint, ParseError};
 
 use super::access::Access;
-use super::burst::Burst;
+use super::burst::{Burst, Train};
 use super::peers::{Peer, Peers, Registration, Standing, Way};
 use super::reach::Reach;
 use super::tally::Tally;
@@ -96,10 +96,12 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
+    /// The last one, whose sender most often sends the next frame too.
+    train: Option<Train>,
     /// What the next message most often is part of.
     burst: Option<Burst>,
-    /// Who was over its rate, and when: further messages of that moment need no look. A flood comes in large batches.
-    over: Option<(Source, Duration)>,
+    /// Whose sender was over its rate: its other messages need no look. A flood comes in large batches.
+    over: Option<Train>,
 }
 
 impl Shared {
@@ -136,6 +138,7 @@ impl Rules {
         Self {
             shared,
             tally: Tally::default(),
+            train: None,
             burst: None,
             over: None,
         }
@@ -147,30 +150,38 @@ impl Rules {
         self.tally
     }
 
+    /// Begins a train from this sender, which is decided about at this moment.
+    pub fn train(&mut self, from: Source, now: Duration) -> Train {
+        let train = Train::next(self.train, from, now);
+        self.train = Some(train);
+        train
+    }
+
     /// Decides about a datagram, or about a frame of a connection.
     #[expect(
         clippy::inline_always,
         reason = "in a burst a call costs as much as the decision"
     )]
     #[inline(always)]
-    pub fn decide<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
+    pub fn decide<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
         self.tally.received += 1;
         let burst = match &mut self.burst {
-            Some(burst) if may_be_message(frame) && burst.is_from(from, now) => burst,
-            _ => return self.decide_anew(frame, from, now),
+            Some(burst) if may_be_message(frame) && burst.is_of(train) => burst,
+            _ => return self.decide_anew(frame, train),
         };
         let request = Request::decode(frame);
         if let Some(payload) = burst.take(&request) {
             return Decision::ForwardAlike(payload);
         }
         let sender = burst.sender();
-        self.obey(request, sender, from, now)
+        self.obey(request, sender, train)
     }
 
     /// Decides about what is no part of a burst.
     #[inline(never)]
-    fn decide_anew<'a>(&mut self, frame: &'a [u8], from: Source, now: Duration) -> Decision<'a> {
-        if may_be_message(frame) && !from.is_connected && self.over == Some((from, now)) {
+    fn decide_anew<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
+        let from = train.from;
+        if may_be_message(frame) && !from.is_connected && self.over == Some(*train) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
@@ -185,7 +196,7 @@ impl Rules {
             self.tally.ignored += 1;
             return Decision::Silence;
         };
-        self.obey(Request::decode(frame), sender, from, now)
+        self.obey(Request::decode(frame), sender, train)
     }
 
     #[inline(never)]
@@ -193,20 +204,19 @@ impl Rules {
         &mut self,
         request: Result<Request<'a>, ParseError>,
         sender: Endpoint,
-        from: Source,
-        now: Duration,
+        train: &Train,
     ) -> Decision<'a> {
         match request {
-            Ok(Request::Send(message)) => self.send(message, sender, from, now),
-            Ok(Request::Greeting) => self.greet(sender, from, now),
-            Ok(Request::TokenRequest) => self.give_token(sender, from, now),
-            Ok(Request::TokenGreeting(token)) => self.prove(token, sender, from, now),
+            Ok(Request::Send(message)) => self.send(message, sender, train),
+            Ok(Request::Greeting) => self.greet(sender, train),
+            Ok(Request::TokenRequest) => self.give_token(sender, train),
+            Ok(Request::TokenGreeting(token)) => self.prove(token, sender, train),
             Ok(Request::ExitServer) if self.shared.allow_exit.honours(sender.ip()) => {
                 self.tally.exits += 1;
                 Decision::Stop
             }
-            Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, now),
-            Err(error) => self.refuse(error.code(), sender, now),
+            Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, train.now),
+            Err(error) => self.refuse(error.code(), sender, train.now),
         }
     }
 
@@ -279,13 +289,8 @@ impl Rules {
         }
     }
 
-    fn send<'a>(
-        &mut self,
-        message: Message<'a>,
-        sender: Endpoint,
-        from: Source,
-        now: Duration,
-    ) -> Decision<'a> {
+    fn send<'a>(&mut self, message: Message<'a>, sender: Endpoint, train: &Train) -> Decision<'a> {
+        let Train { from, now, .. } = *train;
         let to = message.to();
         let mut peers = self.table();
         let heard = peers.hear(sender, from.is_connected, now);
@@ -298,7 +303,9 @@ impl Rules {
             None => return self.refuse(Code::Undeliverable, sender, now),
         };
         if !is_within_rate {
-            return self.silence(from, now);
+            self.over = Some(*train);
+            self.tally.over_rate += 1;
+            return Decision::Silence;
         }
         let is_peer = receiver.is_some()
             || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
@@ -312,20 +319,13 @@ impl Rules {
         };
         let is_connected = from.is_connected || receiver.is_some_and(Peer::is_connected);
         if let (Some(heard), false) = (heard.filter(|_| receiver.is_some()), is_connected) {
-            self.burst = Some(Burst::new(from, now, message, forward, heard.left));
+            self.burst = Some(Burst::new(*train, message, forward, heard.left));
         }
         Decision::Forward {
             to,
             way: receiver,
             forward,
         }
-    }
-
-    /// A message over its sender's rate.
-    fn silence(&mut self, from: Source, now: Duration) -> Decision<'static> {
-        self.over = Some((from, now));
-        self.tally.over_rate += 1;
-        Decision::Silence
     }
 
     /// The peers, for a look or a change, which ends the burst.
@@ -346,18 +346,19 @@ impl Rules {
     }
 
     /// Answers a greeting; from where that is enough, it makes a peer.
-    fn greet(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
-        let standing = if from.is_connected {
+    fn greet(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
+        let standing = if train.from.is_connected {
             Standing::Connected
         } else if self.shared.access.trusts(sender.ip()) {
             Standing::Greeted
         } else {
-            return self.answer_stranger(sender, now);
+            return self.answer_stranger(sender, train.now);
         };
-        self.welcome(sender, standing, from, now)
+        self.welcome(sender, standing, train)
     }
 
-    fn give_token(&mut self, sender: Endpoint, from: Source, now: Duration) -> Decision<'static> {
+    fn give_token(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
+        let Train { from, now, .. } = *train;
         let heard = self.table().hear(sender, from.is_connected, now);
         // A peer that proves itself anew has its own rate first.
         let is_within = from.is_connected || heard.is_some_and(|heard| heard.is_within_rate);
@@ -370,22 +371,17 @@ impl Rules {
         Decision::Reply(Answer::Token(sender, token))
     }
 
-    fn prove(
-        &mut self,
-        token: Token,
-        sender: Endpoint,
-        from: Source,
-        now: Duration,
-    ) -> Decision<'static> {
+    fn prove(&mut self, token: Token, sender: Endpoint, train: &Train) -> Decision<'static> {
+        let now = train.now;
         if !lock(&self.shared.tokens).proves(token, sender, now) {
             return self.refuse(Code::NotARequest, sender, now);
         }
-        let standing = if from.is_connected {
+        let standing = if train.from.is_connected {
             Standing::Connected
         } else {
             Standing::Proven
         };
-        self.welcome(sender, standing, from, now)
+        self.welcome(sender, standing, train)
     }
 
     /// Makes the sender a peer where there is room, and tells it its address.
@@ -393,9 +389,9 @@ impl Rules {
         &mut self,
         sender: Endpoint,
         standing: Standing,
-        from: Source,
-        now: Duration,
+        train: &Train,
     ) -> Decision<'static> {
+        let Train { from, now, .. } = *train;
         let is_trusted = self.shared.access.trusts(sender.ip());
         let way = from.way;
         let mut peers = self.table();

@@ -67,11 +67,22 @@ pub(super) fn source(address: &str) -> Source {
     }
 }
 
+/// What becomes of a frame.
+pub(super) fn decide<'a>(
+    rules: &mut Rules,
+    frame: &'a [u8],
+    from: Source,
+    now: Duration,
+) -> Decision<'a> {
+    let train = rules.train(from, now);
+    rules.decide(frame, &train)
+}
+
 /// What the relay says to this, in words.
 pub(super) fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> String {
     let now = Duration::from_secs(at);
     let from = source(from);
-    match rules.decide(frame, from, now) {
+    match decide(rules, frame, from, now) {
         Decision::Silence => "silence".into(),
         Decision::Stop => "stop".into(),
         Decision::Reply(answer) => answer.to_string(),
@@ -392,7 +403,7 @@ fn a_million_forged_greetings_hold_no_more_than_the_table_may() {
                 address: nth(net, n),
                 ..source("192.0.2.7:7000")
             };
-            let decision = rules.decide(b"hii", from, Duration::from_secs(1));
+            let decision = decide(&mut rules, b"hii", from, Duration::from_secs(1));
             answered += u64::from(decision != Decision::Silence);
         }
     }
@@ -434,7 +445,7 @@ fn a_connection_is_a_peer_while_it_is_open() {
         ..source("192.0.2.7:7000")
     };
     let now = Duration::from_secs(1);
-    let greeted = rules.decide(b"hii", connection, now);
+    let greeted = decide(&mut rules, b"hii", connection, now);
     assert!(matches!(greeted, Decision::Reply(Answer::Address(_))));
     let send = b"to:192.0.2.7/7000;raw : x";
     assert!(said(&mut rules, send, "192.0.2.9:9000", 1).contains(" <- "));

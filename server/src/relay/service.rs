@@ -11,6 +11,7 @@ use hii_transport::datagrams::{Effect, Peer, Receipt, Sender, Service};
 use hii_transport::traffic::Traffic;
 use tracing::level_filters::LevelFilter;
 
+use super::burst::Train;
 use super::connection::Connection;
 use super::heads::{self, Heads};
 use super::mailbox::Mailboxes;
@@ -97,7 +98,8 @@ impl RelayService {
     /// Decides about a frame of a connection.
     pub fn handle_frame(&mut self, frame: &[u8], from: Source, now: Duration) -> Verdict {
         self.rules.tally_mut().tcp.frames += 1;
-        let decision = self.rules.decide(frame, from, now);
+        let train = self.rules.train(from, now);
+        let decision = self.rules.decide(frame, &train);
         self.log(frame, from.address, &decision, now);
         let decision = match decision {
             Decision::Forward { to, way, forward } => {
@@ -166,7 +168,7 @@ impl RelayService {
 
     /// Sends a connection's message to a peer that has none.
     fn send(&mut self, to: Endpoint, way: Option<peers::Peer>, forward: Forward<'_>) -> Delivery {
-        let address = SocketAddr::new(to.ip(), to.port());
+        let address = SocketAddr::from(to);
         let peer = way.map_or_else(
             || {
                 let sender = self.sender.as_ref();
@@ -177,7 +179,7 @@ impl RelayService {
                     asked: None,
                 }
             },
-            |peer| reached(to, peer.way),
+            |peer| peer_at(address, peer.way),
         );
         let frame = Answer::Forward(forward).to_vec();
         let sent = self.sender.as_ref().map(|by| by.send(peer, &frame));
@@ -188,6 +190,48 @@ impl RelayService {
                 Delivery::Sent
             }
             Some(Err(_)) | None => Delivery::Failed,
+        }
+    }
+
+    /// What the loop does for a decision, other than that a message is like the last.
+    #[inline(never)]
+    fn effect(
+        &mut self,
+        decision: Decision<'_>,
+        datagram: &[u8],
+        train: &Train,
+    ) -> Effect<Outgoing> {
+        let from = train.from.address;
+        match decision {
+            Decision::Silence | Decision::ForwardAlike(_) => Effect::Nothing,
+            Decision::Stop => {
+                tell_stop(from);
+                Effect::Stop
+            }
+            Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
+            Decision::Forward {
+                way: Some(peer),
+                forward,
+                ..
+            } if peer.is_connected() => self.leave_and_tell(peer, forward, from, train.now),
+            Decision::Forward { to, way, forward } => {
+                // Somebody who never greeted is reached by the socket that the message came to, from whatever address
+                // the route gives.
+                let unknown = Way {
+                    asked: None,
+                    ..train.from.way
+                };
+                let peer = peer_at(to.into(), way.map_or(unknown, |peer| peer.way));
+                let sender = peer_at(from, train.from.way);
+                let (is_raw, payload) = heads::parts(forward.payload());
+                match heads::place(payload, datagram) {
+                    Some(place) => {
+                        Effect::Forward(peer, Outgoing::Forward { sender, is_raw }, place)
+                    }
+                    // A payload is always part of its datagram.
+                    None => Effect::Nothing,
+                }
+            }
         }
     }
 
@@ -250,41 +294,23 @@ fn verdict(decision: &Decision<'_>) -> Verdict {
 
 impl Service for RelayService {
     type Answer = Outgoing;
+    type Train = Train;
 
-    fn handle(&mut self, datagram: &[u8], from: Peer, now: Now) -> Effect<Outgoing> {
+    fn train(&mut self, from: Peer, now: Now) -> Train {
         self.now = now.monotonic;
-        let decision = self.rules.decide(datagram, source(from), now.monotonic);
-        self.log(datagram, from.address, &decision, now.monotonic);
+        self.rules.train(source(from), now.monotonic)
+    }
+
+    #[inline]
+    fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
+        let decision = self.rules.decide(datagram, train);
+        self.log(datagram, train.from.address, &decision, train.now);
         match decision {
-            Decision::Silence => Effect::Nothing,
-            Decision::Stop => {
-                tell_stop(from.address);
-                Effect::Stop
-            }
-            Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
-            Decision::Forward {
-                way: Some(peer),
-                forward,
-                ..
-            } if peer.is_connected() => {
-                self.leave_and_tell(peer, forward, from.address, now.monotonic)
-            }
-            Decision::Forward { to, way, forward } => {
-                let (is_raw, payload) = heads::parts(forward.payload());
-                let peer = way.map_or_else(|| stranger(to, from), |peer| reached(to, peer.way));
-                let sender = from;
-                match heads::place(payload, datagram) {
-                    Some(place) => {
-                        Effect::Forward(peer, Outgoing::Forward { sender, is_raw }, place)
-                    }
-                    // A payload is always part of its datagram.
-                    None => Effect::Nothing,
-                }
-            }
             Decision::ForwardAlike(payload) => {
                 let (_, payload) = heads::parts(payload);
                 heads::place(payload, datagram).map_or(Effect::Nothing, Effect::ForwardAlike)
             }
+            decision => self.effect(decision, datagram, train),
         }
     }
 
@@ -403,20 +429,12 @@ fn source(from: Peer) -> Source {
     }
 }
 
-/// A peer is reached by the socket and from the address that it greeted: what is between may let nothing else through.
-fn reached(to: Endpoint, way: Way) -> Peer {
+/// Whoever is there and reached so: by the socket and from the address that it greeted, since what is between may let
+/// nothing else through.
+fn peer_at(address: SocketAddr, way: Way) -> Peer {
     Peer {
-        address: SocketAddr::new(to.ip(), to.port()),
+        address,
         socket: usize::try_from(way.socket).unwrap_or(usize::MAX),
         asked: way.asked,
-    }
-}
-
-/// Somebody who never greeted is reached by the socket that the message came to, from whatever address the route gives.
-fn stranger(to: Endpoint, by: Peer) -> Peer {
-    Peer {
-        address: SocketAddr::new(to.ip(), to.port()),
-        socket: by.socket,
-        asked: None,
     }
 }
