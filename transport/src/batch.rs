@@ -103,20 +103,20 @@ impl<'a> Carriers<'a> {
         }
     }
 
-    fn by(&self, peer: Peer) -> io::Result<&'a BatchSocket> {
+    fn by(&self, peer: &Peer) -> io::Result<&'a BatchSocket> {
         let socket = self.sockets.get(peer.socket);
         socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
 impl Carrier for Carriers<'_> {
-    fn joins(&self, to: Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
+    fn joins(&self, to: &Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
         self.by(to)
             .is_ok_and(|socket| socket.joins(len, octets, datagrams, first))
     }
 
     fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()> {
-        let sent = self.by(to).and_then(|socket| socket.send(to, octets, len));
+        let sent = self.by(&to).and_then(|socket| socket.send(to, octets, len));
         sent.inspect_err(|error| not_sent(to, error))
     }
 
@@ -125,7 +125,7 @@ impl Carrier for Carriers<'_> {
             return Ok(0);
         };
         let sent = self
-            .by(*to)
+            .by(to)
             .and_then(|socket| socket.send_singles(singles, &mut self.headers));
         sent.inspect_err(|error| not_sent(*to, error))
     }

@@ -83,7 +83,8 @@ pub trait Service {
     /// The next delayed answer, when it is due.
     fn take_due(&mut self, now: Duration) -> Option<(Peer, Self::Answer)>;
 
-    /// Writes an answer, or what a forward begins with, at the start of `buffer` and returns its length.
+    /// Writes an answer, or what a forward begins with, at the start of `buffer` and returns its length. What is alike in
+    /// a row is written once, unless it tells the time.
     fn write(&mut self, answer: &Self::Answer, now: Duration, buffer: &mut [u8]) -> usize;
 
     /// Learns whether so many datagrams went out, at least one, that are an answer or begin so. What is to be answered to

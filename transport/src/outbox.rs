@@ -8,7 +8,7 @@ use crate::batch::Carriers;
 use crate::clock::Clock;
 use crate::datagrams::{Peer, Receipt, Service};
 use crate::parcels::Parcels;
-use crate::queue::{Queue, Waiting};
+use crate::queue::Queue;
 use crate::traffic::Traffic;
 
 /// What waits for the end of the round at most; one more ends it.
@@ -24,6 +24,8 @@ pub(crate) struct Outbox<'a, S: Service> {
     pushed: u32,
     order: Vec<usize>,
     parcels: Parcels,
+    /// What several datagrams in a row begin with.
+    head: Vec<u8>,
     traffic: Traffic,
 }
 
@@ -37,6 +39,7 @@ impl<'a, S: Service> Outbox<'a, S> {
             pushed: 0,
             order: Vec::new(),
             parcels: Parcels::new(),
+            head: Vec::new(),
             traffic: Traffic::default(),
         }
     }
@@ -101,24 +104,38 @@ impl<'a, S: Service> Outbox<'a, S> {
         let mut order = std::mem::take(&mut self.order);
         all.arrange(&mut order);
         let mut now = self.clock.elapsed();
-        let mut first = 0;
-        for (count, index) in order.iter().enumerate() {
-            let Some((waiting, group)) = all.get(*index) else {
+        let (mut first, mut count) = (0, 0);
+        for alike in order.chunk_by(|one, other| all.are_alike(*one, *other)) {
+            let Some(group) = alike.first().and_then(|index| all.group(*index)) else {
                 continue;
             };
-            if S::TELLS_TIME {
-                now = self.clock.elapsed();
-            }
-            let len = self.write(service, waiting, &group.answer, now, came);
-            if !self.parcels.join(&self.carriers, group.to, len) {
-                // What tells the time is written as late as can be.
-                if S::TELLS_TIME || self.parcels.are_full() {
-                    let done = order.get(first..count).unwrap_or_default();
-                    self.send(service, all, done);
-                    self.parcels.clear(len);
-                    first = count;
+            self.head.clear();
+            for (nth, index) in alike.iter().enumerate() {
+                let begun = if nth == 0 || S::TELLS_TIME {
+                    if S::TELLS_TIME {
+                        now = self.clock.elapsed();
+                    }
+                    self.begin(service, &group.answer, now, alike.len() > 1)
+                } else {
+                    self.begin_alike()
+                };
+                let len = self.finish(begun, all.kept(*index), came);
+                let joins = if nth == 0 {
+                    self.parcels.join(&self.carriers, &group.to, len)
+                } else {
+                    self.parcels.join_last(&self.carriers, len)
+                };
+                if !joins {
+                    // What tells the time is written as late as can be.
+                    if S::TELLS_TIME || self.parcels.are_full() {
+                        let done = order.get(first..count).unwrap_or_default();
+                        self.send(service, all, done);
+                        self.parcels.clear(len);
+                        first = count;
+                    }
+                    self.parcels.begin(group.to, len);
                 }
-                self.parcels.begin(group.to, len);
+                count += 1;
             }
         }
         self.send(service, all, order.get(first..).unwrap_or_default());
@@ -127,18 +144,37 @@ impl<'a, S: Service> Outbox<'a, S> {
         all.clear();
     }
 
-    /// Writes a datagram where the parcels have room for it, and tells its length.
-    fn write(
+    /// Writes the beginning of a datagram where the parcels have room for it, and tells its length. `goes_on`: the next
+    /// begins alike.
+    fn begin(
         &mut self,
         service: &mut S,
-        waiting: &Waiting,
         answer: &S::Answer,
         now: Duration,
-        came: &[u8],
+        goes_on: bool,
     ) -> usize {
         let room = self.parcels.room();
         let begun = service.write(answer, now, room);
-        let kept = came.get(waiting.kept.clone()).unwrap_or_default();
+        if goes_on {
+            let head = room.get(..begun).unwrap_or_default();
+            self.head.extend_from_slice(head);
+        }
+        begun
+    }
+
+    /// The same as the last.
+    fn begin_alike(&mut self) -> usize {
+        let begun = self.head.len();
+        if let Some(room) = self.parcels.room().get_mut(..begun) {
+            room.copy_from_slice(&self.head);
+        }
+        begun
+    }
+
+    /// Puts what a datagram has kept behind its beginning of this length, and tells the length of both.
+    fn finish(&mut self, begun: usize, kept: Range<usize>, came: &[u8]) -> usize {
+        let room = self.parcels.room();
+        let kept = came.get(kept).unwrap_or_default();
         let end = begun + kept.len();
         if let Some(room) = room.get_mut(begun..end) {
             room.copy_from_slice(kept);
@@ -152,14 +188,14 @@ impl<'a, S: Service> Outbox<'a, S> {
         let told = |sent: Range<usize>, result: &_| {
             let sent = these.get(sent).unwrap_or_default();
             for alike in sent.chunk_by(|one, other| all.are_alike(*one, *other)) {
-                let first = alike.first().and_then(|index| all.get(*index));
+                let group = alike.first().and_then(|index| all.group(*index));
                 let reply =
-                    first.and_then(|(_, group)| service.sent(&group.answer, result, alike.len()));
+                    group.and_then(|group| service.sent(&group.answer, result, alike.len()));
                 let Some(Receipt { to, answer, times }) = reply else {
                     continue;
                 };
-                let waiting = alike.iter().filter_map(|index| all.get(*index));
-                let mut places = waiting.map(|(waiting, _)| waiting.place).take(times);
+                let places = alike.iter().filter_map(|index| all.place(*index));
+                let mut places = places.take(times);
                 if let Some(first) = places.next() {
                     answers.push(to, answer, first, 0..0);
                 }

@@ -13,7 +13,7 @@ use crate::udp::BUFFER_LEN;
 pub(crate) trait Carrier {
     /// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of
     /// which is so long. The last one may be shorter; nothing follows that.
-    fn joins(&self, to: Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool;
+    fn joins(&self, to: &Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool;
 
     /// Sends datagrams of this length, the last of which may be shorter, one behind the other in `octets`.
     fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()>;
@@ -62,12 +62,20 @@ impl Parcels {
 
     /// Puts a datagram of this length, which was just written, into the last parcel, if that takes it.
     #[inline]
-    pub(crate) fn join(&mut self, carrier: &impl Carrier, to: Peer, len: usize) -> bool {
-        let Some(parcel) = self.parcels.last_mut().filter(|parcel| parcel.to == to) else {
+    pub(crate) fn join(&mut self, carrier: &impl Carrier, to: &Peer, len: usize) -> bool {
+        let last = self.parcels.last();
+        last.is_some_and(|parcel| parcel.to == *to) && self.join_last(carrier, len)
+    }
+
+    /// The same for one that goes where the one before went.
+    #[inline]
+    pub(crate) fn join_last(&mut self, carrier: &impl Carrier, len: usize) -> bool {
+        let Some(parcel) = self.parcels.last_mut() else {
             return false;
         };
         let (octets, first) = (parcel.octets.len(), parcel.segment);
-        let joins = parcel.last == first && carrier.joins(to, len, octets, parcel.datagrams, first);
+        let joins =
+            parcel.last == first && carrier.joins(&parcel.to, len, octets, parcel.datagrams, first);
         if joins {
             parcel.octets.end += len;
             parcel.datagrams += 1;

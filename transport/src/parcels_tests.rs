@@ -21,7 +21,7 @@ fn shown(to: Peer, octets: &[u8]) -> String {
 }
 
 impl<F: FnMut(&str) -> io::Result<usize>> Carrier for Notes<F> {
-    fn joins(&self, _: Peer, len: usize, _: usize, datagrams: usize, first: usize) -> bool {
+    fn joins(&self, _: &Peer, len: usize, _: usize, datagrams: usize, first: usize) -> bool {
         datagrams < 3 && len <= first
     }
 
@@ -56,7 +56,7 @@ fn sent(
     for (port, text) in datagrams {
         parcels.room()[..text.len()].copy_from_slice(text.as_bytes());
         let to = peer(*port, None);
-        if !parcels.join(&notes, to, text.len()) {
+        if !parcels.join(&notes, &to, text.len()) {
             parcels.begin(to, text.len());
         }
     }

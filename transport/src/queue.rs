@@ -26,11 +26,11 @@ pub(crate) struct Group<A> {
 
 /// A datagram that waits.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+struct Waiting {
     /// Its place in the round, so that the answers to one sender come in the order of what it sent.
-    pub(crate) place: u32,
+    place: u32,
     /// What follows the answer, of the octets that came.
-    pub(crate) kept: Range<usize>,
+    kept: Range<usize>,
     group: usize,
 }
 
@@ -72,10 +72,20 @@ impl<A> Queue<A> {
         }
     }
 
-    /// What waits, by its index.
-    pub(crate) fn get(&self, index: usize) -> Option<(&Waiting, &Group<A>)> {
-        let waiting = self.waiting.get(index)?;
-        Some((waiting, self.groups.get(waiting.group)?))
+    /// What a datagram that waits has in common with others, by its index.
+    pub(crate) fn group(&self, index: usize) -> Option<&Group<A>> {
+        self.groups.get(self.waiting.get(index)?.group)
+    }
+
+    /// Its place in the round.
+    pub(crate) fn place(&self, index: usize) -> Option<u32> {
+        self.waiting.get(index).map(|waiting| waiting.place)
+    }
+
+    /// What follows what it begins with, of the octets that came.
+    pub(crate) fn kept(&self, index: usize) -> Range<usize> {
+        let waiting = self.waiting.get(index);
+        waiting.map_or(0..0, |waiting| waiting.kept.clone())
     }
 
     /// Whether two that wait are of one group.
@@ -165,9 +175,9 @@ mod tests {
                 expected.sort_unstable();
                 queue.arrange(&mut order);
                 let arranged = order.iter().map(|index| {
-                    let (waiting, group) = queue.get(*index).unwrap();
+                    let group = queue.group(*index).unwrap();
                     assert_eq!(group.to, peer(group.answer));
-                    (group.answer, waiting.place, waiting.kept.start)
+                    (group.answer, queue.place(*index).unwrap(), queue.kept(*index).start)
                 });
                 prop_assert_eq!(arranged.collect::<Vec<_>>(), expected);
                 queue.clear();
@@ -185,7 +195,10 @@ mod tests {
         queue.push(peer(2), 'b', 2, 0..0);
         queue.clear();
         queue.push_alike(3, 0..0);
-        let (waiting, group) = queue.get(0).unwrap();
-        assert_eq!((waiting.place, group.to, group.answer), (3, peer(2), 'b'));
+        let group = queue.group(0).unwrap();
+        assert_eq!(
+            (queue.place(0), group.to, group.answer),
+            (Some(3), peer(2), 'b')
+        );
     }
 }
