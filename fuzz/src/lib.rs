@@ -52,6 +52,31 @@ pub fn relay_request(octets: &[u8]) {
     if let (Ok(request), Ok(owned)) = (request, owned) {
         assert_eq!(owned.as_request(), request);
         assert_eq!(encode(&owned), request.to_vec());
+        if let relay::Request::Send(message) = request {
+            begins_alike(message, octets);
+        }
+    }
+}
+
+/// What a message's frame begins with says of other frames what the decoder says.
+fn begins_alike(message: relay::Message<'_>, octets: &[u8]) {
+    let Some(prefix) = relay::Prefix::of(message, octets) else {
+        return;
+    };
+    assert_eq!(prefix.payload(octets), Some(message.payload()));
+    let twice = octets.repeat(2);
+    let near = octets.len().saturating_sub(100)..octets.len() + 100;
+    for len in near.filter(|len| *len <= twice.len()) {
+        let frame = &twice[..len];
+        if let Some(payload) = prefix.payload(frame) {
+            let message = relay::Message::new(message.to(), payload).unwrap();
+            assert_eq!(
+                relay::Request::decode(frame),
+                Ok(relay::Request::Send(message))
+            );
+        } else if len >= octets.len() {
+            assert!(relay::Request::decode(frame).is_err());
+        }
     }
 }
 

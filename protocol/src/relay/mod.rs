@@ -18,6 +18,7 @@
 mod answer;
 mod fault;
 mod payload;
+mod prefix;
 mod request;
 mod token;
 
@@ -27,6 +28,7 @@ pub use answer::{AnswerBuf, ForwardBuf};
 pub use payload::{Content, ContentError, FrameTooLong, Payload, Raw, RawTooLong};
 #[cfg(feature = "alloc")]
 pub use payload::{ContentBuf, PayloadBuf, RawBuf};
+pub use prefix::Prefix;
 pub use request::{Message, Request};
 #[cfg(feature = "alloc")]
 pub use request::{MessageBuf, RequestBuf};

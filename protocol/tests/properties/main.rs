@@ -9,6 +9,7 @@ mod every_frame;
 mod frames;
 mod owned;
 mod ping;
+mod prefix;
 mod relay;
 mod share;
 mod spelling;

@@ -1,0 +1,86 @@
+//! Frames that begin as a message did.
+
+use hii_protocol::relay::{Message, Prefix, Request};
+use proptest::prelude::*;
+
+use super::{BLANKS, Checked, cases};
+
+/// What stands before the payloads of messages, and before what may look like one.
+fn beginnings() -> impl Strategy<Value = Vec<u8>> {
+    let to = prop::sample::select(vec!["to", "TO", " to ", "\tTo"]);
+    let address = prop::sample::select(vec![
+        "192.0.2.7/9000",
+        "[2001:db8::7]/9000",
+        "[::ffff:192.0.2.7]/09000",
+        " 127.0.0.1 / 1 ",
+        "2001:db8::7/9000",
+    ]);
+    let key = prop::sample::select(vec!["content:", " CONTENT :", "raw: ", "raw\t: ", "raw:"]);
+    let blanks = prop::collection::vec(prop::sample::select(BLANKS), 0..40);
+    (
+        to,
+        address,
+        key,
+        prop_oneof![3 => Just(Vec::new()), 1 => blanks],
+    )
+        .prop_map(|(to, address, key, blanks)| {
+            let parts = [to, ":", address, ";", key].map(str::as_bytes);
+            [&blanks[..], &parts.concat()].concat()
+        })
+}
+
+fn tails() -> impl Strategy<Value = Vec<u8>> {
+    let octet = prop_oneof![
+        8 => any::<u8>().prop_map(|octet| octet % 128),
+        1 => any::<u8>(),
+        1 => prop::sample::select(b" \t:;".to_vec()),
+    ];
+    prop::collection::vec(octet, 0..50)
+}
+
+/// It says of a frame what the decoder says.
+fn check(prefix: Prefix, to: Message<'_>, beginning: &[u8], frame: &[u8]) -> Checked {
+    let request = Request::decode(frame);
+    match prefix.payload(frame) {
+        Some(payload) => {
+            let message = Message::new(to.to(), payload).unwrap();
+            prop_assert_eq!(request, Ok(Request::Send(message)));
+        }
+        None => prop_assert!(request.is_err() || !frame.starts_with(beginning)),
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases(4096))]
+
+    #[test]
+    fn a_frame_that_begins_as_a_message_did_is_what_the_decoder_says(
+        beginning in beginnings(), other in beginnings(), first in tails(), next in tails(),
+    ) {
+        let frame = [&beginning[..], &first].concat();
+        let Ok(Request::Send(message)) = Request::decode(&frame) else { return Ok(()) };
+        let Some(prefix) = Prefix::of(message, &frame) else {
+            prop_assert!(beginning.len() > Prefix::MAX_LEN);
+            return Ok(());
+        };
+        prop_assert_eq!(prefix.payload(&frame), Some(message.payload()));
+        check(prefix, message, &beginning, &[&beginning[..], &next].concat())?;
+        check(prefix, message, &beginning, &[&other[..], &next].concat())?;
+        check(prefix, message, &beginning, &beginning[..beginning.len() - 1])?;
+    }
+}
+
+#[test]
+fn a_frame_longer_than_a_datagram_is_no_message() {
+    let frame = b"to:192.0.2.7/9000;content:x";
+    let Ok(Request::Send(message)) = Request::decode(frame) else {
+        unreachable!()
+    };
+    let prefix = Prefix::of(message, frame).unwrap();
+    let mut long = frame.to_vec();
+    long.resize(hii_protocol::MAX_DATAGRAM, b'x');
+    assert!(prefix.payload(&long).is_some());
+    long.push(b'x');
+    assert_eq!(prefix.payload(&long), None);
+}
