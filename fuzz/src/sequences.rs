@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hii_protocol::relay::{Answer, Message, Payload, Request, Token};
+use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
 use hii_protocol::relay::{Content, Raw};
 use hii_protocol::{Code, Endpoint, is_answer};
 use hii_server::allow_exit::AllowExit;
@@ -13,7 +13,7 @@ use hii_server::args::rate;
 use hii_server::quiet::Quiet;
 use hii_server::relay::access::network;
 use hii_server::relay::{
-    Access, Config, Decision, Delivery, Reach, Rules, Shared, Source, Standing, Way,
+    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Way,
 };
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
@@ -134,8 +134,8 @@ struct Day {
     /// says who ever was one.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
-    /// From whom and to whom the last datagram's message went that was passed on, and whether it was raw.
-    passed_on: Option<(Source, Endpoint, bool)>,
+    /// The last datagram's message that was passed on: from whom, to whom, how, and whether it was raw.
+    passed_on: Option<(Source, Endpoint, Option<Peer>, bool)>,
 }
 
 impl Day {
@@ -210,7 +210,10 @@ impl Day {
     fn frame(&mut self, who: usize, is_connected: bool, frame: &[u8]) {
         let source = Self::source(who, is_connected);
         let train = self.rules.train(source, self.now);
-        let decision = self.rules.decide(frame, &train);
+        let decision = match self.rules.alike(frame, &train) {
+            Some(payload) => self.like_the_last(source, payload),
+            None => self.rules.decide(frame, &train),
+        };
         let is_quiet = !is_connected && (QUIET.contains(&who) || is_answer(frame));
         if is_quiet || self.is_denied(who) {
             assert_eq!(decision, Decision::Silence);
@@ -231,13 +234,23 @@ impl Day {
         self.registers(who, is_connected, request.ok(), &decision);
         let answer = match decision {
             Decision::Reply(answer) => Some(answer),
-            Decision::Forward { .. } | Decision::ForwardAlike(_) => self.is_passed_on(who),
+            Decision::Forward { .. } => self.is_passed_on(who),
             Decision::Silence | Decision::Stop => None,
         };
         if let Some(answer) = answer {
             self.answered(who, frame, answer);
         }
         assert!(!self.is_small || self.shared.peers() <= FEW as usize);
+    }
+
+    /// Where a payload goes that is to go as the last datagram's message did.
+    fn like_the_last<'a>(&self, source: Source, payload: Payload<'a>) -> Decision<'a> {
+        let (from, to, way, is_raw) = self.passed_on.expect("no message before");
+        assert_eq!(from, source);
+        assert_eq!(is_raw, matches!(payload, Payload::Raw(_)));
+        let from = Endpoint::try_from(from.address).unwrap();
+        let forward = Forward::new(from, payload).unwrap();
+        Decision::Forward { to, way, forward }
     }
 
     /// A message goes from one who may to one who may, and to nowhere else.
@@ -263,15 +276,9 @@ impl Day {
         let takes = !is_raw || ways.iter().any(|by| *by != Standing::Greeted);
         let may = (is_peer || self.open) && (!ways.is_empty() || self.open) && is_allowed && takes;
         match decision {
-            Decision::ForwardAlike(payload) => {
-                assert!(may, "{} to {to:?}", PLACES[who]);
-                assert_eq!(*payload, message.payload());
-                let source = Self::source(who, is_connected);
-                assert_eq!(self.passed_on, Some((source, message.to(), is_raw)));
-            }
             Decision::Forward { to, way, forward } => {
                 if !is_connected {
-                    self.passed_on = Some((Self::source(who, false), *to, is_raw));
+                    self.passed_on = Some((Self::source(who, false), *to, *way, is_raw));
                 }
                 assert!(may, "{} to {to}", PLACES[who]);
                 assert_eq!(*to, message.to());

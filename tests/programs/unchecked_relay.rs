@@ -5,9 +5,10 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::thread;
 use std::time::Duration;
 
-use hii_protocol::relay::{Answer, Content, Forward, Message, Payload, Request};
+use hii_protocol::relay::{Answer, Content, Forward, Payload, Prefix, Request};
 use hii_protocol::{Code, Endpoint};
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
@@ -18,8 +19,17 @@ fn main() -> io::Result<()> {
     let socket = udp::listen((Ipv4Addr::LOCALHOST, 0).into())?;
     writeln!(io::stderr(), "listens on {}", socket.local_addr()?)?;
     let (_stopper, stop) = stopper()?;
-    let mut relay = Unchecked::default();
-    serve(vec![socket], &mut relay, &Clock::start(), &stop)
+    // The relay's loop has a thread of its own too.
+    let relay = move || {
+        serve(
+            vec![socket],
+            &mut Unchecked::default(),
+            &Clock::start(),
+            &stop,
+        )
+    };
+    let served = thread::spawn(relay).join();
+    served.unwrap_or_else(|_| Err(io::Error::other("it panicked")))
 }
 
 #[derive(Default)]
@@ -27,14 +37,17 @@ struct Unchecked {
     /// What a forward begins with, and whose it was: messages come in bursts.
     head: Vec<u8>,
     head_of: Option<SocketAddr>,
-    trains: u64,
-    /// Of which train the last message was, and to whom it went.
-    last: Option<(u64, Endpoint)>,
+    /// The last train.
+    train: Option<Train>,
+    /// Of which train the last message was, and what its frame began with.
+    last: Option<(u64, Prefix)>,
 }
 
-/// Datagrams of one sender in a row.
+/// Datagrams of one sender in a row, at one moment.
+#[derive(Clone, Copy)]
 struct Train {
     from: Peer,
+    now: Duration,
     number: u64,
 }
 
@@ -48,28 +61,42 @@ impl Service for Unchecked {
     type Answer = Outgoing;
     type Train = Train;
 
-    fn train(&mut self, from: Peer, _: Now) -> Train {
-        self.trains += 1;
-        let number = self.trains;
-        Train { from, number }
+    fn train(&mut self, from: Peer, now: Now) -> Train {
+        let now = now.monotonic;
+        let train = match self.train {
+            Some(train) if train.from == from && train.now == now => train,
+            last => Train {
+                from,
+                now,
+                number: last.map_or(0, |last| last.number + 1),
+            },
+        };
+        self.train = Some(train);
+        train
+    }
+
+    fn alike(&mut self, datagram: &[u8], train: &Train) -> Option<Range<usize>> {
+        let (number, prefix) = self.last.as_ref()?;
+        if *number != train.number {
+            return None;
+        }
+        place(prefix.payload(datagram)?, datagram)
     }
 
     fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
         match Request::decode(datagram) {
-            Ok(Request::Send(message)) => match place(message, datagram) {
-                Some(place) if self.last == Some((train.number, message.to())) => {
-                    Effect::ForwardAlike(place)
-                }
-                Some(place) => {
-                    self.last = Some((train.number, message.to()));
-                    let to = Peer {
-                        address: (message.to().ip(), message.to().port()).into(),
-                        ..train.from
-                    };
-                    Effect::Forward(to, Outgoing::Forward(train.from), place)
-                }
-                None => Effect::Nothing,
-            },
+            Ok(Request::Send(message)) => {
+                let Some(place) = place(message.payload(), datagram) else {
+                    return Effect::Nothing;
+                };
+                let prefix = Prefix::of(message, datagram);
+                self.last = prefix.map(|prefix| (train.number, prefix));
+                let to = Peer {
+                    address: message.to().into(),
+                    ..train.from
+                };
+                Effect::Forward(to, Outgoing::Forward(train.from), place)
+            }
             // A greeting; what it says is nobody's business here.
             Ok(_) => match Endpoint::try_from(train.from.address) {
                 Ok(address) => Effect::Answer(Outgoing::Reply(Answer::Address(address))),
@@ -125,9 +152,9 @@ impl Service for Unchecked {
     }
 }
 
-/// Where a message's content stands: at the end. Nobody sends anything else here.
-fn place(message: Message<'_>, datagram: &[u8]) -> Option<Range<usize>> {
-    let Payload::Content(content) = message.payload() else {
+/// Where a content stands: at the end. Nobody sends anything else here.
+fn place(payload: Payload<'_>, datagram: &[u8]) -> Option<Range<usize>> {
+    let Payload::Content(content) = payload else {
         return None;
     };
     let start = datagram.len().checked_sub(content.as_str().len())?;

@@ -41,8 +41,6 @@ pub enum Effect<A> {
     Answer(A),
     /// Send this to somebody else, and behind it this part of the datagram, before any answer.
     Forward(Peer, A, Range<usize>),
-    /// The same as the last forward, but with this part of this datagram. Without one before it nothing is sent.
-    ForwardAlike(Range<usize>),
     /// Answer the sender, then stop.
     AnswerAndStop(A),
     /// Stop.
@@ -73,6 +71,13 @@ pub trait Service {
 
     /// Begins a train from this peer, which is decided about at this moment.
     fn train(&mut self, from: Peer, now: Now) -> Self::Train;
+
+    /// What of a datagram goes where the last forward went, behind what that begins with; else [`handle`](Self::handle)
+    /// decides. It is asked first: whatever holds for a whole train need not be found out again.
+    fn alike(&mut self, datagram: &[u8], train: &Self::Train) -> Option<Range<usize>> {
+        let _ = (datagram, train);
+        None
+    }
 
     /// Decides what to do with a datagram.
     fn handle(&mut self, datagram: &[u8], train: &Self::Train) -> Effect<Self::Answer>;
@@ -199,16 +204,16 @@ impl<S: Service> Round<'_, S> {
             for (start, datagram) in arrival.with_places() {
                 taken += 1;
                 outbox.traffic().received.count(1, peer.address);
+                let kept = |part: Range<usize>| start + part.start..start + part.end;
+                if let Some(part) = service.alike(datagram, &train) {
+                    outbox.push_forward_alike(service, kept(part), came);
+                    continue;
+                }
                 match service.handle(datagram, &train) {
                     Effect::Nothing => {}
                     Effect::Answer(answer) => outbox.push(service, peer, answer, came),
                     Effect::Forward(to, answer, part) => {
-                        let kept = start + part.start..start + part.end;
-                        outbox.push_forward(service, to, answer, kept, came);
-                    }
-                    Effect::ForwardAlike(part) => {
-                        let kept = start + part.start..start + part.end;
-                        outbox.push_forward_alike(service, kept, came);
+                        outbox.push_forward(service, to, answer, kept(part), came);
                     }
                     Effect::AnswerAndStop(answer) => {
                         outbox.push(service, peer, answer, came);

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
@@ -14,7 +15,7 @@ use hii_transport::udp;
 struct Passes {
     receivers: Vec<SocketAddr>,
     /// From whom the last one came, and to whom it went.
-    last: Option<(Peer, Peer)>,
+    last: Option<(Peer, u8)>,
 }
 
 enum Outgoing {
@@ -30,6 +31,11 @@ impl Service for Passes {
         from
     }
 
+    fn alike(&mut self, datagram: &[u8], from: &Peer) -> Option<Range<usize>> {
+        let (first, rest) = datagram.split_first()?;
+        (self.last == Some((*from, *first))).then_some(1..1 + rest.len())
+    }
+
     fn handle(&mut self, datagram: &[u8], from: &Peer) -> Effect<Outgoing> {
         let Some((first, rest)) = datagram.split_first() else {
             return Effect::Stop;
@@ -38,11 +44,8 @@ impl Service for Passes {
             address: self.receivers[usize::from(*first)],
             ..*from
         };
-        let part = 1..1 + rest.len();
-        if self.last.replace((*from, to)) == Some((*from, to)) {
-            return Effect::ForwardAlike(part);
-        }
-        Effect::Forward(to, Outgoing::Begin(*from), part)
+        self.last = Some((*from, *first));
+        Effect::Forward(to, Outgoing::Begin(*from), 1..1 + rest.len())
     }
 
     fn next_due(&self) -> Option<Duration> {

@@ -41,7 +41,7 @@ pub(super) fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> 
         Effect::Nothing => (String::new(), false),
         Effect::Answer(answer) => (answer.reply.at(Duration::ZERO).to_string(), false),
         Effect::AnswerAndStop(answer) => (answer.reply.at(Duration::ZERO).to_string(), true),
-        Effect::Forward(..) | Effect::ForwardAlike(_) | Effect::Stop => {
+        Effect::Forward(..) | Effect::Stop => {
             panic!("a ping server does no such thing")
         }
     }

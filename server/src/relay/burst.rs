@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use hii_protocol::relay::{Forward, Message, Payload, Request};
-use hii_protocol::{Endpoint, ParseError};
+use hii_protocol::Endpoint;
+use hii_protocol::relay::{Forward, Payload, Prefix};
 
 use super::rules::Source;
 
@@ -39,8 +39,8 @@ impl Train {
 pub(super) struct Burst {
     train: Train,
     sender: Endpoint,
-    to: Endpoint,
-    is_raw: bool,
+    /// What its frames begin with.
+    prefix: Prefix,
     /// How many more its sender may send at that moment, at its beginning.
     most: u64,
     /// How many more it has sent.
@@ -48,47 +48,29 @@ pub(super) struct Burst {
 }
 
 impl Burst {
-    /// A burst of this message so far, which goes out so, and whose sender may send so many more at that moment.
-    pub(super) fn new(train: Train, message: Message<'_>, forward: Forward<'_>, most: u64) -> Self {
+    /// A burst of a message so far whose frame begins so, and whose sender may send so many more at that moment.
+    pub(super) fn new(train: Train, sender: Endpoint, prefix: Prefix, most: u64) -> Self {
         Self {
             train,
-            sender: forward.from(),
-            to: message.to(),
-            is_raw: is_raw(message.payload()),
+            sender,
+            prefix,
             most,
             spent: 0,
         }
     }
 
-    /// Whether it is of this train.
-    #[inline]
-    pub(super) fn is_of(&self, train: &Train) -> bool {
-        self.train.number == train.number
-    }
-
-    pub(super) fn sender(&self) -> Endpoint {
-        self.sender
-    }
-
-    /// The payload of its sender's next request, if that is a message of it that may be passed on.
+    /// The payload of a frame of this train, if it is a message of the burst that may be passed on.
     #[expect(
         clippy::inline_always,
         reason = "in a burst a call costs as much as the decision"
     )]
     #[inline(always)]
-    pub(super) fn take<'a>(
-        &mut self,
-        request: &Result<Request<'a>, ParseError>,
-    ) -> Option<Payload<'a>> {
-        let Ok(Request::Send(message)) = request else {
-            return None;
-        };
-        let payload = message.payload();
-        let is_of_it = self.to == message.to() && self.is_raw == is_raw(payload);
-        let goes = self.spent < self.most && Forward::new(self.sender, payload).is_ok();
-        if !is_of_it || !goes {
+    pub(super) fn take<'a>(&mut self, frame: &'a [u8], train: &Train) -> Option<Payload<'a>> {
+        if self.train.number != train.number || self.spent == self.most {
             return None;
         }
+        let payload = self.prefix.payload(frame)?;
+        Forward::new(self.sender, payload).ok()?;
         self.spent += 1;
         Some(payload)
     }
@@ -97,8 +79,4 @@ impl Burst {
     pub(super) fn spent(&self) -> Option<(Endpoint, u64, Duration)> {
         (self.spent > 0).then_some((self.sender, self.spent, self.train.now))
     }
-}
-
-fn is_raw(payload: Payload<'_>) -> bool {
-    matches!(payload, Payload::Raw(_))
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use hii_protocol::Endpoint;
 use hii_protocol::relay::Payload;
+use hii_protocol::{Endpoint, MAX_DATAGRAM};
 use hii_transport::datagrams::{Peer, Service as _};
 use proptest::prelude::*;
 
@@ -72,6 +72,24 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
     prop::collection::vec(run, 1..60)
 }
 
+/// What a message that is passed on was found to be.
+#[derive(Debug, PartialEq, Eq)]
+enum Went {
+    Alone,
+    /// As the one before it.
+    Alike,
+}
+
+/// How a message goes, if it does.
+fn went(rules: &mut Rules, frame: &[u8], from: Source, now: Duration) -> Option<Went> {
+    let train = rules.train(from, now);
+    if rules.alike(frame, &train).is_some() {
+        return Some(Went::Alike);
+    }
+    let decision = rules.decide(frame, &train);
+    matches!(decision, Decision::Forward { .. }).then_some(Went::Alone)
+}
+
 /// From whom to whom a message goes, how, and whether it is raw.
 fn passed_on(
     from: Source,
@@ -97,15 +115,16 @@ proptest! {
             let from = Source { is_connected: run.is_connected, ..source(PLACES[run.from]) };
             for frame in &run.frames {
                 let frame = frame.as_bytes();
-                let decision = decide(&mut one, frame, from, now);
+                let train = one.train(from, now);
+                let alike = one.alike(frame, &train);
                 let anew = decide(&mut other, frame, from, now);
-                if let (Decision::ForwardAlike(payload), Decision::Forward { forward, .. }) =
-                    (decision, anew)
-                {
-                    prop_assert_eq!(payload, forward.payload());
-                    prop_assert_eq!(last, passed_on(from, &anew));
-                } else {
-                    prop_assert_eq!(decision, anew);
+                match (alike, anew) {
+                    (Some(payload), Decision::Forward { forward, .. }) => {
+                        prop_assert_eq!(payload, forward.payload());
+                        prop_assert_eq!(last, passed_on(from, &anew));
+                    }
+                    (Some(_), _) => prop_assert!(false, "it does not go: {:?}", anew),
+                    (None, _) => prop_assert_eq!(one.decide(frame, &train), anew),
                 }
                 if !from.is_connected {
                     last = passed_on(from, &anew).or(last);
@@ -123,12 +142,12 @@ fn the_second_of_two_messages_is_like_the_first() {
     let mut rules = relay();
     let now = Duration::from_secs(1);
     let send = b"to:[2001:db8::1]/9000;content:x";
-    let mut decide = |from, now| decide(&mut rules, send, source(from), now);
-    assert!(matches!(decide(PLACES[0], now), Decision::Forward { .. }));
-    assert!(matches!(decide(PLACES[0], now), Decision::ForwardAlike(_)));
-    assert!(matches!(decide(PLACES[1], now), Decision::Forward { .. }));
+    let mut went = |from, now| went(&mut rules, send, source(from), now);
+    assert_eq!(went(PLACES[0], now), Some(Went::Alone));
+    assert_eq!(went(PLACES[0], now), Some(Went::Alike));
+    assert_eq!(went(PLACES[1], now), Some(Went::Alone));
     let later = now + Duration::from_nanos(1);
-    assert!(matches!(decide(PLACES[1], later), Decision::Forward { .. }));
+    assert_eq!(went(PLACES[1], later), Some(Went::Alone));
 }
 
 #[test]
@@ -162,7 +181,7 @@ fn a_burst_ends_with_what_its_sender_may_send() {
     let mut passed = |now| {
         let decisions = (0..20).map(|_| {
             let send = b"to:[2001:db8::1]/9000;content:x";
-            is_passed_on(&decide(&mut rules, send, from, now))
+            went(&mut rules, send, from, now).is_some()
         });
         decisions.filter(|passed| *passed).count()
     };
@@ -172,11 +191,17 @@ fn a_burst_ends_with_what_its_sender_may_send() {
     assert_eq!(passed(now + Duration::from_secs(60)), 10);
 }
 
-fn is_passed_on(decision: &Decision<'_>) -> bool {
-    matches!(
-        decision,
-        Decision::Forward { .. } | Decision::ForwardAlike(_)
-    )
+#[test]
+fn a_burst_has_no_message_whose_forward_is_longer_than_a_datagram() {
+    let mut rules = relay();
+    let now = Duration::from_secs(1);
+    let from = source(PLACES[1]);
+    let begins = "to:192.0.2.1/9000;content:";
+    let mut sends = |len| went(&mut rules, format!("{begins:x<len$}").as_bytes(), from, now);
+    assert_eq!(sends(100), Some(Went::Alone));
+    // The forward begins with the sender's longer address, and has blanks.
+    assert_eq!(sends(MAX_DATAGRAM - 5), Some(Went::Alike));
+    assert_eq!(sends(MAX_DATAGRAM - 4), None);
 }
 
 #[test]
@@ -190,7 +215,7 @@ fn a_receiver_that_is_put_out_ends_the_burst() {
         prove(&mut rules, name, 1);
     }
     let send = b"to:[2001:db8::1]/9000;content:x";
-    let sends = |rules: &mut Rules| is_passed_on(&decide(rules, send, source(PLACES[0]), now));
+    let sends = |rules: &mut Rules| went(rules, send, source(PLACES[0]), now).is_some();
     assert!(sends(&mut rules) && sends(&mut rules));
     // These take its place.
     for name in ["192.0.2.11:9000", "192.0.2.12:9000"] {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hii_protocol::relay::{Answer, Forward, Message, Payload, Request, Token};
-use hii_protocol::{Code, Endpoint, ParseError};
+use hii_protocol::relay::{Answer, Forward, Message, Payload, Prefix, Request, Token};
+use hii_protocol::{Code, Endpoint};
 
 use super::access::Access;
 use super::burst::{Burst, Train};
@@ -60,8 +60,6 @@ pub enum Decision<'a> {
         /// The message.
         forward: Forward<'a>,
     },
-    /// The same as the last datagram's message that was to be passed on, but with this payload.
-    ForwardAlike(Payload<'a>),
     /// The relay stops.
     Stop,
 }
@@ -157,29 +155,22 @@ impl Rules {
         train
     }
 
-    /// Decides about a datagram, or about a frame of a connection.
+    /// The payload of a datagram that goes where the last datagram's message went and begins as that did; else
+    /// [`decide`](Self::decide) tells what becomes of it.
     #[expect(
         clippy::inline_always,
         reason = "in a burst a call costs as much as the decision"
     )]
     #[inline(always)]
-    pub fn decide<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
+    pub fn alike<'a>(&mut self, frame: &'a [u8], train: &Train) -> Option<Payload<'a>> {
+        let payload = self.burst.as_mut()?.take(frame, train)?;
         self.tally.received += 1;
-        let burst = match &mut self.burst {
-            Some(burst) if may_be_message(frame) && burst.is_of(train) => burst,
-            _ => return self.decide_anew(frame, train),
-        };
-        let request = Request::decode(frame);
-        if let Some(payload) = burst.take(&request) {
-            return Decision::ForwardAlike(payload);
-        }
-        let sender = burst.sender();
-        self.obey(request, sender, train)
+        Some(payload)
     }
 
-    /// Decides about what is no part of a burst.
-    #[inline(never)]
-    fn decide_anew<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
+    /// Decides about a datagram, or about a frame of a connection.
+    pub fn decide<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
+        self.tally.received += 1;
         let from = train.from;
         if may_be_message(frame) && !from.is_connected && self.over == Some(*train) {
             self.tally.over_rate += 1;
@@ -196,18 +187,8 @@ impl Rules {
             self.tally.ignored += 1;
             return Decision::Silence;
         };
-        self.obey(Request::decode(frame), sender, train)
-    }
-
-    #[inline(never)]
-    fn obey<'a>(
-        &mut self,
-        request: Result<Request<'a>, ParseError>,
-        sender: Endpoint,
-        train: &Train,
-    ) -> Decision<'a> {
-        match request {
-            Ok(Request::Send(message)) => self.send(message, sender, train),
+        match Request::decode(frame) {
+            Ok(Request::Send(message)) => self.send(message, frame, sender, train),
             Ok(Request::Greeting) => self.greet(sender, train),
             Ok(Request::TokenRequest) => self.give_token(sender, train),
             Ok(Request::TokenGreeting(token)) => self.prove(token, sender, train),
@@ -289,7 +270,14 @@ impl Rules {
         }
     }
 
-    fn send<'a>(&mut self, message: Message<'a>, sender: Endpoint, train: &Train) -> Decision<'a> {
+    /// Decides about a message, which this frame is.
+    fn send<'a>(
+        &mut self,
+        message: Message<'a>,
+        frame: &[u8],
+        sender: Endpoint,
+        train: &Train,
+    ) -> Decision<'a> {
         let Train { from, now, .. } = *train;
         let to = message.to();
         let mut peers = self.table();
@@ -319,7 +307,8 @@ impl Rules {
         };
         let is_connected = from.is_connected || receiver.is_some_and(Peer::is_connected);
         if let (Some(heard), false) = (heard.filter(|_| receiver.is_some()), is_connected) {
-            self.burst = Some(Burst::new(*train, message, forward, heard.left));
+            self.burst = Prefix::of(message, frame)
+                .map(|prefix| Burst::new(*train, sender, prefix, heard.left));
         }
         Decision::Forward {
             to,

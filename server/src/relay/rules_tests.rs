@@ -86,10 +86,6 @@ pub(super) fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> Stri
         Decision::Silence => "silence".into(),
         Decision::Stop => "stop".into(),
         Decision::Reply(answer) => answer.to_string(),
-        Decision::ForwardAlike(payload) => {
-            assert_eq!(rules.passed_on(1), Answer::Sent);
-            format!("as before <- {payload:?}")
-        }
         Decision::Forward { to, forward, .. } => {
             let forward = Answer::Forward(forward).to_string();
             let result = rules.forwarded(Delivery::Sent, from.address, now);

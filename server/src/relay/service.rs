@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use hii_protocol::Endpoint;
@@ -111,8 +112,7 @@ impl RelayService {
                 };
                 self.rules.forwarded(delivery, from.address, now)
             }
-            // Only datagrams are in bursts.
-            Decision::Silence | Decision::ForwardAlike(_) => Decision::Silence,
+            Decision::Silence => Decision::Silence,
             Decision::Reply(answer) => Decision::Reply(answer),
             Decision::Stop => {
                 tell_stop(from.address);
@@ -193,8 +193,7 @@ impl RelayService {
         }
     }
 
-    /// What the loop does for a decision, other than that a message is like the last.
-    #[inline(never)]
+    /// What the loop does for a decision.
     fn effect(
         &mut self,
         decision: Decision<'_>,
@@ -203,7 +202,7 @@ impl RelayService {
     ) -> Effect<Outgoing> {
         let from = train.from.address;
         match decision {
-            Decision::Silence | Decision::ForwardAlike(_) => Effect::Nothing,
+            Decision::Silence => Effect::Nothing,
             Decision::Stop => {
                 tell_stop(from);
                 Effect::Stop
@@ -236,13 +235,19 @@ impl RelayService {
     }
 
     /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
-    #[inline]
     fn log(&mut self, frame: &[u8], from: SocketAddr, decision: &Decision<'_>, now: Duration) {
-        if LevelFilter::current() >= LevelFilter::DEBUG
-            && let Some(left_out) = self.sampler.take(now)
-        {
+        if let Some(left_out) = self.sample(now) {
             tell(frame, from, decision, left_out);
         }
+    }
+
+    /// Whether the log says what becomes of a frame, and before how many others that was not said.
+    #[inline]
+    fn sample(&mut self, now: Duration) -> Option<u64> {
+        if LevelFilter::current() < LevelFilter::DEBUG {
+            return None;
+        }
+        self.sampler.take(now)
     }
 
     fn publish(&mut self) {
@@ -258,8 +263,6 @@ fn tell_stop(from: SocketAddr) {
     tracing::info!(reason = "exit server", %from, "stopping");
 }
 
-/// Says what became of a frame, and before how many others that was not said.
-#[inline(never)]
 fn tell(frame: &[u8], from: SocketAddr, decision: &Decision<'_>, left_out: u64) {
     let octets = frame.len();
     match decision {
@@ -272,13 +275,21 @@ fn tell(frame: &[u8], from: SocketAddr, decision: &Decision<'_>, left_out: u64) 
         Decision::Forward { to, .. } => {
             tracing::debug!(%from, %to, octets, left_out, "passed on");
         }
-        Decision::ForwardAlike(_) => {
-            if let Ok(Request::Send(message)) = Request::decode(frame) {
-                let to = message.to();
-                tracing::debug!(%from, %to, octets, left_out, "passed on");
-            }
-        }
     }
+    tell_received(frame, from);
+}
+
+/// The same of a message that is like the last.
+#[cold]
+fn tell_alike(frame: &[u8], from: SocketAddr, left_out: u64) {
+    let octets = frame.len();
+    if let Ok(Request::Send(message)) = Request::decode(frame) {
+        tracing::debug!(%from, to = %message.to(), octets, left_out, "passed on");
+    }
+    tell_received(frame, from);
+}
+
+fn tell_received(frame: &[u8], from: SocketAddr) {
     tracing::trace!(%from, frame = %Shown(frame), "received");
 }
 
@@ -286,9 +297,7 @@ fn verdict(decision: &Decision<'_>) -> Verdict {
     match decision {
         Decision::Reply(answer) => Verdict::Answer(*answer),
         Decision::Stop => Verdict::Stop,
-        Decision::Silence | Decision::Forward { .. } | Decision::ForwardAlike(_) => {
-            Verdict::Silence
-        }
+        Decision::Silence | Decision::Forward { .. } => Verdict::Silence,
     }
 }
 
@@ -302,16 +311,19 @@ impl Service for RelayService {
     }
 
     #[inline]
+    fn alike(&mut self, datagram: &[u8], train: &Train) -> Option<Range<usize>> {
+        let payload = self.rules.alike(datagram, train)?;
+        if let Some(left_out) = self.sample(train.now) {
+            tell_alike(datagram, train.from.address, left_out);
+        }
+        let (_, octets) = heads::parts(payload);
+        heads::place(octets, datagram)
+    }
+
     fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
         let decision = self.rules.decide(datagram, train);
         self.log(datagram, train.from.address, &decision, train.now);
-        match decision {
-            Decision::ForwardAlike(payload) => {
-                let (_, payload) = heads::parts(payload);
-                heads::place(payload, datagram).map_or(Effect::Nothing, Effect::ForwardAlike)
-            }
-            decision => self.effect(decision, datagram, train),
-        }
+        self.effect(decision, datagram, train)
     }
 
     fn next_due(&self) -> Option<Duration> {
