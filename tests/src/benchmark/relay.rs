@@ -1,6 +1,7 @@
 //! `hii-server relay` beside a plain loop that passes messages on, on loopback (`docs/benchmarks.md`).
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Add;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,10 @@ use super::trouble::{Outcome, Trouble};
 use super::usage;
 
 const SECONDS: u64 = 3;
+
+/// How many times in a round each relay is measured, started anew each time: where the system puts a program and its
+/// memory makes a difference that lasts as long as it runs, and other work on the machine one that comes and goes.
+const TURNS: u32 = 30;
 
 /// Octets of a message's datagram.
 const SIZES: [usize; 2] = [64, 1024];
@@ -119,16 +124,23 @@ impl RelayBench {
         if self.options.quick { whole / 6 } else { whole }
     }
 
-    /// A relay on this host that has no rates.
+    /// A relay on this host, with these options.
     fn ours(&self, options: &[&str]) -> Outcome<Server> {
         let fixed = ["relay", "-b", "127.0.0.1", "-p", "0"];
         Server::that_says_where(self.server, &[&fixed, options].concat())
     }
 
+    /// A relay on this host that has no rates, and the plain loop.
     fn both(&self) -> [Outcome<Server>; 2] {
         let unlimited = ["--rate", "0", "--error-rate", "0"];
         let plain = Server::that_says_where(self.plain, &[]);
         [self.ours(&unlimited), plain]
+    }
+
+    /// A relay on this host that has all checks, and the same without them.
+    fn checked_and_not(&self) -> [Outcome<Server>; 2] {
+        let unchecked = Server::that_says_where(self.unchecked, &[]);
+        [self.ours(&CHECKS), unchecked]
     }
 
     fn tell(&self, round: usize, what: &str) {
@@ -166,11 +178,10 @@ impl RelayBench {
 
     /// As many as there can be.
     fn messages(&self) -> Vec<Row> {
-        let servers = self.both();
         let mut rows = Vec::new();
         for size in SIZES {
             for (pattern, name, goal) in PATTERNS {
-                let [rates, costs] = self.throughput(&servers, pattern, size, name);
+                let [rates, costs] = self.throughput(Self::both, pattern, size, name);
                 let what = format!("relay: {name}, {size} octets");
                 let rate = row(
                     format!("{what}: messages with {UNDER_WAY} under way"),
@@ -190,15 +201,11 @@ impl RelayBench {
 
     /// The relay with all its checks, none of which refuses anything here, and the same without them.
     fn checks(&self) -> Vec<Row> {
-        let servers = [
-            self.ours(&CHECKS),
-            Server::that_says_where(self.unchecked, &[]),
-        ];
         let size = SIZES[0];
         let mut rows = Vec::new();
         for (pattern, name, _) in PATTERNS {
             let what = format!("relay's checks: {name}, {size} octets");
-            let [rates, costs] = self.throughput(&servers, pattern, size, name);
+            let [rates, costs] = self.throughput(Self::checked_and_not, pattern, size, name);
             let beside = |what, unit, [ours, unchecked]: [Outcome<Rounds>; 2]| {
                 Row::new(what, unit, ours).beside("without checks", unchecked)
             };
@@ -213,10 +220,10 @@ impl RelayBench {
         rows
     }
 
-    /// Messages a second, and the processor time of each, of two relays in turn.
+    /// Messages a second, and the processor time of each, of two relays in turns.
     fn throughput(
         &self,
-        servers: &[Outcome<Server>; 2],
+        start: impl Fn(&Self) -> [Outcome<Server>; 2],
         pattern: Pattern,
         size: usize,
         name: &str,
@@ -224,23 +231,32 @@ impl RelayBench {
         let mut series: [[Series; 2]; 2] = Default::default();
         for round in 1..=self.rounds() {
             self.tell(round, name);
-            for (index, server) in servers.iter().enumerate() {
-                let [rates, costs] = series.each_mut().map(|both| &mut both[index]);
-                let mut spent = None;
-                rates.add(|| {
-                    let server = borrow(server)?;
-                    let mut load = RelayLoad::new(server.address(), pattern, size)?;
-                    let before = processor_time(server.process())?;
-                    let time = self.time();
-                    let arrived = load.run(time)? as f64;
-                    let took = processor_time(server.process())? - before;
-                    spent = (arrived > 0.0).then(|| took / arrived);
-                    Ok(arrived / time.as_secs_f64())
-                });
-                costs.add(|| spent.ok_or_else(|| "nothing arrived".into()));
+            let mut works = [Ok(Work::default()), Ok(Work::default())];
+            for _ in 0..TURNS {
+                for (work, server) in works.iter_mut().zip(start(self)) {
+                    let turn = server.and_then(|server| self.turn(&server, pattern, size));
+                    *work = borrow(work).and_then(|sum| Ok(*sum + turn?));
+                }
+            }
+            let [rates, costs] = &mut series;
+            for ((rates, costs), work) in rates.iter_mut().zip(costs).zip(works) {
+                rates.add(|| Ok(borrow(&work)?.rate()));
+                costs.add(|| borrow(&work)?.cost());
             }
         }
         series.map(|both| both.map(Series::rounds))
+    }
+
+    fn turn(&self, relay: &Server, pattern: Pattern, size: usize) -> Outcome<Work> {
+        let mut load = RelayLoad::new(relay.address(), pattern, size)?;
+        let before = processor_time(relay.process())?;
+        let time = self.time() / TURNS;
+        let arrived = load.run(time)? as f64;
+        Ok(Work {
+            arrived,
+            time,
+            processor: processor_time(relay.process())? - before,
+        })
     }
 
     /// A peer that sends a hundred messages a second beside one that sends as fast as it can.
@@ -278,6 +294,42 @@ impl RelayBench {
             series.rounds(),
         )
         .goal(Goal::AtMost(128.0))
+    }
+}
+
+/// What a relay did.
+#[derive(Debug, Clone, Copy, Default)]
+struct Work {
+    /// Messages that arrived.
+    arrived: f64,
+    /// In which time.
+    time: Duration,
+    /// What that took of the processor, in nanoseconds.
+    processor: f64,
+}
+
+impl Work {
+    fn rate(self) -> f64 {
+        self.arrived / self.time.as_secs_f64()
+    }
+
+    fn cost(self) -> Outcome<f64> {
+        if self.arrived == 0.0 {
+            return Err("nothing arrived".into());
+        }
+        Ok(self.processor / self.arrived)
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            arrived: self.arrived + other.arrived,
+            time: self.time + other.time,
+            processor: self.processor + other.processor,
+        }
     }
 }
 
