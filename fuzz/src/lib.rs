@@ -60,22 +60,20 @@ pub fn relay_request(octets: &[u8]) {
 
 /// What a message's frame begins with says of other frames what the decoder says.
 fn begins_alike(message: relay::Message<'_>, octets: &[u8]) {
-    let Some(prefix) = relay::Prefix::of(message, octets) else {
-        return;
-    };
+    let (request, prefix) = relay::Prefix::decode(octets).unwrap();
+    assert_eq!(request, relay::Request::Send(message));
+    let Some(prefix) = prefix else { return };
     assert_eq!(prefix.payload(octets), Some(message.payload()));
     let twice = octets.repeat(2);
     let near = octets.len().saturating_sub(100)..octets.len() + 100;
-    for len in near.filter(|len| *len <= twice.len()) {
-        let frame = &twice[..len];
-        if let Some(payload) = prefix.payload(frame) {
-            let message = relay::Message::new(message.to(), payload).unwrap();
-            assert_eq!(
-                relay::Request::decode(frame),
-                Ok(relay::Request::Send(message))
-            );
-        } else if len >= octets.len() {
-            assert!(relay::Request::decode(frame).is_err());
+    for frame in near.filter_map(|len| twice.get(..len)) {
+        let payload = prefix.payload(frame);
+        match relay::Request::decode(frame) {
+            Ok(relay::Request::Send(other)) if payload.is_some() => {
+                assert_eq!((other.to(), Some(other.payload())), (message.to(), payload));
+            }
+            _ if frame.len() < octets.len() => assert_eq!(payload, None),
+            decoded => assert!(payload.is_none() && decoded.is_err()),
         }
     }
 }

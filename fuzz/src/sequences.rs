@@ -13,7 +13,7 @@ use hii_server::args::rate;
 use hii_server::quiet::Quiet;
 use hii_server::relay::access::network;
 use hii_server::relay::{
-    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Way,
+    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Train, Way,
 };
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
@@ -134,6 +134,8 @@ struct Day {
     /// says who ever was one.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
+    /// The last train.
+    train: Option<Train>,
     /// The last datagram's message that was passed on: from whom, to whom, how, and whether it was raw.
     passed_on: Option<(Source, Endpoint, Option<Peer>, bool)>,
 }
@@ -174,6 +176,7 @@ impl Day {
             is_limited: bit(3),
             peers: BTreeMap::new(),
             tokens: [None; PLACES.len()],
+            train: None,
             passed_on: None,
         }
     }
@@ -209,7 +212,7 @@ impl Day {
 
     fn frame(&mut self, who: usize, is_connected: bool, frame: &[u8]) {
         let source = Self::source(who, is_connected);
-        let train = self.rules.train(source, self.now);
+        let train = self.train(source);
         let decision = match self.rules.alike(frame, &train) {
             Some(payload) => self.like_the_last(source, payload),
             None => self.rules.decide(frame, &train),
@@ -241,6 +244,16 @@ impl Day {
             self.answered(who, frame, answer);
         }
         assert!(!self.is_small || self.shared.peers() <= FEW as usize);
+    }
+
+    /// What comes from this source now: the last train goes on where it can.
+    fn train(&mut self, source: Source) -> Train {
+        let last = self
+            .train
+            .filter(|last| last.from == source && last.now == self.now);
+        let train = last.unwrap_or_else(|| self.rules.train(source, self.now));
+        self.train = Some(train);
+        train
     }
 
     /// Where a payload goes that is to go as the last datagram's message did.
@@ -373,7 +386,7 @@ impl Day {
             Answer::Forward(_) => panic!("a forward is no answer"),
         }
         for other in [1, 2, 7] {
-            let train = self.rules.train(Self::source(other, false), self.now);
+            let train = self.train(Self::source(other, false));
             let back = self.rules.decide(&octets, &train);
             assert_eq!(back, Decision::Silence, "an answer was answered");
         }

@@ -1,7 +1,7 @@
 //! Messages in a row to one destination: their frames begin with the same octets.
 
-use crate::relay::{Content, Message, Payload, Raw, Request};
-use crate::{Limits, grammar};
+use crate::relay::{Content, Payload, Raw, Request};
+use crate::{Limits, ParseError, grammar};
 
 /// The octets of a message's frame before its payload. A frame that begins with the same octets is a message to the same
 /// destination with the same kind of payload (`WIRE.md` section 3.1): only that payload has to be looked at.
@@ -9,10 +9,10 @@ use crate::{Limits, grammar};
 /// ```
 /// use hii_protocol::relay::{Payload, Prefix, Request};
 ///
-/// let frame = b"to:192.0.2.7/9000;content:good morning";
-/// let Request::Send(message) = Request::decode(frame)? else { unreachable!() };
-/// let prefix = Prefix::of(message, frame).unwrap();
+/// let (request, prefix) = Prefix::decode(b"to:192.0.2.7/9000;content:good morning")?;
+/// assert!(matches!(request, Request::Send(_)));
 ///
+/// let prefix = prefix.expect("it is a message, and not too long");
 /// let next = b"to:192.0.2.7/9000;content: good night";
 /// assert!(matches!(prefix.payload(next), Some(Payload::Content(content)) if content.as_str() == "good night"));
 /// // To another destination, and what is no message.
@@ -28,13 +28,26 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The most octets that are kept: all that is not blank fits.
-    pub const MAX_LEN: usize = 64;
+    /// The most octets that are kept: all but blanks and leading zeros fits.
+    pub const MAX_LEN: usize = 72;
 
-    /// What the frame that this message was decoded from begins with; none, if its blanks make that too long.
-    #[must_use]
-    pub fn of(message: Message<'_>, frame: &[u8]) -> Option<Self> {
-        debug_assert_eq!(Request::decode(frame), Ok(Request::Send(message)));
+    /// Takes one whole datagram as [`Request::decode`] does, and what it begins with, if it is a message and that is not
+    /// too long.
+    ///
+    /// # Errors
+    /// As [`Request::decode`].
+    #[inline]
+    pub fn decode(frame: &[u8]) -> Result<(Request<'_>, Option<Self>), ParseError> {
+        let request = Request::decode(frame)?;
+        let prefix = match request {
+            Request::Send(message) => Self::of(frame, matches!(message.payload(), Payload::Raw(_))),
+            _ => None,
+        };
+        Ok((request, prefix))
+    }
+
+    /// What the frame of a message begins with.
+    fn of(frame: &[u8], is_raw: bool) -> Option<Self> {
         let mut octets = [0; Self::MAX_LEN];
         let kept = frame.len().min(Self::MAX_LEN);
         octets.get_mut(..kept)?.copy_from_slice(frame.get(..kept)?);
@@ -42,7 +55,6 @@ impl Prefix {
         let semicolon = octets.iter().position(|octet| *octet == b';')?;
         let key = octets.get(semicolon..kept)?;
         let colon = key.iter().position(|octet| *octet == b':')?;
-        let is_raw = matches!(message.payload(), Payload::Raw(_));
         // The space that follows.
         let len = semicolon + colon + 1 + usize::from(is_raw);
         (len <= kept).then_some(Self {

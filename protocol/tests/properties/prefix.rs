@@ -14,6 +14,8 @@ fn beginnings() -> impl Strategy<Value = Vec<u8>> {
         "[::ffff:192.0.2.7]/09000",
         " 127.0.0.1 / 1 ",
         "2001:db8::7/9000",
+        "[abcd:abcd:abcd:abcd:abcd:abcd:255.255.255.255]/65535",
+        "1.2.3.4/00000000000000000000000000000000000000000000000000000009",
     ]);
     let key = prop::sample::select(vec!["content:", " CONTENT :", "raw: ", "raw\t: ", "raw:"]);
     let blanks = prop::collection::vec(prop::sample::select(BLANKS), 0..40);
@@ -59,8 +61,13 @@ proptest! {
         beginning in beginnings(), other in beginnings(), first in tails(), next in tails(),
     ) {
         let frame = [&beginning[..], &first].concat();
-        let Ok(Request::Send(message)) = Request::decode(&frame) else { return Ok(()) };
-        let Some(prefix) = Prefix::of(message, &frame) else {
+        let decoded = Prefix::decode(&frame);
+        prop_assert_eq!(decoded.map(|(request, _)| request), Request::decode(&frame));
+        let Ok((Request::Send(message), prefix)) = decoded else {
+            prop_assert!(matches!(decoded, Err(_) | Ok((_, None))));
+            return Ok(());
+        };
+        let Some(prefix) = prefix else {
             prop_assert!(beginning.len() > Prefix::MAX_LEN);
             return Ok(());
         };
@@ -72,12 +79,18 @@ proptest! {
 }
 
 #[test]
+fn the_longest_canonical_beginning_fits() {
+    let (_, prefix) =
+        Prefix::decode(b"to:[abcd:abcd:abcd:abcd:abcd:abcd:255.255.255.255]/65535;content:")
+            .unwrap();
+    assert!(prefix.is_some());
+}
+
+#[test]
 fn a_frame_longer_than_a_datagram_is_no_message() {
     let frame = b"to:192.0.2.7/9000;content:x";
-    let Ok(Request::Send(message)) = Request::decode(frame) else {
-        unreachable!()
-    };
-    let prefix = Prefix::of(message, frame).unwrap();
+    let (_, prefix) = Prefix::decode(frame).unwrap();
+    let prefix = prefix.unwrap();
     let mut long = frame.to_vec();
     long.resize(hii_protocol::MAX_DATAGRAM, b'x');
     assert!(prefix.payload(&long).is_some());
