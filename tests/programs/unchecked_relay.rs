@@ -37,17 +37,14 @@ struct Unchecked {
     /// What a forward begins with, and whose it was: messages come in bursts.
     head: Vec<u8>,
     head_of: Option<SocketAddr>,
-    /// The last train.
-    train: Option<Train>,
+    trains: u64,
     /// Of which train the last message was, and what its frame began with.
     last: Option<(u64, Prefix)>,
 }
 
-/// Datagrams of one sender in a row, at one moment.
-#[derive(Clone, Copy)]
+/// Datagrams of one sender in a row.
 struct Train {
     from: Peer,
-    now: Duration,
     number: u64,
 }
 
@@ -61,18 +58,10 @@ impl Service for Unchecked {
     type Answer = Outgoing;
     type Train = Train;
 
-    fn train(&mut self, from: Peer, now: Now) -> Train {
-        let now = now.monotonic;
-        let train = match self.train {
-            Some(train) if train.from == from && train.now == now => train,
-            last => Train {
-                from,
-                now,
-                number: last.map_or(0, |last| last.number + 1),
-            },
-        };
-        self.train = Some(train);
-        train
+    fn train(&mut self, from: Peer, _: Now) -> Train {
+        self.trains += 1;
+        let number = self.trains;
+        Train { from, number }
     }
 
     fn alike(&mut self, datagram: &[u8], train: &Train) -> Option<Range<usize>> {
@@ -84,12 +73,11 @@ impl Service for Unchecked {
     }
 
     fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
-        match Request::decode(datagram) {
-            Ok(Request::Send(message)) => {
+        match Prefix::decode(datagram) {
+            Ok((Request::Send(message), prefix)) => {
                 let Some(place) = place(message.payload(), datagram) else {
                     return Effect::Nothing;
                 };
-                let prefix = Prefix::of(message, datagram);
                 self.last = prefix.map(|prefix| (train.number, prefix));
                 let to = Peer {
                     address: message.to().into(),

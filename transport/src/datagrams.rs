@@ -63,17 +63,19 @@ pub trait Service {
     /// An answer, written when it is sent.
     type Answer;
 
-    /// What holds for every datagram of a train: of those that one peer sent and that came in a row.
+    /// What holds for every datagram of a train: of those that one peer sent, that came in a row and are decided about at
+    /// one moment.
     type Train;
 
     /// Whether what is written tells the time: then each answer is written just before it goes, and not with others.
     const TELLS_TIME: bool = false;
 
-    /// Begins a train from this peer, which is decided about at this moment.
+    /// Begins a train from this peer, at this moment.
     fn train(&mut self, from: Peer, now: Now) -> Self::Train;
 
-    /// What of a datagram goes where the last forward went, behind what that begins with; else [`handle`](Self::handle)
-    /// decides. It is asked first: whatever holds for a whole train need not be found out again.
+    /// The part of a datagram that goes where the last [`Effect::Forward`] went, behind what that begins with; without one
+    /// before it, it goes nowhere. Where this is none, [`handle`](Self::handle) decides about the datagram, and else not: what
+    /// was found of one message need not be found again.
     fn alike(&mut self, datagram: &[u8], train: &Self::Train) -> Option<Range<usize>> {
         let _ = (datagram, train);
         None
@@ -194,32 +196,36 @@ impl<S: Service> Round<'_, S> {
         let came = self.arrivals.octets();
         let outbox = &mut self.outbox;
         let mut taken = 0;
+        let mut train: Option<(Peer, S::Train)> = None;
         for arrival in self.arrivals.buffers() {
             let peer = Peer {
                 address: arrival.address,
                 socket,
                 asked: arrival.asked,
             };
-            let train = service.train(peer, now);
+            let (_, train) = match train.take() {
+                Some(last) if last.0 == peer => train.insert(last),
+                _ => train.insert((peer, service.train(peer, now))),
+            };
             for (start, datagram) in arrival.with_places() {
                 taken += 1;
                 outbox.traffic().received.count(1, peer.address);
                 let kept = |part: Range<usize>| start + part.start..start + part.end;
-                if let Some(part) = service.alike(datagram, &train) {
+                if let Some(part) = service.alike(datagram, train) {
                     outbox.push_forward_alike(service, kept(part), came);
-                    continue;
-                }
-                match service.handle(datagram, &train) {
-                    Effect::Nothing => {}
-                    Effect::Answer(answer) => outbox.push(service, peer, answer, came),
-                    Effect::Forward(to, answer, part) => {
-                        outbox.push_forward(service, to, answer, kept(part), came);
+                } else {
+                    match service.handle(datagram, train) {
+                        Effect::Nothing => {}
+                        Effect::Answer(answer) => outbox.push(service, peer, answer, came),
+                        Effect::Forward(to, answer, part) => {
+                            outbox.push_forward(service, to, answer, kept(part), came);
+                        }
+                        Effect::AnswerAndStop(answer) => {
+                            outbox.push(service, peer, answer, came);
+                            return Taken::Last;
+                        }
+                        Effect::Stop => return Taken::Last,
                     }
-                    Effect::AnswerAndStop(answer) => {
-                        outbox.push(service, peer, answer, came);
-                        return Taken::Last;
-                    }
-                    Effect::Stop => return Taken::Last,
                 }
                 // What is due goes before the answers to what came later.
                 if service.next_due().is_some_and(|due| due <= now.monotonic) {
@@ -243,6 +249,8 @@ fn take_due<S: Service>(service: &mut S, outbox: &mut Outbox<'_, S>, clock: &Clo
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::stop::stopper;
     use crate::udp;
@@ -279,6 +287,73 @@ mod tests {
         fn sent(&mut self, (): &(), _: &io::Result<()>, _: usize) -> Option<Receipt<()>> {
             None
         }
+    }
+
+    /// Keeps each datagram with the number of its train.
+    #[derive(Default)]
+    struct Trains {
+        begun: usize,
+        datagrams: Vec<(usize, Vec<u8>)>,
+    }
+
+    impl Service for Trains {
+        type Answer = ();
+        type Train = usize;
+
+        fn train(&mut self, _: Peer, _: Now) -> usize {
+            self.begun += 1;
+            self.begun
+        }
+
+        fn handle(&mut self, datagram: &[u8], train: &usize) -> Effect<()> {
+            self.datagrams.push((*train, datagram.to_vec()));
+            match datagram {
+                b"stop" => Effect::Stop,
+                _ => Effect::Nothing,
+            }
+        }
+
+        fn next_due(&self) -> Option<Duration> {
+            None
+        }
+
+        fn take_due(&mut self, _: Duration) -> Option<(Peer, ())> {
+            None
+        }
+
+        fn write(&mut self, (): &(), _: Duration, _: &mut [u8]) -> usize {
+            0
+        }
+
+        fn sent(&mut self, (): &(), _: &io::Result<()>, _: usize) -> Option<Receipt<()>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_train_is_what_one_sender_sends_in_a_row_to_one_address() {
+        let socket = udp::listen((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let senders = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let mut expected = Vec::new();
+        let mut send = |sender: usize, host: u8, train: usize, text: &str| {
+            let to = (Ipv4Addr::new(127, 0, 0, host), port);
+            senders[sender].send_to(text.as_bytes(), to).unwrap();
+            expected.push((train, text.as_bytes().to_vec()));
+        };
+        // After a rest, what comes first is taken alone.
+        send(1, 1, 1, "alone");
+        send(0, 1, 2, "a");
+        send(0, 1, 2, "b");
+        send(1, 1, 3, "c");
+        send(0, 1, 4, "d");
+        // Its answers come from there.
+        send(0, 2, 5, "e");
+        send(0, 2, 5, "stop");
+        let (_stopper, stop) = stopper().unwrap();
+        let mut trains = Trains::default();
+        serve(vec![socket], &mut trains, &Clock::start(), &stop).unwrap();
+        assert_eq!(trains.datagrams, expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hii_protocol::relay::{Forward, Payload, Prefix};
 use super::rules::Source;
 
 /// Frames that one sender sent in a row and that are decided about at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Train {
     /// Who sent them.
     pub from: Source,
@@ -20,16 +20,13 @@ pub struct Train {
 }
 
 impl Train {
-    /// What comes next from this sender at this moment: the last train goes on if it is of the same.
-    pub(super) fn next(last: Option<Self>, from: Source, now: Duration) -> Self {
-        match last {
-            Some(last) if last.from == from && last.now == now => last,
-            _ => Self {
-                from,
-                now,
-                number: last.map_or(0, |last| last.number + 1),
-            },
-        }
+    pub(super) fn new(from: Source, now: Duration, number: u64) -> Self {
+        Self { from, now, number }
+    }
+
+    /// Whether another is of the same sender at the same moment.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.from == other.from && self.now == other.now
     }
 }
 

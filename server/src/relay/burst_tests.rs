@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use hii_protocol::relay::Payload;
 use hii_protocol::{Endpoint, MAX_DATAGRAM};
-use hii_transport::datagrams::{Peer, Service as _};
+use hii_transport::clock::Now;
+use hii_transport::datagrams::{Effect, Peer, Service as _};
+use hii_transport::traffic::Traffic;
 use proptest::prelude::*;
 
 use super::access::Access;
+use super::burst::Train;
 use super::mailbox::Mailboxes;
 use super::peers;
 use super::rules::{Config, Decision, Rules, Source};
@@ -81,12 +84,11 @@ enum Went {
 }
 
 /// How a message goes, if it does.
-fn went(rules: &mut Rules, frame: &[u8], from: Source, now: Duration) -> Option<Went> {
-    let train = rules.train(from, now);
-    if rules.alike(frame, &train).is_some() {
+fn went(rules: &mut Rules, frame: &[u8], train: &Train) -> Option<Went> {
+    if rules.alike(frame, train).is_some() {
         return Some(Went::Alike);
     }
-    let decision = rules.decide(frame, &train);
+    let decision = rules.decide(frame, train);
     matches!(decision, Decision::Forward { .. }).then_some(Went::Alone)
 }
 
@@ -113,9 +115,9 @@ proptest! {
         for run in runs {
             now += Duration::from_millis(run.after);
             let from = Source { is_connected: run.is_connected, ..source(PLACES[run.from]) };
+            let train = one.train(from, now);
             for frame in &run.frames {
                 let frame = frame.as_bytes();
-                let train = one.train(from, now);
                 let alike = one.alike(frame, &train);
                 let anew = decide(&mut other, frame, from, now);
                 match (alike, anew) {
@@ -142,12 +144,46 @@ fn the_second_of_two_messages_is_like_the_first() {
     let mut rules = relay();
     let now = Duration::from_secs(1);
     let send = b"to:[2001:db8::1]/9000;content:x";
-    let mut went = |from, now| went(&mut rules, send, source(from), now);
-    assert_eq!(went(PLACES[0], now), Some(Went::Alone));
-    assert_eq!(went(PLACES[0], now), Some(Went::Alike));
-    assert_eq!(went(PLACES[1], now), Some(Went::Alone));
-    let later = now + Duration::from_nanos(1);
-    assert_eq!(went(PLACES[1], later), Some(Went::Alone));
+    let trains = [0, 1, 0].map(|place| rules.train(source(PLACES[place]), now));
+    for (train, how) in [
+        (0, Went::Alone),
+        (0, Went::Alike),
+        (1, Went::Alone),
+        (2, Went::Alone),
+    ] {
+        assert_eq!(went(&mut rules, send, &trains[train]), Some(how));
+    }
+    rules.round_done();
+    assert_eq!(went(&mut rules, send, &trains[2]), Some(Went::Alone));
+}
+
+#[test]
+fn what_goes_of_a_message_that_is_like_the_last_is_its_payload() {
+    let mut service = RelayService::new(relay(), Mailboxes::default());
+    let peer = Peer {
+        address: PLACES[0].parse().unwrap(),
+        socket: 0,
+        asked: None,
+    };
+    let now = Now {
+        monotonic: Duration::from_secs(1),
+        wall: 0,
+    };
+    let train = service.train(peer, now);
+    for (begins, rest, payload) in [
+        ("to:[2001:db8::1]/9000;content:", " b  c ", 1..5),
+        ("to:[2001:db8::1]/9000;content:", "", 0..0),
+        ("to : [2001:db8::1]/9000; raw : ", " b: c ", 0..6),
+    ] {
+        let first = format!("{begins}a");
+        assert_eq!(service.alike(first.as_bytes(), &train), None);
+        let effect = service.handle(first.as_bytes(), &train);
+        assert!(matches!(effect, Effect::Forward(..)));
+        let second = format!("{begins}{rest}");
+        let place = service.alike(second.as_bytes(), &train).unwrap();
+        assert_eq!(second[place], rest[payload]);
+        service.round_done(&Traffic::default());
+    }
 }
 
 #[test]
@@ -179,9 +215,10 @@ fn a_burst_ends_with_what_its_sender_may_send() {
     let now = Duration::from_secs(1);
     let from = source(PLACES[0]);
     let mut passed = |now| {
+        let train = rules.train(from, now);
         let decisions = (0..20).map(|_| {
             let send = b"to:[2001:db8::1]/9000;content:x";
-            went(&mut rules, send, from, now).is_some()
+            went(&mut rules, send, &train).is_some()
         });
         decisions.filter(|passed| *passed).count()
     };
@@ -195,9 +232,9 @@ fn a_burst_ends_with_what_its_sender_may_send() {
 fn a_burst_has_no_message_whose_forward_is_longer_than_a_datagram() {
     let mut rules = relay();
     let now = Duration::from_secs(1);
-    let from = source(PLACES[1]);
+    let train = rules.train(source(PLACES[1]), now);
     let begins = "to:192.0.2.1/9000;content:";
-    let mut sends = |len| went(&mut rules, format!("{begins:x<len$}").as_bytes(), from, now);
+    let mut sends = |len| went(&mut rules, format!("{begins:x<len$}").as_bytes(), &train);
     assert_eq!(sends(100), Some(Went::Alone));
     // The forward begins with the sender's longer address, and has blanks.
     assert_eq!(sends(MAX_DATAGRAM - 5), Some(Went::Alike));
@@ -215,7 +252,8 @@ fn a_receiver_that_is_put_out_ends_the_burst() {
         prove(&mut rules, name, 1);
     }
     let send = b"to:[2001:db8::1]/9000;content:x";
-    let sends = |rules: &mut Rules| went(rules, send, source(PLACES[0]), now).is_some();
+    let train = rules.train(source(PLACES[0]), now);
+    let sends = |rules: &mut Rules| went(rules, send, &train).is_some();
     assert!(sends(&mut rules) && sends(&mut rules));
     // These take its place.
     for name in ["192.0.2.11:9000", "192.0.2.12:9000"] {

@@ -94,8 +94,8 @@ pub struct Shared {
 pub struct Rules {
     shared: Arc<Shared>,
     tally: Tally,
-    /// The last one, whose sender most often sends the next frame too.
-    train: Option<Train>,
+    /// How many trains there were.
+    trains: u64,
     /// What the next message most often is part of.
     burst: Option<Burst>,
     /// Whose sender was over its rate: its other messages need no look. A flood comes in large batches.
@@ -136,7 +136,7 @@ impl Rules {
         Self {
             shared,
             tally: Tally::default(),
-            train: None,
+            trains: 0,
             burst: None,
             over: None,
         }
@@ -150,9 +150,8 @@ impl Rules {
 
     /// Begins a train from this sender, which is decided about at this moment.
     pub fn train(&mut self, from: Source, now: Duration) -> Train {
-        let train = Train::next(self.train, from, now);
-        self.train = Some(train);
-        train
+        self.trains += 1;
+        Train::new(from, now, self.trains)
     }
 
     /// The payload of a datagram that goes where the last datagram's message went and begins as that did; else
@@ -172,7 +171,8 @@ impl Rules {
     pub fn decide<'a>(&mut self, frame: &'a [u8], train: &Train) -> Decision<'a> {
         self.tally.received += 1;
         let from = train.from;
-        if may_be_message(frame) && !from.is_connected && self.over == Some(*train) {
+        let is_over = self.over.is_some_and(|over| over.is_like(train));
+        if is_over && may_be_message(frame) && !from.is_connected {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
@@ -187,17 +187,20 @@ impl Rules {
             self.tally.ignored += 1;
             return Decision::Silence;
         };
-        match Request::decode(frame) {
-            Ok(Request::Send(message)) => self.send(message, frame, sender, train),
-            Ok(Request::Greeting) => self.greet(sender, train),
-            Ok(Request::TokenRequest) => self.give_token(sender, train),
-            Ok(Request::TokenGreeting(token)) => self.prove(token, sender, train),
-            Ok(Request::ExitServer) if self.shared.allow_exit.honours(sender.ip()) => {
+        let (request, prefix) = match Prefix::decode(frame) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.refuse(error.code(), sender, train.now),
+        };
+        match request {
+            Request::Send(message) => self.send(message, prefix, sender, train),
+            Request::Greeting => self.greet(sender, train),
+            Request::TokenRequest => self.give_token(sender, train),
+            Request::TokenGreeting(token) => self.prove(token, sender, train),
+            Request::ExitServer if self.shared.allow_exit.honours(sender.ip()) => {
                 self.tally.exits += 1;
                 Decision::Stop
             }
-            Ok(Request::ExitServer) => self.refuse(Code::NotARequest, sender, train.now),
-            Err(error) => self.refuse(error.code(), sender, train.now),
+            Request::ExitServer => self.refuse(Code::NotARequest, sender, train.now),
         }
     }
 
@@ -270,11 +273,11 @@ impl Rules {
         }
     }
 
-    /// Decides about a message, which this frame is.
+    /// Decides about a message, whose frame begins so.
     fn send<'a>(
         &mut self,
         message: Message<'a>,
-        frame: &[u8],
+        prefix: Option<Prefix>,
         sender: Endpoint,
         train: &Train,
     ) -> Decision<'a> {
@@ -307,8 +310,7 @@ impl Rules {
         };
         let is_connected = from.is_connected || receiver.is_some_and(Peer::is_connected);
         if let (Some(heard), false) = (heard.filter(|_| receiver.is_some()), is_connected) {
-            self.burst = Prefix::of(message, frame)
-                .map(|prefix| Burst::new(*train, sender, prefix, heard.left));
+            self.burst = prefix.map(|prefix| Burst::new(*train, sender, prefix, heard.left));
         }
         Decision::Forward {
             to,

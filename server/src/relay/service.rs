@@ -317,7 +317,9 @@ impl Service for RelayService {
             tell_alike(datagram, train.from.address, left_out);
         }
         let (_, octets) = heads::parts(payload);
-        heads::place(octets, datagram)
+        let place = heads::place(octets, datagram);
+        debug_assert!(place.is_some(), "a payload is part of its datagram");
+        place
     }
 
     fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {

@@ -1,6 +1,8 @@
 //! `hii-server relay` as a program: what it passes on, to whom, and what it does about all else.
 
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod bursts;
 mod messages;
 mod operation;
 mod peers;
