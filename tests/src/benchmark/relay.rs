@@ -4,12 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Add;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
 use super::figures::{Rounds, Unit};
-use super::floor::processor_time;
 use super::options::Parts;
 use super::relay_load::{Pattern, RelayLoad, UNDER_WAY};
 use super::series::{Series, borrow};
@@ -232,8 +231,12 @@ impl RelayBench {
         for round in 1..=self.rounds() {
             self.tell(round, name);
             let mut works = [Ok(Work::default()), Ok(Work::default())];
-            for _ in 0..TURNS {
-                for (work, server) in works.iter_mut().zip(start(self)) {
+            for turn in 0..TURNS {
+                let mut both: Vec<_> = works.iter_mut().zip(start(self)).collect();
+                if turn % 2 == 1 {
+                    both.reverse();
+                }
+                for (work, server) in both {
                     let turn = server.and_then(|server| self.turn(&server, pattern, size));
                     *work = borrow(work).and_then(|sum| Ok(*sum + turn?));
                 }
@@ -249,13 +252,13 @@ impl RelayBench {
 
     fn turn(&self, relay: &Server, pattern: Pattern, size: usize) -> Outcome<Work> {
         let mut load = RelayLoad::new(relay.address(), pattern, size)?;
-        let before = processor_time(relay.process())?;
-        let time = self.time() / TURNS;
-        let arrived = load.run(time)? as f64;
+        let before = usage::exact_processor_time(relay.process())?;
+        let started = Instant::now();
+        let arrived = load.run(self.time() / TURNS)? as f64;
         Ok(Work {
             arrived,
-            time,
-            processor: processor_time(relay.process())? - before,
+            time: started.elapsed(),
+            processor: usage::exact_processor_time(relay.process())? - before,
         })
     }
 

@@ -76,7 +76,7 @@ impl RelayLoad {
         })
     }
 
-    /// Keeps messages under way for so long. Returns how many arrived.
+    /// Keeps messages under way for so long, and waits for the last of them. Returns how many arrived.
     ///
     /// # Errors
     /// Nothing listens there.
@@ -95,7 +95,7 @@ impl RelayLoad {
             }
         }
         for (from, to) in &self.pairs {
-            to.take(each, &mut self.arrivals);
+            arrived += to.take(each, &mut self.arrivals) as u64;
             from.take(each, &mut self.arrivals);
         }
         Ok(arrived)
