@@ -386,7 +386,7 @@ impl Day {
             Answer::Forward(_) => panic!("a forward is no answer"),
         }
         for other in [1, 2, 7] {
-            let train = self.train(Self::source(other, false));
+            let train = self.rules.train(Self::source(other, false), self.now);
             let back = self.rules.decide(&octets, &train);
             assert_eq!(back, Decision::Silence, "an answer was answered");
         }

@@ -203,10 +203,8 @@ impl<S: Service> Round<'_, S> {
                 socket,
                 asked: arrival.asked,
             };
-            let (_, train) = match train.take() {
-                Some(last) if last.0 == peer => train.insert(last),
-                _ => train.insert((peer, service.train(peer, now))),
-            };
+            train = train.filter(|(of, _)| *of == peer);
+            let (_, train) = train.get_or_insert_with(|| (peer, service.train(peer, now)));
             for (start, datagram) in arrival.with_places() {
                 taken += 1;
                 outbox.traffic().received.count(1, peer.address);
@@ -330,6 +328,8 @@ mod tests {
         }
     }
 
+    // Elsewhere one datagram is taken at a time, and this host has one address.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_train_is_what_one_sender_sends_in_a_row_to_one_address() {
         let socket = udp::listen((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();

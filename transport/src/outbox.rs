@@ -208,3 +208,7 @@ impl<'a, S: Service> Outbox<'a, S> {
             .send(&mut self.carriers, &mut self.traffic, told);
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "outbox_tests.rs"]
+mod tests;

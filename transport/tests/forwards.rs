@@ -4,11 +4,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
-use std::thread;
 use std::time::Duration;
 
-use hii_transport::arrivals::Arrivals;
-use hii_transport::burst::BurstSocket;
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
 use hii_transport::stop::stopper;
@@ -91,20 +88,6 @@ fn begins(from: SocketAddr) -> Vec<u8> {
     format!("from {}: ", from.port()).into_bytes()
 }
 
-/// Serves what is there, and reads meanwhile.
-fn pass(sockets: Vec<UdpSocket>, receivers: &[SocketAddr], read: impl FnOnce()) {
-    let mut passes = Passes {
-        receivers: receivers.to_vec(),
-        last: None,
-    };
-    let (_stopper, stop) = stopper().unwrap();
-    thread::scope(|scope| {
-        let serving = scope.spawn(|| serve(sockets, &mut passes, &Clock::start(), &stop));
-        read();
-        serving.join().unwrap().unwrap();
-    });
-}
-
 fn client() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket
@@ -155,10 +138,15 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
         }
     }
     senders[0].send_to(b"", addresses[1]).unwrap();
-    let addresses = receivers
-        .each_ref()
-        .map(|socket| socket.local_addr().unwrap());
-    pass(sockets.into(), &addresses, || {});
+    let mut passes = Passes {
+        receivers: receivers
+            .iter()
+            .map(|receiver| receiver.local_addr().unwrap())
+            .collect(),
+        last: None,
+    };
+    let (_stopper, stop) = stopper().unwrap();
+    serve(sockets.into(), &mut passes, &Clock::start(), &stop).unwrap();
     for sender in &senders {
         for _ in 0..MESSAGES {
             assert_eq!(receive(sender), b"sent");
@@ -186,69 +174,4 @@ fn each_part_arrives_whole_and_in_order_from_whichever_socket() {
             assert!(of.and_then(Vec::pop).is_some(), "{:?}", &received[..20]);
         }
     }
-}
-
-/// As many datagrams as are expected.
-fn receive_together(socket: &BurstSocket, expected: usize) -> Vec<Vec<u8>> {
-    let mut arrivals = Arrivals::new();
-    let mut received = Vec::new();
-    while received.len() < expected {
-        if socket.receive(&mut arrivals).is_err() {
-            socket.wait(Duration::from_secs(60));
-            socket.receive(&mut arrivals).expect("more");
-        }
-        received.extend(arrivals.datagrams().map(<[u8]>::to_vec));
-    }
-    received
-}
-
-/// Messages to one receiver, so many of them sent in one call, the first of them by one sender and the others by another,
-/// arrive whole and in order, and each sender has a result for each of its own.
-fn assert_all_arrive(by_sender: [&[Vec<u8>]; 2], at_once: usize) {
-    let socket = udp::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let client = || {
-        let socket = udp::connect(address).unwrap();
-        let here = socket.local_addr().unwrap();
-        (BurstSocket::new(socket, true).unwrap(), here)
-    };
-    let (receiver, there) = client();
-    let senders = by_sender.map(|parts| (client(), parts));
-    for ((sender, _), parts) in &senders {
-        for parts in parts.chunks(at_once) {
-            let len = 1 + parts[0].len();
-            let octets: Vec<_> = parts
-                .iter()
-                .flat_map(|part| [&[0], &part[..]].concat())
-                .collect();
-            assert_eq!(sender.send(&octets, len).unwrap(), parts.len());
-        }
-    }
-    receiver.send(b"", 1).unwrap();
-    pass(vec![socket], &[there], || {
-        let expected = senders.iter().flat_map(|((_, here), parts)| {
-            let begins = begins(*here);
-            parts.iter().map(move |part| [&begins, &part[..]].concat())
-        });
-        let expected: Vec<_> = expected.collect();
-        assert!(receive_together(&receiver, expected.len()) == expected);
-        for ((sender, _), parts) in &senders {
-            let results = receive_together(sender, parts.len());
-            assert_eq!(results, vec![b"sent"; parts.len()]);
-        }
-    });
-}
-
-#[test]
-fn what_begins_alike_goes_on_where_a_call_takes_no_more() {
-    // A call takes three of them, and there is room for two calls' before the first is made.
-    let parts: Vec<_> = (0..8).map(|n| vec![b'0' + n; 20_000]).collect();
-    assert_all_arrive([&parts[..5], &parts[5..]], 1);
-}
-
-#[test]
-fn what_begins_alike_goes_on_where_no_more_can_wait() {
-    let parts = (0..640).map(|n| format!("{n:04}").into_bytes());
-    let parts: Vec<_> = parts.collect();
-    assert_all_arrive([&parts[..384], &parts[384..]], 64);
 }

@@ -28,7 +28,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The most octets that are kept: all but blanks and leading zeros fits.
+    /// The most octets that are kept: all but many blanks or leading zeros fits.
     pub const MAX_LEN: usize = 72;
 
     /// Takes one whole datagram as [`Request::decode`] does, and what it begins with, if it is a message and that is not

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Add;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -253,11 +253,11 @@ impl RelayBench {
     fn turn(&self, relay: &Server, pattern: Pattern, size: usize) -> Outcome<Work> {
         let mut load = RelayLoad::new(relay.address(), pattern, size)?;
         let before = usage::exact_processor_time(relay.process())?;
-        let started = Instant::now();
-        let arrived = load.run(self.time() / TURNS)? as f64;
+        let arrived = load.run(self.time() / TURNS)?;
         Ok(Work {
-            arrived,
-            time: started.elapsed(),
+            within: arrived.within as f64,
+            time: arrived.time,
+            all: arrived.all as f64,
             processor: usage::exact_processor_time(relay.process())? - before,
         })
     }
@@ -303,24 +303,26 @@ impl RelayBench {
 /// What a relay did.
 #[derive(Debug, Clone, Copy, Default)]
 struct Work {
-    /// Messages that arrived.
-    arrived: f64,
-    /// In which time.
+    /// Messages that arrived while others were sent.
+    within: f64,
+    /// How long that was.
     time: Duration,
-    /// What that took of the processor, in nanoseconds.
+    /// All that arrived.
+    all: f64,
+    /// What those took of the processor, in nanoseconds.
     processor: f64,
 }
 
 impl Work {
     fn rate(self) -> f64 {
-        self.arrived / self.time.as_secs_f64()
+        self.within / self.time.as_secs_f64()
     }
 
     fn cost(self) -> Outcome<f64> {
-        if self.arrived == 0.0 {
+        if self.all == 0.0 {
             return Err("nothing arrived".into());
         }
-        Ok(self.processor / self.arrived)
+        Ok(self.processor / self.all)
     }
 }
 
@@ -329,8 +331,9 @@ impl Add for Work {
 
     fn add(self, other: Self) -> Self {
         Self {
-            arrived: self.arrived + other.arrived,
+            within: self.within + other.within,
             time: self.time + other.time,
+            all: self.all + other.all,
             processor: self.processor + other.processor,
         }
     }

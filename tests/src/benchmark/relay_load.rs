@@ -76,29 +76,34 @@ impl RelayLoad {
         })
     }
 
-    /// Keeps messages under way for so long, and waits for the last of them. Returns how many arrived.
+    /// Keeps messages under way for so long, and waits for the last of them.
     ///
     /// # Errors
     /// Nothing listens there.
-    pub fn run(&mut self, time: Duration) -> Outcome<u64> {
+    pub fn run(&mut self, time: Duration) -> Outcome<Arrived> {
         let each = UNDER_WAY / self.pairs.len();
         for ((from, _), burst) in self.pairs.iter().zip(&self.bursts) {
             from.send(burst, self.octets)?;
         }
         let mut arrived = 0;
-        let end = Instant::now() + time;
-        while Instant::now() < end {
+        let start = Instant::now();
+        while start.elapsed() < time {
             for ((from, to), burst) in self.pairs.iter().zip(&self.bursts) {
                 arrived += to.take(each, &mut self.arrivals) as u64;
                 from.take(each, &mut self.arrivals);
                 from.send(burst, self.octets)?;
             }
         }
+        let (within, time) = (arrived, start.elapsed());
         for (from, to) in &self.pairs {
             arrived += to.take(each, &mut self.arrivals) as u64;
             from.take(each, &mut self.arrivals);
         }
-        Ok(arrived)
+        Ok(Arrived {
+            within,
+            time,
+            all: arrived,
+        })
     }
 
     /// Sends one burst, and does not wait for what comes of it.
@@ -163,6 +168,17 @@ impl RelayLoad {
         let lost = messages.saturating_sub(arrived);
         Ok(100.0 * lost as f64 / messages as f64)
     }
+}
+
+/// How many messages arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived {
+    /// While others were sent.
+    pub within: u64,
+    /// How long that was.
+    pub time: Duration,
+    /// The last ones with them.
+    pub all: u64,
 }
 
 /// How long messages took, in nanoseconds.

@@ -1,18 +1,21 @@
 //! What comes many at a time.
 
-use std::io::IoSlice;
+use std::io::{BufRead as _, BufReader, IoSlice};
 use std::os::fd::AsRawFd as _;
+use std::process::{Command, Stdio};
 
+use hii_tests::programs::{finish, signal};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use crate::peers::{Peer, SENT, Udp};
-use crate::{count, relay, tally};
+use crate::{HII_SERVER, count, relay, tally};
 
 /// Messages in a burst.
 const EACH: usize = 30;
 
 /// Sends frames of one length in one system call: the relay gets them at once.
-pub(crate) fn send(from: &Udp, frames: &[String]) {
+fn send(from: &Udp, frames: &[String]) {
     let len = frames[0].len();
     assert!(frames.iter().all(|frame| frame.len() == len));
     let len = u16::try_from(len).unwrap();
@@ -66,4 +69,35 @@ fn a_burst_arrives_as_its_messages_in_their_order() {
     assert!(senders.iter().chain(&receivers).all(Udp::has_nothing));
     let tally = tally(server);
     assert_eq!(count(&tally["forwarded"]), rounds * 2 * EACH as u64);
+}
+
+#[test]
+fn the_log_tells_of_each_message_of_a_burst() {
+    let mut child = Command::new(HII_SERVER)
+        .args(["relay", "-b", "127.0.0.1", "-p", "0"])
+        .env("HII_LOG", "debug")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.split_whitespace().find_map(|word| word.parse().ok());
+    let mut udp = Udp::of(address.expect("where it listens"));
+    udp.greet();
+    // Fewer than the lines of a second.
+    let burst = vec![format!("to:{};content:private", udp.address()); 5];
+    send(&udp, &burst);
+    for _ in 0..2 * burst.len() {
+        udp.hear();
+    }
+    signal(child.id(), Signal::SIGTERM);
+    let log: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(finish(child).code, Some(0));
+    let to = format!("to={} ", udp.address());
+    let of_burst = log
+        .iter()
+        .filter(|line| line.contains("passed on") && line.contains(&to));
+    assert_eq!(of_burst.count(), burst.len(), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("private")), "{log:?}");
 }
