@@ -54,6 +54,14 @@ impl Rounds {
         median(&self.0)
     }
 
+    /// How many times another program's figures these are, in the median of the rounds: what disturbs a round disturbs both,
+    /// which are measured in it one after the other. None without a round of both.
+    #[must_use]
+    pub fn times(&self, other: &Self) -> Option<f64> {
+        let ratios = self.0.iter().zip(&other.0).map(|(one, other)| one / other);
+        median(&ratios.collect::<Vec<_>>())
+    }
+
     /// The median, and between what the rounds were.
     #[must_use]
     pub fn show(&self, unit: Unit) -> String {
@@ -113,6 +121,14 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn a_disturbed_round_disturbs_both_and_not_their_ratio() {
+        let ours: Rounds = [10.0, 5.0, 2.0].into_iter().collect();
+        let theirs: Rounds = [20.0, 10.0, 1.0].into_iter().collect();
+        assert_eq!(ours.times(&theirs), Some(0.5));
+        assert_eq!(ours.times(&Rounds::default()), None);
     }
 
     #[test]

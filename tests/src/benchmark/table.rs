@@ -84,8 +84,8 @@ impl Row {
     }
 
     fn ratio(&self) -> Option<f64> {
-        let other = self.other.as_ref()?.rounds.as_ref().ok()?.median()?;
-        Some(self.our_median()? / other)
+        let other = self.other.as_ref()?.rounds.as_ref().ok()?;
+        self.ours.as_ref().ok()?.times(other)
     }
 
     /// Whether the goal is met; none where that cannot be told.
