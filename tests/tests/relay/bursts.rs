@@ -1,15 +1,14 @@
 //! What comes many at a time.
 
-use std::io::{BufRead as _, BufReader, IoSlice};
+use std::io::IoSlice;
 use std::os::fd::AsRawFd as _;
-use std::process::{Command, Stdio};
 
 use hii_tests::programs::{finish, signal};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use crate::peers::{Peer, SENT, Udp};
-use crate::{HII_SERVER, count, relay, tally};
+use crate::{count, relay, relay_that_logs, tally};
 
 /// Messages in a burst.
 const EACH: usize = 30;
@@ -73,17 +72,8 @@ fn a_burst_arrives_as_its_messages_in_their_order() {
 
 #[test]
 fn the_log_tells_of_each_message_of_a_burst() {
-    let mut child = Command::new(HII_SERVER)
-        .args(["relay", "-b", "127.0.0.1", "-p", "0"])
-        .env("HII_LOG", "debug")
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let address = first.split_whitespace().find_map(|word| word.parse().ok());
-    let mut udp = Udp::of(address.expect("where it listens"));
+    let (child, lines, address) = relay_that_logs(&[]);
+    let mut udp = Udp::of(address);
     udp.greet();
     // Fewer than the lines of a second.
     let burst = vec![format!("to:{};content:private", udp.address()); 5];

@@ -8,6 +8,10 @@ mod operation;
 mod peers;
 mod streams;
 
+use std::io::{BufRead as _, BufReader, Lines};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
 use hii_tests::programs::{Ended, Server, count};
 use serde_json::Value;
 
@@ -17,6 +21,22 @@ const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 fn relay(args: &[&str]) -> Server {
     let args = [&["relay", "-b", "127.0.0.1", "--json"], args].concat();
     Server::start(HII_SERVER, &args)
+}
+
+/// A relay on this host alone, with these options, that logs what becomes of frames: its log, and where it listens.
+fn relay_that_logs(args: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>, SocketAddr) {
+    let mut child = Command::new(HII_SERVER)
+        .args(["relay", "-b", "127.0.0.1", "-p", "0"])
+        .args(args)
+        .env("HII_LOG", "debug")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.split_whitespace().find_map(|word| word.parse().ok());
+    (child, lines, address.expect("where it listens"))
 }
 
 /// The relay's tally, once it has been checked: every frame is in one of these counts.

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp};
-use crate::{HII_SERVER, checked, relay, tally};
+use crate::{HII_SERVER, checked, relay, relay_that_logs, tally};
 
 #[test]
 fn the_metrics_tell_what_was_done_by_fixed_labels() {
@@ -170,17 +170,8 @@ fn it_says_what_it_is_and_warns_of_being_open() {
 
 #[test]
 fn contents_are_in_no_log_and_what_is_logged_is_escaped_and_bounded() {
-    let mut child = Command::new(HII_SERVER)
-        .args(["relay", "-b", "127.0.0.1", "-p", "0", "--rate", "0"])
-        .env("HII_LOG", "debug")
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let address = first.split_whitespace().find_map(|word| word.parse().ok());
-    let mut udp = Udp::of(address.expect("where it listens"));
+    let (child, lines, address) = relay_that_logs(&["--rate", "0"]);
+    let mut udp = Udp::of(address);
     udp.greet();
     for _ in 0..300 {
         // The message goes before its answer.
