@@ -1,23 +1,18 @@
 //! The server beside a plain echo loop: what it costs to be more than that. One client, a system call for each datagram.
 
-use std::fs;
-
 use super::Bench;
 use super::figures::{Rounds, Unit};
 use super::load::Load;
-use super::processes::Process;
 use super::series::{Series, borrow};
 use super::servers::Server;
 use super::table::Row;
 use super::trouble::Outcome;
+use super::usage::processor_time;
 
 const SECONDS: u64 = 4;
 
 /// Datagrams under way when it is answers a second that count: enough to keep a server busy, few enough for its buffer.
 const UNDER_WAY: u32 = 64;
-
-/// Of the kernel's clock for processes, to people.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(super) fn rows(bench: &Bench) -> Vec<Row> {
     let ours = bench.hii_server();
@@ -62,31 +57,4 @@ pub(super) fn rows(bench: &Bench) -> Vec<Row> {
             cost,
         ),
     ]
-}
-
-/// The processor time that a program has had, in nanoseconds.
-pub(super) fn processor_time(process: &Process) -> Outcome<f64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
-    ticks(&stat)
-        .map(|ticks| ticks * 1e9 / TICKS_PER_SECOND)
-        .ok_or_else(|| "its processor time is not told".into())
-}
-
-/// User and system time in `/proc/PID/stat`: the 12th and 13th field after the name, which is in brackets.
-fn ticks(stat: &str) -> Option<f64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11);
-    let mut time = || times.next()?.parse::<f64>().ok();
-    Some(time()? + time()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processor_time_is_found_behind_any_name() {
-        let stat = "42 (a ) b) S 1 42 42 0 -1 4194304 100 0 0 0 7 5 0 0 20 0 1 0 100 0 0";
-        assert_eq!(ticks(stat), Some(12.0));
-    }
 }

@@ -252,13 +252,13 @@ impl RelayBench {
 
     fn turn(&self, relay: &Server, pattern: Pattern, size: usize) -> Outcome<Work> {
         let mut load = RelayLoad::new(relay.address(), pattern, size)?;
-        let before = usage::exact_processor_time(relay.process())?;
+        let before = usage::processor_time(relay.process())?;
         let arrived = load.run(self.time() / TURNS)?;
         Ok(Work {
             within: arrived.within as f64,
             time: arrived.time,
             all: arrived.all as f64,
-            processor: usage::exact_processor_time(relay.process())? - before,
+            processor: usage::processor_time(relay.process())? - before,
         })
     }
 

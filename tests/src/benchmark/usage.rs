@@ -37,7 +37,7 @@ fn kibibytes(status: &str, field: &str) -> Option<f64> {
 /// # Errors
 /// It has ended.
 #[cfg(target_os = "linux")]
-pub fn exact_processor_time(process: &Process) -> Outcome<f64> {
+pub fn processor_time(process: &Process) -> Outcome<f64> {
     use nix::time::{clock_getcpuclockid, clock_gettime};
     use nix::unistd::Pid;
 
@@ -51,7 +51,7 @@ pub fn exact_processor_time(process: &Process) -> Outcome<f64> {
 /// # Errors
 /// It is not told here.
 #[cfg(not(target_os = "linux"))]
-pub fn exact_processor_time(_: &Process) -> Outcome<f64> {
+pub fn processor_time(_: &Process) -> Outcome<f64> {
     Err("its processor time is not told here".into())
 }
 
@@ -73,7 +73,7 @@ mod tests {
         let process = Process::start_silent("sleep", &["600"]).unwrap();
         let begin = std::time::Instant::now();
         // It may not have had any yet.
-        while exact_processor_time(&process).unwrap() <= 0.0 {
+        while processor_time(&process).unwrap() <= 0.0 {
             assert!(begin.elapsed().as_secs() < 60, "it has none");
             std::thread::yield_now();
         }

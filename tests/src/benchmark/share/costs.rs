@@ -34,12 +34,12 @@ pub(super) struct Costs([f64; FIGURES]);
 impl Costs {
     /// Runs a receiver, by its command, to its end.
     pub(super) fn of(peak_memory: &str, sender: &Server, command: &[String]) -> Outcome<Self> {
-        let before = usage::exact_processor_time(sender.process())?;
+        let before = usage::processor_time(sender.process())?;
         let args: Vec<_> = command.iter().map(String::as_str).collect();
         let start = Instant::now();
         let ended = Process::start(peak_memory, &args)?.finish(LIMIT)?;
         let time = start.elapsed().as_nanos() as f64;
-        let sent = usage::exact_processor_time(sender.process())? - before;
+        let sent = usage::processor_time(sender.process())? - before;
         let peak = usage::peak(sender.process())?;
         let (received, receiver_peak) = told(&ended).ok_or("no peak was told")?;
         Ok(Self([
