@@ -23,6 +23,7 @@ mod burst_tests;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
+mod frame_log;
 mod heads;
 mod mailbox;
 mod metrics;

@@ -6,23 +6,21 @@ use std::ops::Range;
 use std::time::Duration;
 
 use hii_protocol::Endpoint;
-use hii_protocol::relay::{Answer, Forward, Request};
+use hii_protocol::relay::{Answer, Forward};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Receipt, Sender, Service};
 use hii_transport::traffic::Traffic;
-use tracing::level_filters::LevelFilter;
 
 use super::burst::Train;
 use super::connection::Connection;
+use super::frame_log::FrameLog;
 use super::heads::{self, Heads};
 use super::mailbox::Mailboxes;
 use super::metrics::Seat;
 use super::peers::{self, Way};
 use super::rules::{Decision, Delivery, Rules, Source};
-use super::sampler::Sampler;
 use super::tally::Tally;
 use crate::admission::Refusal;
-use crate::logs::Shown;
 use crate::streams::{End, StreamService};
 use crate::threads::Tallied;
 
@@ -59,7 +57,7 @@ pub struct RelayService {
     sender: Option<Sender>,
     heads: Heads,
     now: Duration,
-    sampler: Sampler,
+    log: FrameLog,
     seat: Option<Seat>,
     /// What the loop moved, and what went out beside it.
     traffic: Traffic,
@@ -76,7 +74,7 @@ impl RelayService {
             sender: None,
             heads: Heads::default(),
             now: Duration::ZERO,
-            sampler: Sampler::default(),
+            log: FrameLog::default(),
             seat: None,
             traffic: Traffic::default(),
             beside: Traffic::default(),
@@ -101,7 +99,7 @@ impl RelayService {
         self.rules.tally_mut().tcp.frames += 1;
         let train = self.rules.train(from, now);
         let decision = self.rules.decide(frame, &train);
-        self.log(frame, from.address, &decision, now);
+        self.log.decided(frame, from.address, &decision, now);
         let decision = match decision {
             Decision::Forward { to, way, forward } => {
                 let delivery = match way {
@@ -234,22 +232,6 @@ impl RelayService {
         }
     }
 
-    /// Says what became of a frame: a sample of them, and never what is in it unless that is asked for.
-    fn log(&mut self, frame: &[u8], from: SocketAddr, decision: &Decision<'_>, now: Duration) {
-        if let Some(left_out) = self.sample(now) {
-            tell(frame, from, decision, left_out);
-        }
-    }
-
-    /// Whether the log says what becomes of a frame, and before how many others that was not said.
-    #[inline]
-    fn sample(&mut self, now: Duration) -> Option<u64> {
-        if LevelFilter::current() < LevelFilter::DEBUG {
-            return None;
-        }
-        self.sampler.take(now)
-    }
-
     fn publish(&mut self) {
         if let Some(seat) = &self.seat {
             let mut traffic = self.traffic;
@@ -261,36 +243,6 @@ impl RelayService {
 
 fn tell_stop(from: SocketAddr) {
     tracing::info!(reason = "exit server", %from, "stopping");
-}
-
-fn tell(frame: &[u8], from: SocketAddr, decision: &Decision<'_>, left_out: u64) {
-    let octets = frame.len();
-    match decision {
-        Decision::Silence => tracing::debug!(%from, octets, left_out, "not answered"),
-        Decision::Stop => tracing::debug!(%from, octets, left_out, "asked to stop"),
-        Decision::Reply(Answer::Refused(code)) => {
-            tracing::debug!(%from, octets, left_out, code = code.number(), "refused");
-        }
-        Decision::Reply(_) => tracing::debug!(%from, octets, left_out, "greeted"),
-        Decision::Forward { to, .. } => {
-            tracing::debug!(%from, %to, octets, left_out, "passed on");
-        }
-    }
-    tell_received(frame, from);
-}
-
-/// The same of a message that is like the last.
-#[cold]
-fn tell_alike(frame: &[u8], from: SocketAddr, left_out: u64) {
-    let octets = frame.len();
-    if let Ok(Request::Send(message)) = Request::decode(frame) {
-        tracing::debug!(%from, to = %message.to(), octets, left_out, "passed on");
-    }
-    tell_received(frame, from);
-}
-
-fn tell_received(frame: &[u8], from: SocketAddr) {
-    tracing::trace!(%from, frame = %Shown(frame), "received");
 }
 
 fn verdict(decision: &Decision<'_>) -> Verdict {
@@ -313,9 +265,7 @@ impl Service for RelayService {
     #[inline]
     fn alike(&mut self, datagram: &[u8], train: &Train) -> Option<Range<usize>> {
         let payload = self.rules.alike(datagram, train)?;
-        if let Some(left_out) = self.sample(train.now) {
-            tell_alike(datagram, train.from.address, left_out);
-        }
+        self.log.alike(datagram, train.from.address, train.now);
         let (_, octets) = heads::parts(payload);
         let place = heads::place(octets, datagram);
         debug_assert!(place.is_some(), "a payload is part of its datagram");
@@ -324,7 +274,8 @@ impl Service for RelayService {
 
     fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
         let decision = self.rules.decide(datagram, train);
-        self.log(datagram, train.from.address, &decision, train.now);
+        self.log
+            .decided(datagram, train.from.address, &decision, train.now);
         self.effect(decision, datagram, train)
     }
 
