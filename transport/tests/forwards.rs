@@ -14,7 +14,7 @@ use hii_transport::udp;
 /// Passes on what is behind the first octet, to whom that octet names, and stops when it was asked to.
 struct Passes {
     receivers: Vec<SocketAddr>,
-    /// From whom the last one came, and to whom it went.
+    /// From whom the last one came, and the octet that named its receiver.
     last: Option<(Peer, u8)>,
 }
 
