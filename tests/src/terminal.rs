@@ -138,6 +138,22 @@ impl Terminal {
         }
     }
 
+    /// Waits until the terminal no longer shows what is typed, as when a program asks for a secret.
+    ///
+    /// # Panics
+    /// It goes on to show it.
+    pub fn wait_until_hidden(&self) {
+        let device = self.tmux(&["display-message", "-p", "#{pane_tty}"]);
+        self.wait_for("end of the echo", |_| {
+            let output = Command::new("stty")
+                .args(["-a", "-F", device.trim()])
+                .output()
+                .expect("stty runs");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8_lossy(&output.stdout).contains(" -echo ")
+        });
+    }
+
     fn tmux(&self, args: &[&str]) -> String {
         // UTF-8, and nobody's configuration.
         let output = Command::new("tmux")

@@ -6,6 +6,12 @@ use hii_tests::terminal::{self, PROMPT, Terminal};
 
 use super::{HII, assert_same};
 
+/// Waits until the key can be typed. The question appears a moment before that.
+fn asked(terminal: &Terminal) {
+    terminal.wait_for("question", |screen| screen.contains("Key:"));
+    terminal.wait_until_hidden();
+}
+
 #[test]
 fn the_key_is_asked_for_and_not_shown() {
     if !terminal::is_wanted() {
@@ -21,7 +27,7 @@ fn the_key_is_asked_for_and_not_shown() {
         "$HII get {} -o $FOLDER; echo code=$?",
         sender.address()
     ));
-    terminal.wait_for("question", |screen| screen.contains("Key:"));
+    asked(&terminal);
     terminal.line(&KEY.to_lowercase());
     let screen = terminal.wait_for("end", |screen| screen.contains("code=0"));
     assert!(
@@ -31,8 +37,11 @@ fn the_key_is_asked_for_and_not_shown() {
     assert!(!screen.to_uppercase().contains(&KEY[..8]), "{screen}");
     assert_same(&folder, &offers);
 
-    terminal.line("clear; $HII get 127.0.0.1; echo code=$?");
-    terminal.wait_for("question", |screen| screen.contains("Key:"));
+    // The next question is not to be mistaken for the last one.
+    terminal.line("clear");
+    terminal.wait_for("an empty screen", |screen| screen.trim() == PROMPT);
+    terminal.line("$HII get 127.0.0.1; echo code=$?");
+    asked(&terminal);
     terminal.key("C-c");
     terminal.wait_for("end", |screen| screen.contains("code=130"));
     // The terminal shows again what is typed.
