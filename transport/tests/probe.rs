@@ -3,13 +3,13 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use hii_transport::clock::Clock;
 use hii_transport::options::SocketOptions;
 use hii_transport::probe::{Buffer, Icmp, IcmpVersion, Note, ProbeSocket, Received, StampClock};
+use mio::{Events, Poll, Token};
 
 /// Guards against a test that hangs; none depends on how long it is.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -38,12 +38,24 @@ fn echo(socket: &UdpSocket) -> SocketAddr {
     from
 }
 
+/// What comes next, which may take a moment.
+fn receive(socket: &ProbeSocket, buffer: &mut Buffer) -> io::Result<Received> {
+    let clock = Clock::start();
+    loop {
+        match socket.receive(buffer, &clock) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                assert!(clock.elapsed() < WATCHDOG, "nothing comes");
+                thread::yield_now();
+            }
+            result => return result,
+        }
+    }
+}
+
 /// The next note that comes from the network.
 fn refusal(socket: &ProbeSocket) -> (Icmp, Vec<u8>) {
     let mut buffer = Buffer::for_datagrams();
-    socket
-        .receive(&mut buffer, true, &Clock::start())
-        .unwrap_err();
+    receive(socket, &mut buffer).unwrap_err();
     match socket.note_of_receiving(&mut buffer) {
         Some(Note::Refused { icmp, quoted }) => (icmp, quoted.to_vec()),
         other => panic!("{other:?}"),
@@ -65,7 +77,7 @@ fn tells_when_a_datagram_went_and_when_its_answer_came() {
             let sent = clock.elapsed();
             socket.send(number.as_bytes()).unwrap();
             echo(&target);
-            let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
+            let received = receive(&socket, &mut buffer).unwrap();
             let at = clock.elapsed();
             assert_eq!(buffer.octets(&received), number.as_bytes());
             let Some(Note::Transmitted { stamp, packet }) = socket.note_of_sending(&mut notes)
@@ -120,11 +132,9 @@ fn what_strangers_send_to_the_port_is_refused() {
         let error = stranger.recv(&mut [0; 8]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let mut buffer = Buffer::for_datagrams();
-        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
+        let received = receive(&socket, &mut buffer).unwrap();
         assert_eq!(buffer.octets(&received), b"hello");
-        let error = socket
-            .receive(&mut buffer, false, &Clock::start())
-            .unwrap_err();
+        let error = socket.receive(&mut buffer, &Clock::start()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
@@ -178,38 +188,32 @@ fn counts_what_there_was_no_room_for() {
         }
         let mut buffer = Buffer::for_datagrams();
         let mut came = 0;
-        while let Ok(Received { drops, .. }) = socket.receive(&mut buffer, false, &Clock::start()) {
+        while let Ok(Received { drops, .. }) = socket.receive(&mut buffer, &Clock::start()) {
             assert_eq!(drops, 0, "those that came were first");
             came += 1;
         }
         assert!((1..50).contains(&came), "{came}");
         target.send_to(b"last", from).unwrap();
-        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
+        let received = receive(&socket, &mut buffer).unwrap();
         assert_eq!(received.drops, 100 - came);
     }
 }
 
 #[test]
-fn a_wait_ends_when_it_is_told_to() {
+fn what_watches_a_socket_learns_of_each_datagram() {
     for target in hosts() {
-        let socket = Arc::new(connect(&target, &SocketOptions::default()));
-        socket.send(b"hello").unwrap();
-        echo(&target);
-        let waiting = Arc::clone(&socket);
-        let lens = thread::spawn(move || {
-            let mut buffer = Buffer::for_datagrams();
-            let lens = std::iter::from_fn(|| {
-                Some(
-                    waiting
-                        .receive(&mut buffer, true, &Clock::start())
-                        .unwrap()
-                        .len,
-                )
-            });
-            lens.take_while(|len| *len > 0).collect::<Vec<_>>()
-        });
-        socket.stop_waiting();
-        // What had come before is taken first.
-        assert_eq!(lens.join().unwrap(), [5]);
+        let mut socket = connect(&target, &SocketOptions::default());
+        let mut poll = Poll::new().unwrap();
+        socket.register(poll.registry(), Token(7)).unwrap();
+        let mut buffer = Buffer::for_datagrams();
+        let mut ready = Events::with_capacity(8);
+        for number in (0..3).map(|number| format!("number {number}")) {
+            socket.send(number.as_bytes()).unwrap();
+            echo(&target);
+            poll.poll(&mut ready, Some(WATCHDOG)).unwrap();
+            assert!(ready.iter().any(|event| event.token() == Token(7)));
+            let received = receive(&socket, &mut buffer).unwrap();
+            assert_eq!(buffer.octets(&received), number.as_bytes());
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver as Inbox, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
@@ -10,12 +11,14 @@ use hii_transport::clock::Clock;
 use hii_transport::probe::{ProbeSocket, StampClock};
 use hii_transport::udp::BUFFER_LEN;
 
+use super::ear::{Ear, Taken};
 use super::events::Event;
 use super::ledger::Sent;
 use super::method::{Assignment, Method};
 use super::schedule::Schedule;
 use super::sent_notes::SentNotes;
 use super::threads::{wait_for_slot, wait_until};
+use super::vigil::Vigil;
 
 /// A probe is told of with its answer, or so long after it went out. To tell wakes a thread, and to read the kernel's
 /// notes takes a moment: on a small machine both would be in the way of the answer.
@@ -66,8 +69,16 @@ impl Line {
         }
     }
 
-    /// Sends at absolute times, catches up after a stall, and skips no slot.
-    pub(super) fn send_all(&self, schedule: Schedule, events: &Sender<Event>, stopped: &Inbox<()>) {
+    /// Sends at absolute times, catches up after a stall, and skips no slot. What comes soon after a probe is taken here too,
+    /// by the same ear as the other thread's.
+    pub(super) fn send_all(
+        &self,
+        schedule: Schedule,
+        ear: &Mutex<Ear>,
+        events: &Sender<Event>,
+        stopped: &Inbox<()>,
+    ) {
+        let mut vigil = Vigil::default();
         let mut buffer = vec![0; BUFFER_LEN];
         let start = self.clock.elapsed();
         let slot = |seq| start.saturating_add(schedule.slot(seq));
@@ -92,6 +103,11 @@ impl Line {
                 clash,
             });
             let next = slot(seq.saturating_add(1));
+            if let Some(most) = vigil.begin(next.saturating_sub(at))
+                && let Some(answered) = self.stay_awake(ear, port, at.saturating_add(most))
+            {
+                vigil.end(answered);
+            }
             let quiet = quiet_until(at, next);
             let goes_on = quiet <= at || wait_until(&self.clock, quiet, stopped);
             self.tell_sent(events);
@@ -107,6 +123,19 @@ impl Line {
             }
         }
         let _ = events.send(Event::AllSent);
+    }
+
+    /// Looks for an answer until then, and returns whether one came; none where the other thread has the ear, and so is awake
+    /// itself.
+    fn stay_awake(&self, ear: &Mutex<Ear>, port: usize, until: Duration) -> Option<bool> {
+        let mut ear = ear.try_lock().ok()?;
+        loop {
+            match ear.take(port) {
+                Ok(Taken::Something) => return Some(true),
+                Ok(_) if self.clock.elapsed() < until => thread::yield_now(),
+                _ => return Some(false),
+            }
+        }
     }
 
     /// Sends an uncounted probe, from the first socket.
@@ -154,7 +183,7 @@ impl Line {
 }
 
 /// What is locked is whole between calls, whatever thread ended early.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -170,7 +199,78 @@ fn quiet_until(at: Duration, next: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use hii_protocol::ping::Run;
+    use hii_transport::options::SocketOptions;
+
     use super::*;
+
+    /// Guards against a test that hangs; none depends on how long it is.
+    const WATCHDOG: Duration = Duration::from_secs(60);
+
+    /// A line towards what sends back what it gets, its ear, and what that tells.
+    fn echoed(target: &UdpSocket) -> (Arc<Line>, Mutex<Ear>, Inbox<Event>) {
+        let target = target.local_addr().unwrap();
+        let socket = ProbeSocket::connect(target, &SocketOptions::default()).unwrap();
+        let size = ProbeSize::new(64).unwrap();
+        let line = Arc::new(Line::new(vec![socket], Method::Echoed(Run(1)), size, false));
+        let (events, told) = channel();
+        let ear = Mutex::new(Ear::new(&line, events));
+        (line, ear, told)
+    }
+
+    #[test]
+    fn an_answer_is_taken_by_who_stays_awake_and_once() {
+        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (line, ear, told) = echoed(&target);
+        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
+
+        line.send_uncounted(1);
+        let mut probe = [0; 64];
+        let (len, from) = target.recv_from(&mut probe).unwrap();
+        target.send_to(&probe[..len], from).unwrap();
+        let held = lock(&ear);
+        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), None);
+        drop(held);
+        assert_eq!(line.stay_awake(&ear, 0, WATCHDOG), Some(true));
+        assert!(matches!(told.try_recv(), Ok(Event::Arrived(answer)) if answer.seq == 1));
+        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
+        lock(&ear).drain_all().unwrap();
+        assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_comes_soon_needs_no_other_thread() {
+        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (line, ear, told) = echoed(&target);
+        let echo = thread::spawn(move || {
+            let mut probe = [0; 64];
+            loop {
+                let (len, from) = target.recv_from(&mut probe).unwrap();
+                if len == 0 {
+                    return;
+                }
+                target.send_to(&probe[..len], from).unwrap();
+            }
+        });
+        let (_stop, stopped) = channel();
+        let (events, _sent) = channel();
+        // However seldom it still looks for answers: those to earlier probes are there.
+        let schedule = Schedule::fixed(Some(300), Duration::from_millis(1));
+        line.send_all(schedule, &ear, &events, &stopped);
+        line.sockets[0].send(b"").unwrap();
+        echo.join().unwrap();
+        let answers = told.try_iter();
+        assert!(
+            answers
+                .filter(|event| matches!(event, Event::Arrived(_)))
+                .count()
+                > 0
+        );
+    }
 
     #[test]
     fn probes_are_told_of_before_the_next_is_sent() {

@@ -15,6 +15,7 @@ pub mod buckets;
 pub mod burst;
 pub mod detect;
 pub mod dscp;
+pub mod ear;
 pub mod early;
 pub mod events;
 pub mod evidence;
@@ -59,6 +60,7 @@ pub mod throughput;
 mod udp;
 pub mod variation;
 pub mod verdict;
+pub mod vigil;
 pub mod window;
 
 pub use args::Args;

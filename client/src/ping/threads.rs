@@ -1,13 +1,14 @@
 //! The two threads of a run over UDP, and how a thread waits for its slots.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hii_transport::clock::{self, Clock};
 
+use super::ear::Ear;
 use super::events::Event;
 use super::ledger::LEAST_PATIENCE;
 use super::line::Line;
@@ -15,7 +16,7 @@ use super::link::Link;
 use super::receiver::{Receiver, Watch};
 use super::schedule::Schedule;
 
-/// A line and the threads on it: one sends on the schedule and does nothing else, one receives.
+/// A line and the threads on it: one sends on the schedule, and takes answers that come at once; one receives.
 #[derive(Debug)]
 pub struct UdpLink {
     line: Arc<Line>,
@@ -60,11 +61,12 @@ impl Link for UdpLink {
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
         self.events = Some(events.clone());
+        let ear = Arc::new(Mutex::new(Ear::new(&self.line, events.clone())));
         if let Some(watch) = self.watch.take() {
-            self.receiver = Some(Receiver::start(&self.line, watch, events.clone())?);
+            self.receiver = Some(Receiver::start(Arc::clone(&ear), watch)?);
         }
         let (line, events) = (Arc::clone(&self.line), events.clone());
-        let send = move |stopped: &Inbox<()>| line.send_all(schedule, &events, stopped);
+        let send = move |stopped: &Inbox<()>| line.send_all(schedule, &ear, &events, stopped);
         self.sender = Some(SendingThread::start(send)?);
         Ok(())
     }

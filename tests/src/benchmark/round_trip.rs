@@ -1,9 +1,9 @@
 //! Round trips at a thousand a second, beside sockperf's ping-pong at the same rate.
 //!
 //! Both times are those of the program: from just before the call that sends to just after the call that receives.
-//! sockperf spins until it is time for the next message, so its client has not slept when it sends, and it waits for the
-//! answer in the thread that sent. `hii ping` sleeps, as one does on a machine that has other work, and receives in a
-//! second thread, since answers may be late; with `--precise` it spins before a send too.
+//! sockperf spins until it is time for the next message, so its client has not slept when it sends, and sleeps until the
+//! answer comes. `hii ping` sleeps until its slot, as one does on a machine that has other work, and stays awake for an
+//! answer that comes soon; with `--precise` it is awake before a send too. Late answers have a thread of their own.
 //!
 //! Between the kernel's time stamps, and less what the server held, is what `hii ping` tells of the network alone: how much
 //! of the time above is the programs'.

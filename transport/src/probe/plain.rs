@@ -26,9 +26,6 @@ pub struct ProbeSocket {
 }
 
 impl ProbeSocket {
-    /// Whether [`receive`](Self::receive) can wait by itself.
-    pub const CAN_WAIT: bool = false;
-
     /// How many descriptors one takes.
     pub const DESCRIPTORS: usize = 1;
 
@@ -72,11 +69,11 @@ impl ProbeSocket {
         self.note(self.socket.send(datagram)).map(drop)
     }
 
-    /// Takes a datagram, and the time on this clock.
+    /// Takes a datagram that is there, and the time on this clock.
     ///
     /// # Errors
     /// There is none, or there are notes first.
-    pub fn receive(&self, buffer: &mut Buffer, _: bool, clock: &Clock) -> io::Result<Received> {
+    pub fn receive(&self, buffer: &mut Buffer, clock: &Clock) -> io::Result<Received> {
         let len = self.note(self.socket.recv(&mut buffer.octets))?;
         Ok(Received {
             len,
@@ -100,9 +97,6 @@ impl ProbeSocket {
             quoted: &[],
         })
     }
-
-    /// Ends a call that waits for datagrams, once those that came are taken.
-    pub fn stop_waiting(&self) {}
 
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
         use io::ErrorKind::{ConnectionRefused, ConnectionReset};
@@ -130,9 +124,7 @@ mod tests {
             // On loopback the refusal is there when the call returns.
             socket.send(b"hello").unwrap();
         }
-        socket
-            .receive(&mut buffer, false, &Clock::start())
-            .unwrap_err();
+        socket.receive(&mut buffer, &Clock::start()).unwrap_err();
         for _ in 0..5 {
             let note = socket.note_of_receiving(&mut buffer);
             assert!(matches!(note, Some(Note::Refused { quoted: [], .. })));
@@ -151,7 +143,7 @@ mod tests {
         let (len, from) = target.recv_from(&mut octets).unwrap();
         target.send_to(&octets[..len], from).unwrap();
         let mut buffer = Buffer::for_datagrams();
-        let received = socket.receive(&mut buffer, false, &Clock::start()).unwrap();
+        let received = socket.receive(&mut buffer, &Clock::start()).unwrap();
         assert_eq!(buffer.octets(&received), b"hello");
         assert_eq!((received.stamp, received.drops), (None, 0));
         assert_eq!(socket.note_of_sending(&mut buffer), None);

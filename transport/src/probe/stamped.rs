@@ -15,8 +15,7 @@ use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::libc::sock_extended_err;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, Shutdown, TimestampingFlag, recvmsg, send, setsockopt, shutdown,
-    sockopt,
+    ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt,
 };
 use nix::sys::time::TimeSpec;
 use socket2::SockRef;
@@ -35,7 +34,6 @@ const ORIGIN_TIMESTAMPING: u8 = 4;
 /// A socket that sends to a target and takes datagrams from there alone.
 #[derive(Debug)]
 pub struct ProbeSocket {
-    /// Blocks where a call does not say otherwise.
     receiver: UdpSocket,
     sender: Result<Sender, String>,
 }
@@ -47,9 +45,6 @@ struct Sender {
 }
 
 impl ProbeSocket {
-    /// Whether [`receive`](Self::receive) can wait by itself.
-    pub const CAN_WAIT: bool = true;
-
     /// How many descriptors one takes.
     pub const DESCRIPTORS: usize = 2;
 
@@ -59,7 +54,6 @@ impl ProbeSocket {
     /// There is no free port, no route to the target, or the kernel refuses an option.
     pub fn connect(target: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
         let receiver = udp::connect_with(target, options)?;
-        receiver.set_nonblocking(false)?;
         tell_errors(&receiver, target);
         // A kernel that does not count them has none to tell.
         let _ = setsockopt(&receiver, sockopt::RxqOvfl, &1);
@@ -92,35 +86,26 @@ impl ProbeSocket {
         if let Ok(sender) = &self.sender {
             return sender.socket.send_to(datagram, sender.target).map(drop);
         }
-        let once = || {
-            let descriptor = self.receiver.as_raw_fd();
-            send(descriptor, datagram, MsgFlags::MSG_DONTWAIT).map(drop)
-        };
-        match once() {
-            Ok(()) => Ok(()),
-            Err(Errno::EAGAIN) => Err(Errno::EAGAIN.into()),
+        match self.receiver.send(datagram) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             // The error may be about an earlier one, and has kept this one from being sent.
-            Err(_) => Ok(once()?),
+            Err(_) => self.receiver.send(datagram).map(drop),
         }
     }
 
-    /// Takes a datagram, and the time on this clock; waits for one if that is wanted.
+    /// Takes a datagram that is there, and the time on this clock.
     ///
     /// # Errors
     /// There is none, or there are notes first.
-    pub fn receive(&self, buffer: &mut Buffer, wait: bool, clock: &Clock) -> io::Result<Received> {
-        let flags = if wait {
-            MsgFlags::empty()
-        } else {
-            MsgFlags::MSG_DONTWAIT
-        };
+    pub fn receive(&self, buffer: &mut Buffer, clock: &Clock) -> io::Result<Received> {
         let mut received = Received::default();
         let mut at = Duration::ZERO;
         let arrived = || at = clock.elapsed();
         received.len = read(
             &self.receiver,
             buffer,
-            flags,
+            MsgFlags::empty(),
             arrived,
             |control| match control {
                 ControlMessageOwned::ScmTimestampsns(times) => received.stamp = wall(times.system),
@@ -144,13 +129,6 @@ impl ProbeSocket {
     /// The next note that came from the network.
     pub fn note_of_receiving<'a>(&self, buffer: &'a mut Buffer) -> Option<Note<'a>> {
         next_note(&self.receiver, buffer)
-    }
-
-    /// Ends a call that waits for datagrams, once those that came are taken: it then tells of an empty one.
-    pub fn stop_waiting(&self) {
-        if let Err(error) = shutdown(self.receiver.as_raw_fd(), Shutdown::Read) {
-            tracing::debug!(%error, "stop receiving");
-        }
     }
 }
 
@@ -291,7 +269,13 @@ mod tests {
         let mut octets = [0; 8];
         let (len, from) = target.recv_from(&mut octets).unwrap();
         target.send_to(&octets[..len], from).unwrap();
-        let received = socket.receive(&mut buffer, true, &Clock::start()).unwrap();
+        let received = loop {
+            match socket.receive(&mut buffer, &Clock::start()) {
+                // It may take a moment.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                result => break result.unwrap(),
+            }
+        };
         assert_eq!(buffer.octets(&received), b"hello");
 
         // What is refused keeps nothing from being sent, and each tells which one it was.
