@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
@@ -24,6 +24,9 @@ use super::schedule::Schedule;
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
+
+/// A flood with nothing to do looks again for so long before it sleeps: to be woken takes as long as most answers do.
+const AWAKE: Duration = Duration::from_micros(50);
 
 /// This socket does not tell which probe was refused.
 const REFUSED: Event = Event::Refused {
@@ -116,7 +119,7 @@ impl Link for BurstLink {
         let (line, stage) = (Arc::clone(&self.line), Arc::clone(&self.stage));
         let teller = Teller::new(events.clone());
         let (done, all_sent) = channel();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("bursts".into())
             .spawn(move || Bursts::new(&line, schedule, teller, &stage).run(&done))?;
         self.running = Some(Running { thread, all_sent });
@@ -185,6 +188,7 @@ impl<'a> Bursts<'a> {
     fn run(mut self, all_sent: &Sender<()>) {
         sleep_exactly();
         let mut sending = true;
+        let mut active = self.line.clock.elapsed();
         while !self.stage.is(Stage::OVER) {
             let received = self.receive();
             let mut sent = false;
@@ -202,11 +206,14 @@ impl<'a> Bursts<'a> {
                 }
             }
             let is_idle = !received && !sent;
+            if !is_idle {
+                active = self.line.clock.elapsed();
+            }
             if !self.tell_in_time() {
                 return;
             }
             if is_idle {
-                self.wait(sending);
+                self.wait(sending, active);
             }
         }
         self.tell();
@@ -302,9 +309,12 @@ impl<'a> Bursts<'a> {
         sent_any
     }
 
-    /// Waits for an answer, or for the next slot, place, or telling.
-    fn wait(&self, sending: bool) {
+    /// Waits for an answer, or for the next slot, place, or telling. What was last done was done then.
+    fn wait(&self, sending: bool, active: Duration) {
         let now = self.line.clock.elapsed();
+        if !self.schedule.has_slots() && now < active.saturating_add(AWAKE) {
+            return thread::yield_now();
+        }
         let mut until = now + BURSTS_GLANCE;
         if sending && let Some(look) = self.pacing.next_look(now) {
             let awake = if self.line.precise {
