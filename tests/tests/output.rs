@@ -86,6 +86,22 @@ fn each_probe_is_a_row_of_csv_and_the_summary_is_beside_it() {
     assert!(!quiet.stderr.contains("sent"), "{quiet:?}");
 }
 
+// Every address of 127.0.0.0/8 is this host's.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_targets_than_the_shell_allows_files_for_are_measured() {
+    let server = Server::start(HII_SERVER, &["ping", "--json"]);
+    let port = server.address().port();
+    let targets: Vec<_> = (1..=20)
+        .map(|host| format!("127.0.0.{host}:{port}"))
+        .collect();
+    let targets: Vec<_> = targets.iter().map(String::as_str).collect();
+    let limited = ["-c", "ulimit -Sn 64 && exec \"$0\" ping \"$@\"", HII];
+    let args = ["-4", "-n", "2", "-i", "20ms"];
+    let ended = programs::run("sh", &[&limited, &targets[..], &args].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 #[test]
 fn several_targets_are_measured_at_once_and_told_apart() {
     let servers = [server(&[]), server(&[])];

@@ -1,19 +1,20 @@
 //! Takes what comes to the sockets of a run, and tells what it is: answers, and what the network sends back.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hii_transport::probe::{Buffer, Note, Received, StampClock};
 
 use super::events::Event;
-use super::line::Line;
+use super::line::{Line, lock};
 use super::local_drops::DropCount;
 use super::method::Heard;
 use super::refusal::Refusal;
 
 /// Datagrams that are taken in a row, in case they never end.
-const MOST_IN_A_ROW: usize = 1 << 16;
+const MOST_IN_A_ROW: usize = 1 << 10;
 
 /// Hears what comes. Each thread that has it tells what it took before another takes something, so that all is told in the
 /// order in which it came.
@@ -26,6 +27,42 @@ pub struct Ear {
     stamps: StampClock,
     /// What each socket threw away.
     drops: Vec<DropCount>,
+    /// What was taken so far.
+    taken: u64,
+}
+
+/// The ear, shared by the threads of a run.
+#[derive(Debug)]
+pub struct SharedEar {
+    ear: Mutex<Ear>,
+    /// A mutex is not fair: who asks for it again and again would keep away who waits.
+    is_wanted: AtomicBool,
+}
+
+impl SharedEar {
+    /// Shares an ear.
+    #[must_use]
+    pub fn new(ear: Ear) -> Self {
+        Self {
+            ear: Mutex::new(ear),
+            is_wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for the ear. One thread may.
+    pub fn lock(&self) -> MutexGuard<'_, Ear> {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        let ear = lock(&self.ear);
+        self.is_wanted.store(false, Ordering::SeqCst);
+        ear
+    }
+
+    /// The ear, if nobody has it or waits for it.
+    #[must_use]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, Ear>> {
+        let is_free = !self.is_wanted.load(Ordering::SeqCst);
+        is_free.then(|| self.ear.try_lock().ok()).flatten()
+    }
 }
 
 /// What a socket had.
@@ -54,28 +91,35 @@ impl Ear {
             note: Buffer::for_notes(),
             stamps: line.stamps,
             drops: line.sockets.iter().map(|_| DropCount::default()).collect(),
+            taken: 0,
         }
     }
 
-    /// Takes all that each socket has.
+    /// How many datagrams and notes were taken so far, by whichever thread.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes what each socket has.
     ///
     /// # Errors
     /// Nobody listens.
     pub fn drain_all(&mut self) -> Result<(), Deaf> {
-        (0..self.line.sockets.len()).try_for_each(|port| self.drain(port))
+        (0..self.line.sockets.len()).try_for_each(|port| self.drain(port).map(drop))
     }
 
-    /// Takes all that a socket has.
+    /// Takes what a socket has, and returns whether that was all.
     ///
     /// # Errors
     /// Nobody listens.
-    pub fn drain(&mut self, port: usize) -> Result<(), Deaf> {
+    pub fn drain(&mut self, port: usize) -> Result<bool, Deaf> {
         for _ in 0..MOST_IN_A_ROW {
             if self.take(port)? == Taken::Nothing {
-                break;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Takes what a socket has next, and tells what it is.
@@ -83,6 +127,12 @@ impl Ear {
     /// # Errors
     /// Nobody listens.
     pub fn take(&mut self, port: usize) -> Result<Taken, Deaf> {
+        let taken = self.take_next(port)?;
+        self.taken += u64::from(taken == Taken::Something);
+        Ok(taken)
+    }
+
+    fn take_next(&mut self, port: usize) -> Result<Taken, Deaf> {
         let Some(socket) = self.line.sockets.get(port) else {
             return Ok(Taken::Nothing);
         };

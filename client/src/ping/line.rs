@@ -11,14 +11,14 @@ use hii_transport::clock::Clock;
 use hii_transport::probe::{ProbeSocket, StampClock};
 use hii_transport::udp::BUFFER_LEN;
 
-use super::ear::{Ear, Taken};
+use super::ear::SharedEar;
 use super::events::Event;
 use super::ledger::Sent;
 use super::method::{Assignment, Method};
 use super::schedule::Schedule;
 use super::sent_notes::SentNotes;
 use super::threads::{wait_for_slot, wait_until};
-use super::vigil::Vigil;
+use super::vigil::{self, Vigil};
 
 /// A probe is told of with its answer, or so long after it went out. To tell wakes a thread, and to read the kernel's
 /// notes takes a moment: on a small machine both would be in the way of the answer.
@@ -74,7 +74,7 @@ impl Line {
     pub(super) fn send_all(
         &self,
         schedule: Schedule,
-        ear: &Mutex<Ear>,
+        ear: &SharedEar,
         events: &Sender<Event>,
         stopped: &Inbox<()>,
     ) {
@@ -103,7 +103,7 @@ impl Line {
                 clash,
             });
             let next = slot(seq.saturating_add(1));
-            if let Some(most) = vigil.begin(next.saturating_sub(at))
+            if let Some(most) = vigil.begin(vigil::part_of(next.saturating_sub(at)))
                 && let Some(answered) = self.stay_awake(ear, port, at.saturating_add(most))
             {
                 vigil.end(answered);
@@ -125,14 +125,21 @@ impl Line {
         let _ = events.send(Event::AllSent);
     }
 
-    /// Looks for an answer until then, and returns whether one came; none where the other thread has the ear, and so is awake
-    /// itself.
-    fn stay_awake(&self, ear: &Mutex<Ear>, port: usize, until: Duration) -> Option<bool> {
-        let mut ear = ear.try_lock().ok()?;
+    /// Looks for an answer until then, and returns whether one came in that time, whoever took it; none where the other
+    /// thread is taking something, or wants to.
+    fn stay_awake(&self, ear: &SharedEar, port: usize, until: Duration) -> Option<bool> {
+        let mut before = None;
         loop {
-            match ear.take(port) {
-                Ok(Taken::Something) => return Some(true),
-                Ok(_) if self.clock.elapsed() < until => thread::yield_now(),
+            let mut ear = ear.try_lock()?;
+            let before = *before.get_or_insert(ear.taken());
+            let result = ear.take(port);
+            let came = ear.taken() > before;
+            // Whoever gets the core now may keep it for long. The other thread must not wait for that.
+            drop(ear);
+            let in_time = self.clock.elapsed() < until;
+            match result {
+                Ok(_) if came => return Some(in_time),
+                Ok(_) if in_time => thread::yield_now(),
                 _ => return Some(false),
             }
         }
@@ -207,69 +214,114 @@ mod tests {
     use hii_transport::options::SocketOptions;
 
     use super::*;
+    use crate::ping::ear::Ear;
 
     /// Guards against a test that hangs; none depends on how long it is.
     const WATCHDOG: Duration = Duration::from_secs(60);
 
-    /// A line towards what sends back what it gets, its ear, and what that tells.
-    fn echoed(target: &UdpSocket) -> (Arc<Line>, Mutex<Ear>, Inbox<Event>) {
+    fn target() -> UdpSocket {
+        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+        target.set_read_timeout(Some(WATCHDOG)).unwrap();
+        target
+    }
+
+    /// A line of so many ports towards what sends back what it gets, its ear, and what that tells.
+    fn echoed(target: &UdpSocket, ports: usize) -> (Arc<Line>, SharedEar, Inbox<Event>) {
         let target = target.local_addr().unwrap();
-        let socket = ProbeSocket::connect(target, &SocketOptions::default()).unwrap();
+        let connect = |_| ProbeSocket::connect(target, &SocketOptions::default()).unwrap();
+        let sockets = (0..ports).map(connect).collect();
         let size = ProbeSize::new(64).unwrap();
-        let line = Arc::new(Line::new(vec![socket], Method::Echoed(Run(1)), size, false));
+        let line = Arc::new(Line::new(sockets, Method::Echoed(Run(1)), size, false));
         let (events, told) = channel();
-        let ear = Mutex::new(Ear::new(&line, events));
+        let ear = SharedEar::new(Ear::new(&line, events));
         (line, ear, told)
     }
 
-    #[test]
-    fn an_answer_is_taken_by_who_stays_awake_and_once() {
-        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (line, ear, told) = echoed(&target);
-        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
-
-        line.send_uncounted(1);
+    /// Sends back what comes to it, until that is empty.
+    fn send_back(target: &UdpSocket) {
         let mut probe = [0; 64];
-        let (len, from) = target.recv_from(&mut probe).unwrap();
-        target.send_to(&probe[..len], from).unwrap();
-        let held = lock(&ear);
-        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), None);
-        drop(held);
-        assert_eq!(line.stay_awake(&ear, 0, WATCHDOG), Some(true));
-        assert!(matches!(told.try_recv(), Ok(Event::Arrived(answer)) if answer.seq == 1));
+        loop {
+            let (len, from) = target.recv_from(&mut probe).unwrap();
+            if len == 0 {
+                return;
+            }
+            target.send_to(&probe[..len], from).unwrap();
+        }
+    }
+
+    fn is_answer(event: &Event) -> bool {
+        matches!(event, Event::Arrived(_))
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_and_taken_once() {
+        let target = target();
+        let (line, ear, told) = echoed(&target, 1);
         assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
-        lock(&ear).drain_all().unwrap();
+        thread::scope(|scope| {
+            line.send_uncounted(1);
+            scope.spawn(|| send_back(&target));
+            assert_eq!(line.stay_awake(&ear, 0, WATCHDOG), Some(true));
+            line.sockets[0].send(b"").unwrap();
+        });
+        assert!(told.try_recv().is_ok_and(|event| is_answer(&event)));
+        assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
+        ear.lock().drain_all().unwrap();
         assert!(told.try_recv().is_err());
+        let _held = ear.lock();
+        assert_eq!(line.stay_awake(&ear, 0, WATCHDOG), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_taken_too_late_is_told_but_did_not_come_in_time() {
+        let target = target();
+        let (line, ear, told) = echoed(&target, 1);
+        line.send_uncounted(1);
+        line.sockets[0].send(b"").unwrap();
+        send_back(&target);
+        // It may take a moment until it is there.
+        let event = loop {
+            assert_eq!(line.stay_awake(&ear, 0, Duration::ZERO), Some(false));
+            if let Ok(event) = told.try_recv() {
+                break event;
+            }
+            assert!(line.clock.elapsed() < WATCHDOG);
+        };
+        assert!(is_answer(&event));
+    }
+
+    #[test]
+    fn who_stays_awake_keeps_nobody_from_taking_what_comes() {
+        let target = target();
+        let (line, ear, told) = echoed(&target, 2);
+        thread::scope(|scope| {
+            let vigil = scope.spawn(|| line.stay_awake(&ear, 0, WATCHDOG));
+            line.sockets[1].send(b"").unwrap();
+            let (_, from) = target.recv_from(&mut [0; 64]).unwrap();
+            // It may not have begun when the first of these is taken.
+            while !vigil.is_finished() {
+                target.send_to(b"something", from).unwrap();
+                ear.lock().drain(1).unwrap();
+            }
+            assert_ne!(vigil.join().unwrap(), Some(false));
+        });
+        assert!(told.try_recv().is_ok());
     }
 
     #[test]
     fn what_comes_soon_needs_no_other_thread() {
-        let target = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (line, ear, told) = echoed(&target);
-        let echo = thread::spawn(move || {
-            let mut probe = [0; 64];
-            loop {
-                let (len, from) = target.recv_from(&mut probe).unwrap();
-                if len == 0 {
-                    return;
-                }
-                target.send_to(&probe[..len], from).unwrap();
-            }
+        let target = target();
+        let (line, ear, told) = echoed(&target, 1);
+        thread::scope(|scope| {
+            scope.spawn(|| send_back(&target));
+            let (_stop, stopped) = channel();
+            let (events, _sent) = channel();
+            // However seldom it still looks for answers: those to earlier probes are there.
+            let schedule = Schedule::fixed(Some(300), Duration::from_millis(1));
+            line.send_all(schedule, &ear, &events, &stopped);
+            line.sockets[0].send(b"").unwrap();
         });
-        let (_stop, stopped) = channel();
-        let (events, _sent) = channel();
-        // However seldom it still looks for answers: those to earlier probes are there.
-        let schedule = Schedule::fixed(Some(300), Duration::from_millis(1));
-        line.send_all(schedule, &ear, &events, &stopped);
-        line.sockets[0].send(b"").unwrap();
-        echo.join().unwrap();
-        let answers = told.try_iter();
-        assert!(
-            answers
-                .filter(|event| matches!(event, Event::Arrived(_)))
-                .count()
-                > 0
-        );
+        assert!(told.try_iter().any(|event| is_answer(&event)));
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! The thread that receives what nobody stays awake for.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hii_transport::probe::ProbeSocket;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
-use super::ear::Ear;
-use super::line::lock;
+use super::ear::{Deaf, SharedEar};
 
 /// The token that ends the thread; sockets have their index.
 const STOP: Token = Token(usize::MAX);
@@ -35,6 +34,9 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// How many descriptors one takes.
+    pub const DESCRIPTORS: usize = 2;
+
     /// Watches these sockets.
     ///
     /// # Errors
@@ -54,7 +56,7 @@ impl Receiver {
     ///
     /// # Errors
     /// There is no memory for a thread.
-    pub fn start(ear: Arc<Mutex<Ear>>, watch: Watch) -> io::Result<Self> {
+    pub fn start(ear: Arc<SharedEar>, watch: Watch) -> io::Result<Self> {
         let Watch { poll, waker } = watch;
         let stop = Arc::new(AtomicBool::new(false));
         let is_stopped = Arc::clone(&stop);
@@ -79,7 +81,7 @@ impl Receiver {
     }
 }
 
-fn listen(ear: &Mutex<Ear>, mut poll: Poll, is_stopped: &AtomicBool) {
+fn listen(ear: &SharedEar, mut poll: Poll, is_stopped: &AtomicBool) {
     let mut ready = Events::with_capacity(MOST_READY);
     while !is_stopped.load(Ordering::SeqCst) {
         if let Err(error) = poll.poll(&mut ready, None)
@@ -90,11 +92,16 @@ fn listen(ear: &Mutex<Ear>, mut poll: Poll, is_stopped: &AtomicBool) {
         }
         let ports = ready.iter().map(Event::token);
         for Token(port) in ports.filter(|token| *token != STOP) {
-            if lock(ear).drain(port).is_err() {
-                return;
+            // What is left would not be told again.
+            while !is_stopped.load(Ordering::SeqCst) {
+                match ear.lock().drain(port) {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(Deaf) => return,
+                }
             }
         }
     }
     // Nobody listening is no matter any more.
-    let _ = lock(ear).drain_all();
+    let _ = ear.lock().drain_all();
 }

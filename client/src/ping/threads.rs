@@ -1,14 +1,14 @@
 //! The two threads of a run over UDP, and how a thread waits for its slots.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hii_transport::clock::{self, Clock};
 
-use super::ear::Ear;
+use super::ear::{Ear, SharedEar};
 use super::events::Event;
 use super::ledger::LEAST_PATIENCE;
 use super::line::Line;
@@ -61,7 +61,7 @@ impl Link for UdpLink {
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
         self.events = Some(events.clone());
-        let ear = Arc::new(Mutex::new(Ear::new(&self.line, events.clone())));
+        let ear = Arc::new(SharedEar::new(Ear::new(&self.line, events.clone())));
         if let Some(watch) = self.watch.take() {
             self.receiver = Some(Receiver::start(Arc::clone(&ear), watch)?);
         }

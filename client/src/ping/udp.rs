@@ -238,10 +238,8 @@ fn connect(
             .min(MOST_PORTS),
         _ => 1,
     };
-    if wanted > 1 {
-        let descriptors = wanted * ProbeSocket::DESCRIPTORS * args.targets.len().max(1);
-        files::want((descriptors + OTHER_DESCRIPTORS) as u64);
-    }
+    let descriptors = wanted * ProbeSocket::DESCRIPTORS + Watch::DESCRIPTORS;
+    files::want((descriptors * args.targets.len().max(1) + OTHER_DESCRIPTORS) as u64);
     let options = args.socket_options();
     let mut sockets = Vec::new();
     for _ in 0..wanted {

@@ -1,49 +1,58 @@
-//! How long the thread that sends stays awake for the answer.
+//! How long the thread that sends stays awake for answers.
 //!
-//! A core without work goes to sleep, and is awake again some 5 to 50 us after the answer has come: time of this host, and
-//! not of the path. So the thread that has sent a probe keeps its core awake, looks for the answer itself, and between two
-//! looks lets whoever else wants the core have it. That is worth its price only for answers that come soon.
+//! A core without work goes to sleep, and is awake again some 5 to 50 us after an answer has come: time of this host, and
+//! not of the path. So the thread that has sent a probe keeps its core awake, looks for answers itself, and between two
+//! looks lets whoever else wants the core have it. That is worth its price only where answers come soon, and where nobody
+//! else has much to do on that core.
 
 use std::time::Duration;
 
 /// Of the time between two probes, at most this part is spent awake: one of so many.
 const PART: u32 = 5;
 
+/// A shorter time is worth nothing: no answer is there so soon.
+const LEAST: Duration = Duration::from_micros(10);
+
 /// The longest time: more than an answer within one network takes, and of longer ones the waking is a small part.
 const MOST: Duration = Duration::from_micros(500);
 
-/// Each answer that does not come so soon doubles the probes that pass until the next try, up to so many times.
+/// Each time that no answer comes so soon doubles the probes that pass until the next try, up to so many times.
 const MOST_DOUBLINGS: u32 = 6;
 
 /// Learns whether answers come so soon that it is worth to stay awake for them.
 #[derive(Debug, Default)]
 pub struct Vigil {
-    /// Answers in a row that did not come in time.
+    /// Times in a row that none came.
     misses: u32,
     /// Probes that pass until the next try.
     rest: u32,
 }
 
 impl Vigil {
-    /// How long to stay awake for the answer to a probe, where the next one is sent after this `gap`; none for not at all.
-    pub fn begin(&mut self, gap: Duration) -> Option<Duration> {
+    /// Whether to stay awake now, and then for how long: as long as it may be at most, unless that is worth nothing.
+    pub fn begin(&mut self, most: Duration) -> Option<Duration> {
         if let Some(less) = self.rest.checked_sub(1) {
             self.rest = less;
             return None;
         }
-        let most = MOST.min(gap / PART);
-        (!most.is_zero()).then_some(most)
+        (most >= LEAST).then_some(most)
     }
 
-    /// Whether the answer came meanwhile.
-    pub fn end(&mut self, answered: bool) {
-        if answered {
+    /// Whether an answer came in that time.
+    pub fn end(&mut self, in_time: bool) {
+        if in_time {
             self.misses = 0;
         } else {
             self.misses = (self.misses + 1).min(MOST_DOUBLINGS);
             self.rest = (1 << self.misses) - 1;
         }
     }
+}
+
+/// How long to stay awake at most after a probe, where the next one is sent after this `gap`.
+#[must_use]
+pub fn part_of(gap: Duration) -> Duration {
+    MOST.min(gap / PART)
 }
 
 #[cfg(test)]
@@ -56,15 +65,15 @@ mod tests {
     fn a_part_of_the_gap_is_spent_and_never_long() {
         let mut vigil = Vigil::default();
         for (gap, most) in [
-            (0, 0),
-            (100, 20),
-            (1_000, 200),
-            (2_500, 500),
-            (1_000_000, 500),
+            (0, None),
+            (49, None),
+            (50, Some(10)),
+            (1_000, Some(200)),
+            (2_500, Some(500)),
+            (1_000_000, Some(500)),
         ] {
-            let [gap, most] = [gap, most].map(Duration::from_micros);
-            let most = Some(most).filter(|most| !most.is_zero());
-            assert_eq!(vigil.begin(gap), most);
+            let most = most.map(Duration::from_micros);
+            assert_eq!(vigil.begin(part_of(Duration::from_micros(gap))), most);
             vigil.end(true);
         }
     }

@@ -62,9 +62,9 @@ fn each_verdict_has_its_words() {
     let ended = run(HII, &["ping", &target, "-n", "8", "-i", "0.4", "-W", "1ns"]);
     let out = &ended.stdout;
     assert!(out.contains(", late\n"), "{out}");
-    let waits = "seq 3: no answer in 2.000 s; the server has not received it\n";
+    let waits = "seq 3: no answer yet after 2.000 s; the server has not received it\n";
     assert!(out.contains(waits), "{out}");
-    let waits = "seq 5: no answer in 2.000 s; the server received it\n";
+    let waits = "seq 5: no answer yet after 2.000 s; the server received it\n";
     assert!(out.contains(waits), "{out}");
     assert!(!out.contains("seq 3: lost"), "{out}");
 }

@@ -150,7 +150,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
         self.name(target)?;
         writeln!(
             self.out,
-            "seq {seq}: no answer in {}{known}",
+            "seq {seq}: no answer yet after {}{known}",
             Time::from(waited)
         )
     }
