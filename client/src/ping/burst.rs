@@ -21,6 +21,8 @@ use super::method::Method;
 use super::pacing::Pacing;
 use super::refusal::Refusal;
 use super::schedule::Schedule;
+use super::vigil::Vigil;
+use super::window::{LARGE_BUFFER, ORDINARY_BUFFER};
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
@@ -167,12 +169,20 @@ struct Bursts<'a> {
     arrivals: Arrivals,
     /// Room for a burst.
     probes: Vec<u8>,
+    /// Of a flood.
+    vigil: Vigil,
+    /// How long a flood that is idle stays awake.
+    awake_until: Option<Duration>,
 }
 
 impl<'a> Bursts<'a> {
     fn new(line: &'a BurstLine, schedule: Schedule, teller: Teller, stage: &'a Stage) -> Self {
         let size = line.size.get();
-        let pacing = Pacing::new(schedule, size, line.clock.elapsed());
+        let buffer = match line.method {
+            Method::Numbered(_) => LARGE_BUFFER,
+            Method::Echoed(_) | Method::Ports { .. } => ORDINARY_BUFFER,
+        };
+        let pacing = Pacing::new(schedule, size, buffer, line.clock.elapsed());
         Self {
             line,
             schedule,
@@ -181,6 +191,8 @@ impl<'a> Bursts<'a> {
             teller,
             stage,
             arrivals: Arrivals::new(),
+            vigil: Vigil::default(),
+            awake_until: None,
         }
     }
 
@@ -188,7 +200,6 @@ impl<'a> Bursts<'a> {
     fn run(mut self, all_sent: &Sender<()>) {
         sleep_exactly();
         let mut sending = true;
-        let mut active = self.line.clock.elapsed();
         while !self.stage.is(Stage::OVER) {
             let received = self.receive();
             let mut sent = false;
@@ -206,14 +217,11 @@ impl<'a> Bursts<'a> {
                 }
             }
             let is_idle = !received && !sent;
-            if !is_idle {
-                active = self.line.clock.elapsed();
-            }
             if !self.tell_in_time() {
                 return;
             }
-            if is_idle {
-                self.wait(sending, active);
+            if !self.stays_awake(is_idle) && is_idle {
+                self.wait(sending);
             }
         }
         self.tell();
@@ -309,12 +317,33 @@ impl<'a> Bursts<'a> {
         sent_any
     }
 
-    /// Waits for an answer, or for the next slot, place, or telling. What was last done was done then.
-    fn wait(&self, sending: bool, active: Duration) {
-        let now = self.line.clock.elapsed();
-        if !self.schedule.has_slots() && now < active.saturating_add(AWAKE) {
-            return thread::yield_now();
+    /// Whether a flood that is idle looks again at once, having let others have the core.
+    fn stays_awake(&mut self, is_idle: bool) -> bool {
+        if self.schedule.has_slots() {
+            return false;
         }
+        let now = self.line.clock.elapsed();
+        match self.awake_until {
+            None if is_idle => {
+                let most = self.vigil.begin(AWAKE);
+                self.awake_until = most.map(|most| now + most);
+            }
+            Some(until) if !is_idle || now >= until => {
+                self.vigil.end(now < until);
+                self.awake_until = None;
+            }
+            _ => {}
+        }
+        let stays = self.awake_until.is_some();
+        if stays {
+            thread::yield_now();
+        }
+        stays
+    }
+
+    /// Waits for an answer, or for the next slot, place, or telling.
+    fn wait(&self, sending: bool) {
+        let now = self.line.clock.elapsed();
         let mut until = now + BURSTS_GLANCE;
         if sending && let Some(look) = self.pacing.next_look(now) {
             let awake = if self.line.precise {

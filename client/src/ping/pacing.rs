@@ -24,12 +24,12 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// A run of probes of this size that starts now.
+    /// A run of probes of this size to a host with this buffer that starts now.
     #[must_use]
-    pub fn new(schedule: Schedule, size: usize, start: Duration) -> Self {
+    pub fn new(schedule: Schedule, size: usize, buffer: usize, start: Duration) -> Self {
         let window = match schedule.pace {
             Pace::Flood { window, .. } => {
-                Some(window.map_or_else(|| Window::for_size(size), Window::fixed))
+                Some(window.map_or_else(|| Window::for_size(size, buffer), Window::fixed))
             }
             Pace::Interval {} | Pace::Rate { .. } => None,
         };
@@ -121,6 +121,7 @@ impl Pacing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::window::ORDINARY_BUFFER;
     use proptest::prelude::*;
     use std::num::NonZeroU32;
 
@@ -128,7 +129,12 @@ mod tests {
 
     fn at_rate(rate: u32, count: u64) -> Pacing {
         let rate = NonZeroU32::new(rate).unwrap();
-        Pacing::new(Schedule::at_rate(Some(count), rate), 64, START)
+        Pacing::new(
+            Schedule::at_rate(Some(count), rate),
+            64,
+            ORDINARY_BUFFER,
+            START,
+        )
     }
 
     proptest! {
@@ -181,7 +187,10 @@ mod tests {
     fn long_probes_go_in_smaller_bursts() {
         let schedule = Schedule::flood(None, None, None);
         for (size, burst) in [(64, 64), (1400, 46), (65_507, 1)] {
-            assert_eq!(Pacing::new(schedule, size, START).burst(), burst);
+            assert_eq!(
+                Pacing::new(schedule, size, ORDINARY_BUFFER, START).burst(),
+                burst
+            );
         }
     }
 
@@ -189,7 +198,7 @@ mod tests {
     fn a_flood_sends_bursts_as_answers_make_room_and_ends_on_time() {
         let lasts = Duration::from_millis(50);
         let schedule = Schedule::flood(None, Some(lasts), Some(96));
-        let mut pacing = Pacing::new(schedule, 64, START);
+        let mut pacing = Pacing::new(schedule, 64, ORDINARY_BUFFER, START);
         let sent = |pacing: &mut Pacing| {
             let ready = pacing.ready(START);
             (0..ready).for_each(|_| pacing.sent(START, true));
@@ -212,7 +221,12 @@ mod tests {
 
     #[test]
     fn the_last_probes_of_a_flood_wait_for_no_more_room_than_they_need() {
-        let mut pacing = Pacing::new(Schedule::flood(Some(258), None, Some(256)), 64, START);
+        let mut pacing = Pacing::new(
+            Schedule::flood(Some(258), None, Some(256)),
+            64,
+            ORDINARY_BUFFER,
+            START,
+        );
         for _ in 0..4 {
             assert_eq!(pacing.ready(START), 64);
             (0..64).for_each(|_| pacing.sent(START, true));

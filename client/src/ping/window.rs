@@ -1,6 +1,6 @@
 //! How many probes a flood may have in flight: a closed loop, in which an answer makes room for another probe.
 //!
-//! On a short path the window is what an ordinary host's buffer holds, so that a flood loses nothing but what the path
+//! On a short path the window is what the other host's buffer holds, so that a flood loses nothing but what the path
 //! loses. A long path has more under way than that: there the window follows twice what is under way at the shortest round
 //! trip, which fills the path and makes no queue longer than the path itself.
 //!
@@ -10,8 +10,17 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What the smallest receive buffer of an ordinary host holds, in octets as Linux counts them.
-const BUFFER: usize = 212_992;
+/// The receive buffer of a socket that asks for none, in octets as Linux counts them.
+pub const ORDINARY_BUFFER: usize = 212_992;
+
+/// The same of one that asks for as much as there is, as those of a Hii server do, where the host allows the ordinary
+/// amount: Linux doubles what is asked for.
+pub const LARGE_BUFFER: usize = 2 * ORDINARY_BUFFER;
+
+/// So much of a buffer is there for datagrams that wait: Linux gives back what was taken when that is a quarter.
+const fn usable(buffer: usize) -> usize {
+    buffer / 4 * 3
+}
 
 /// What Linux counts for a datagram at most: twice its octets, and what describes it.
 const fn counted(size: usize) -> usize {
@@ -19,7 +28,7 @@ const fn counted(size: usize) -> usize {
 }
 
 /// More in flight than this are faster nowhere that one host reaches in a millisecond.
-const MOST_BUFFERED: usize = 256;
+const MOST_BUFFERED: usize = 384;
 
 /// More in flight than this are not judged in time, and no host buffers them.
 const MOST_PLACES: usize = 1 << 15;
@@ -94,10 +103,10 @@ impl Window {
         Self::new(places.max(1), places.max(1))
     }
 
-    /// A window for probes of this size, on whatever path.
+    /// A window for probes of this size to a host with this buffer, on whatever path.
     #[must_use]
-    pub fn for_size(size: usize) -> Self {
-        Self::new(Self::places_for(size), MOST_PLACES)
+    pub fn for_size(size: usize, buffer: usize) -> Self {
+        Self::new(Self::places_for(size, buffer), MOST_PLACES)
     }
 
     fn new(least: usize, most: usize) -> Self {
@@ -114,9 +123,9 @@ impl Window {
         }
     }
 
-    /// So many places that probes of this size, all waiting at one host, fit into an ordinary buffer.
-    fn places_for(size: usize) -> usize {
-        (BUFFER / counted(size)).clamp(1, MOST_BUFFERED)
+    /// So many places that probes of this size, all waiting at one host, fit into this buffer.
+    fn places_for(size: usize, buffer: usize) -> usize {
+        (usable(buffer) / counted(size)).clamp(1, MOST_BUFFERED)
     }
 
     /// How many probes may be in flight.

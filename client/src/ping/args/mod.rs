@@ -102,8 +102,8 @@ pub struct Args {
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(in crate::ping) flood: bool,
 
-    /// Probes in flight at most with --flood [default: as many as ordinary buffers hold, 208 of 128 octets; on a long path
-    /// twice what is under way there]
+    /// Probes in flight at most with --flood [default: as many as the server's buffer holds, of 128 octets 312 at a Hii
+    /// server and 156 at any other; on a long path twice what is under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(in crate::ping) window: Option<usize>,
 
