@@ -82,7 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         if answer == FAILED {
             return Err(ChannelError::Key);
         }
-        read_handshake(&mut noise, &answer)?;
+        // Who offers a channel and has another key has said so.
+        read_handshake(&mut noise, &answer).map_err(|_| ChannelError::Damaged)?;
         Self::established(stream, noise)
     }
 

@@ -90,6 +90,21 @@ fn another_key_is_told_and_nothing_else() {
 }
 
 #[test]
+fn who_answers_something_else_has_no_other_key() {
+    block_on(async {
+        let (near, mut far) = duplex(1000);
+        let echo = async {
+            let mut octets = [0; 1000];
+            let len = far.read(&mut octets).await.unwrap();
+            far.write_all(&octets[..len]).await.unwrap();
+        };
+        let key = key(7);
+        let (join, ()) = tokio::join!(Channel::join(near, &key), echo);
+        assert!(matches!(join, Err(ChannelError::Damaged)), "{join:?}");
+    });
+}
+
+#[test]
 fn whatever_else_comes_is_no_handshake() {
     for stranger in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],

@@ -214,7 +214,7 @@ fn kernel_stamps(counts: &Counts, figures: &RunFigures) -> String {
     } else if counts.stamped == 0 {
         "the kernel stamps nothing that this interface sends"
     } else {
-        "the kernel stamps nothing that comes"
+        "no probe has both of its times: the kernel stamps nothing that comes, or the probes follow each other too fast"
     })
 }
 

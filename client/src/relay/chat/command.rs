@@ -82,9 +82,12 @@ pub fn parse(line: &str, goes_to_somebody: bool) -> Command<'_> {
         ("to", "") => Command::To(None),
         ("to", to) => endpoint(to).map_or_else(Command::Wrong, |to| Command::To(Some(to))),
         ("help" | "?", "") => Command::Help,
-        _ => Command::Wrong(format!(
-            "no such command: {word:?}; `help` lists them (send TO TEXT sends a message)"
-        )),
+        _ => {
+            let slash = if goes_to_somebody { "/" } else { "" };
+            Command::Wrong(format!(
+                "no such command: {word:?}; `{slash}help` lists them ({slash}send TO TEXT sends a message)"
+            ))
+        }
     }
 }
 

@@ -113,9 +113,11 @@ impl Talk {
         if is_of_this_host(own) {
             lines.push(HERE_ONLY.into());
         }
-        lines.push(
-            "others send to that address; `help` tells what you can type, Tab completes it".into(),
-        );
+        // A line without a slash goes to the peer.
+        let slash = self.to.map_or("", |_| "/");
+        lines.push(format!(
+            "others send to that address; `{slash}help` tells what you can type, Tab completes it"
+        ));
         lines
     }
 
