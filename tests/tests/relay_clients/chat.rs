@@ -22,7 +22,7 @@ impl Chat {
         let mut child = start_with_input(HII, &[&["chat"], args].concat());
         let input = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let welcome = read_until(&mut lines, |text| text.contains("`help`"));
+        let welcome = read_until(&mut lines, |text| text.contains("help` tells"));
         let address = welcome.split_whitespace().nth(2).unwrap().to_owned();
         Self {
             child,
