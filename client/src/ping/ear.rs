@@ -13,8 +13,11 @@ use super::local_drops::DropCount;
 use super::method::Heard;
 use super::refusal::Refusal;
 
-/// Datagrams that are taken in a row, in case they never end.
+/// Datagrams that are taken in a row, so that another thread has its turn.
 const MOST_IN_A_ROW: usize = 1 << 10;
+
+/// Rows that are taken from each socket when the run is over, in case they never end.
+const MOST_LAST_ROWS: usize = 64;
 
 /// Hears what comes. Each thread that has it tells what it took before another takes something, so that all is told in the
 /// order in which it came.
@@ -101,15 +104,22 @@ impl Ear {
         self.taken
     }
 
-    /// Takes what each socket has.
+    /// Takes all that each socket has.
     ///
     /// # Errors
     /// Nobody listens.
     pub fn drain_all(&mut self) -> Result<(), Deaf> {
-        (0..self.line.sockets.len()).try_for_each(|port| self.drain(port).map(drop))
+        for port in 0..self.line.sockets.len() {
+            for _ in 0..MOST_LAST_ROWS {
+                if self.drain(port)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Takes what a socket has, and returns whether that was all.
+    /// Takes a row of what a socket has, and returns whether that was all.
     ///
     /// # Errors
     /// Nobody listens.
