@@ -42,8 +42,8 @@ pub struct Args {
     #[arg(long, value_enum)]
     service: Option<Service>,
 
-    /// The frame is given in hex digits, as 686969, 0x68 0x69 0x69 or 68:69:69, or as xxd and hexdump -C print it; blanks between
-    /// digits do not matter
+    /// The frame is given in hex digits, as 686969, 0x68 0x69 0x69 or 68:69:69, or as xxd and hexdump -C print it; blanks
+    /// between digits do not matter
     #[arg(long)]
     hex: bool,
 

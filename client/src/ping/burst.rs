@@ -27,7 +27,8 @@ use super::window::{LARGE_BUFFER, ORDINARY_BUFFER};
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
 
-/// A flood with nothing to do looks again for so long before it sleeps: to be woken takes as long as most answers do.
+/// A flood with nothing to do looks again for so long before it sleeps, while that is worth it: to be woken takes as long
+/// as most answers do.
 const AWAKE: Duration = Duration::from_micros(50);
 
 /// This socket does not tell which probe was refused.
@@ -169,9 +170,9 @@ struct Bursts<'a> {
     arrivals: Arrivals,
     /// Room for a burst.
     probes: Vec<u8>,
-    /// Of a flood.
+    /// Whether it is worth it for a flood to stay awake.
     vigil: Vigil,
-    /// How long a flood that is idle stays awake.
+    /// Until when one that is idle does.
     awake_until: Option<Duration>,
 }
 

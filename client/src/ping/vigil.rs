@@ -16,15 +16,15 @@ const LEAST: Duration = Duration::from_micros(10);
 /// The longest time: more than an answer within one network takes, and of longer ones the waking is a small part.
 const MOST: Duration = Duration::from_micros(500);
 
-/// Each time that no answer comes so soon doubles the probes that pass until the next try, up to so many times.
+/// Each try that brings no answer so soon doubles how many are left out until the next, up to so many times.
 const MOST_DOUBLINGS: u32 = 6;
 
 /// Learns whether answers come so soon that it is worth to stay awake for them.
 #[derive(Debug, Default)]
 pub struct Vigil {
-    /// Times in a row that none came.
+    /// Tries in a row that brought none.
     misses: u32,
-    /// Probes that pass until the next try.
+    /// Tries that are still to be left out.
     rest: u32,
 }
 

@@ -187,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn help_is_named_as_it_has_to_be_typed() {
+        for (line, goes_to_somebody, named) in
+            [("bogus", false, "`help`"), ("/bogus", true, "`/help`")]
+        {
+            let command = parse(line, goes_to_somebody);
+            assert!(
+                matches!(&command, Command::Wrong(why) if why.contains(named)),
+                "{command:?}"
+            );
+        }
+    }
+
+    #[test]
     fn words_and_addresses_are_completed() {
         let addresses = ["192.0.2.7/9000".to_owned(), "[2001:db8::7]/1".to_owned()];
         let complete = |line: &str| complete(line, line.len(), &addresses);

@@ -403,4 +403,14 @@ mod tests {
         assert!(told("127.0.0.1/9") && told("[::1]/9"));
         assert!(!told("192.0.2.7/9") && !told("[2001:db8::7]/9"));
     }
+
+    #[test]
+    fn the_way_to_help_is_told_as_it_has_to_be_typed() {
+        let peer = "192.0.2.7/9".parse().unwrap();
+        for (to, command) in [(None, " `help` "), (Some(peer), " `/help` ")] {
+            let talk = Talk::new("relay".into(), Zone::utc(), to);
+            let lines = talk.welcome(peer, Relay::Hii);
+            assert!(lines.iter().any(|line| line.contains(command)), "{lines:?}");
+        }
+    }
 }
