@@ -95,14 +95,31 @@ fn ping_probe(bencher: Bencher) {
     bencher.bench_local(|| black_box(ping::Request::decode(black_box(&octets))).is_ok());
 }
 
-#[divan::bench]
-fn ping_probe_answer_encode(bencher: Bencher) {
-    let answer = ping::Answer::Probe(probe().answer(&Report {
+fn probe_answer() -> ping::Answer {
+    ping::Answer::Probe(probe().answer(&Report {
         count: Seq::MIN,
         window: 0x5f,
         held: 1200,
         received: 1_789_000_000_000_000_000,
-    }));
+    }))
+}
+
+#[divan::bench]
+fn ping_probe_answer(bencher: Bencher) {
+    let octets = probe_answer().to_vec();
+    bencher.bench_local(|| black_box(ping::Answer::decode(black_box(&octets))).is_ok());
+}
+
+#[divan::bench]
+fn ping_probe_encode(bencher: Bencher) {
+    let probe = ping::Request::Probe(probe());
+    let mut buffer = [0; 128];
+    bencher.bench_local(|| black_box(&probe).encode_into(black_box(&mut buffer)));
+}
+
+#[divan::bench]
+fn ping_probe_answer_encode(bencher: Bencher) {
+    let answer = probe_answer();
     let mut buffer = [0; 128];
     bencher.bench_local(|| black_box(&answer).encode_into(black_box(&mut buffer)));
 }

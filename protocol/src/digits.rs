@@ -10,32 +10,35 @@ const PAIRS: [[u8; 2]; 100] = pairs();
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decimal {
     digits: [u8; MOST],
-    first: usize,
+    len: usize,
 }
 
 impl Decimal {
     pub(crate) fn new(value: u64) -> Self {
         let mut digits = [0; MOST];
-        let (places, _) = digits.as_chunks_mut::<2>();
-        let mut left = value;
-        // Two at a time from the right: half the divisions.
-        for place in places.iter_mut().rev() {
-            let pair = usize::try_from(left % 100).unwrap_or_default();
-            *place = PAIRS.get(pair).copied().unwrap_or_default();
-            left /= 100;
-            if left == 0 {
-                break;
-            }
-        }
-        Self {
-            digits,
-            // The first pair may begin with a zero that is not the number's.
-            first: MOST - decimal_len(value),
-        }
+        let len = decimal_len(value);
+        write_decimal(value, digits.get_mut(..len).unwrap_or_default());
+        Self { digits, len }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.first..).unwrap_or_default()
+        self.digits.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Writes a number into room for just its digits.
+#[inline]
+pub(crate) fn write_decimal(value: u64, room: &mut [u8]) {
+    // Two at a time from the right: half the divisions.
+    let (first, places) = room.as_rchunks_mut::<2>();
+    let mut left = value;
+    for place in places.iter_mut().rev() {
+        let pair = usize::try_from(left % 100).unwrap_or_default();
+        *place = PAIRS.get(pair).copied().unwrap_or_default();
+        left /= 100;
+    }
+    if let [first] = first {
+        *first = b'0' + (left % 10) as u8;
     }
 }
 
@@ -48,15 +51,33 @@ pub(crate) const fn decimal_len(value: u64) -> usize {
 }
 
 /// The last `N` hex digits of a number, in lower case.
+#[inline]
 pub(crate) fn hex<const N: usize>(value: u64) -> [u8; N] {
     let mut digits = [0; N];
-    let mut left = value;
-    for digit in digits.iter_mut().rev() {
-        let nibble = (left & 0xf) as u8;
-        *digit = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-        left >>= 4;
+    let halves = [value >> 32, value].map(eight_hex);
+    let all = halves.as_flattened();
+    // A number has 16.
+    if let Some(last) = all
+        .len()
+        .checked_sub(N)
+        .and_then(|skipped| all.get(skipped..))
+    {
+        digits.copy_from_slice(last);
     }
     digits
+}
+
+/// The last eight hex digits of a number: an octet of a word for each, all at once.
+#[inline]
+const fn eight_hex(value: u64) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let fours = (value << 16 | value & 0xffff) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours << 8 | fours) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (pairs << 4 | pairs) & (0xf * ONES);
+    // 6 more carries into the next nibble what is no decimal digit.
+    let letters = (nibbles + 6 * ONES) >> 4 & ONES;
+    let digits = nibbles + b'0' as u64 * ONES + letters * (b'a' - b'0' - 10) as u64;
+    digits.to_be_bytes()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "digits are below 10")]

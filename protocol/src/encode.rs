@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::digits::{Decimal, decimal_len, hex};
+use crate::digits::{Decimal, decimal_len, hex, write_decimal};
 use crate::{Limits, ParseError};
 
 /// The buffer does not hold the frame; nothing was written.
@@ -121,13 +121,37 @@ struct Filler<'a> {
     room: &'a mut [u8],
 }
 
-impl Sink for Filler<'_> {
-    fn put(&mut self, octets: &[u8]) {
+impl Filler<'_> {
+    /// Room for the next octets, so many; none where the buffer ends before.
+    #[inline]
+    fn next(&mut self, len: usize) -> &mut [u8] {
         let room = core::mem::take(&mut self.room);
-        if let Some((here, rest)) = room.split_at_mut_checked(octets.len()) {
-            here.copy_from_slice(octets);
-            self.room = rest;
+        let Some((here, rest)) = room.split_at_mut_checked(len) else {
+            return &mut [];
+        };
+        self.room = rest;
+        here
+    }
+}
+
+impl Sink for Filler<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) {
+        let room = self.next(octets.len());
+        if room.len() == octets.len() {
+            room.copy_from_slice(octets);
         }
+    }
+
+    // In their place: what was just written octet by octet is slow to copy.
+    #[inline]
+    fn decimal(&mut self, value: u64) {
+        write_decimal(value, self.next(decimal_len(value)));
+    }
+
+    #[inline]
+    fn pad(&mut self, spaces: usize) {
+        self.next(spaces).fill(b' ');
     }
 }
 

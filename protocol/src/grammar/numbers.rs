@@ -14,30 +14,38 @@ pub(crate) const fn is_hex(octet: u8) -> bool {
 }
 
 /// `8hex`, `16hex`: so many digits, as a number. The fault is at the first octet that is no digit.
-pub(crate) fn hex(digits: usize, input: &[u8]) -> Parsed<'_, u64> {
-    let (rest, taken) = take_while_m_n(0, digits, is_hex)(input)?;
-    if taken.len() < digits {
-        return Err(Err::Error(nom::error::ParseError::from_error_kind(
-            rest,
-            ErrorKind::HexDigit,
-        )));
+#[inline]
+pub(crate) fn hex<const DIGITS: usize>(input: &[u8]) -> Parsed<'_, u64> {
+    if let Some((digits, rest)) = input.split_first_chunk::<DIGITS>() {
+        let nibbles = digits.map(nibble);
+        if nibbles.iter().fold(0, |all, one| all | one) <= 0xf {
+            let value = nibbles.iter().fold(0, |n, one| n << 4 | u64::from(*one));
+            return Ok((rest, value));
+        }
     }
-    Ok((rest, taken.iter().fold(0, |n, d| n << 4 | nibble(*d))))
+    let (rest, _) = take_while_m_n(0, DIGITS, is_hex)(input)?;
+    Err(Err::Error(nom::error::ParseError::from_error_kind(
+        rest,
+        ErrorKind::HexDigit,
+    )))
 }
 
 /// `token = 32hex`
 pub(crate) fn token(input: &[u8]) -> Parsed<'_, [u8; 16]> {
-    let (input, high) = hex(16, input)?;
-    let (input, low) = hex(16, input)?;
+    let (input, high) = hex::<16>(input)?;
+    let (input, low) = hex::<16>(input)?;
     let token = u128::from(high) << 64 | u128::from(low);
     Ok((input, token.to_be_bytes()))
 }
 
-const fn nibble(digit: u8) -> u64 {
-    (match digit {
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => digit.wrapping_sub(b'0'),
-    }) as u64
+/// The value of a hex digit, and more than any of another octet.
+#[inline]
+const fn nibble(octet: u8) -> u8 {
+    match octet {
+        b'0'..=b'9' => octet - b'0',
+        b'a'..=b'f' => octet - b'a' + 10,
+        _ => u8::MAX,
+    }
 }
 
 /// `number = "0" / positive`, at most 2^64 - 1
@@ -48,22 +56,28 @@ pub(crate) fn number(input: &[u8]) -> Parsed<'_, u64> {
             ErrorKind::Digit,
         )))
     };
-    let (rest, digits) = take_while_m_n(1, 20, is_digit)(input)?;
-    if matches!(digits, [b'0', _, ..]) || matches!(rest, [b'0'..=b'9', ..]) {
-        return bad();
-    }
-    let (first, last) = digits.split_at_checked(19).unwrap_or((digits, &[]));
+    let mut rest = input;
+    let mut value = 0_u64;
     // Up to 19 digits fit; the twentieth may be too much.
-    let first = first
-        .iter()
-        .fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-    let value = last.iter().try_fold(first, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    });
-    match value {
-        Some(value) => Ok((rest, value)),
-        None => bad(),
+    while input.len() - rest.len() < 19
+        && let [digit @ b'0'..=b'9', after @ ..] = rest
+    {
+        value = value * 10 + u64::from(digit - b'0');
+        rest = after;
     }
+    if let [digit @ b'0'..=b'9', after @ ..] = rest {
+        let more = value.checked_mul(10);
+        let Some(more) = more.and_then(|value| value.checked_add(u64::from(digit - b'0'))) else {
+            return bad();
+        };
+        value = more;
+        rest = after;
+    }
+    let is_wrong = match input {
+        [b'0', b'0'..=b'9', ..] => true,
+        _ => rest.len() == input.len() || matches!(rest, [b'0'..=b'9', ..]),
+    };
+    if is_wrong { bad() } else { Ok((rest, value)) }
 }
 
 /// `positive = %x31-39 *19DIGIT`, at most 2^64 - 1
@@ -140,12 +154,12 @@ mod tests {
 
     #[test]
     fn hex_is_lower_case_and_its_fault_is_at_the_first_wrong_octet() {
-        assert_eq!(hex(8, b"00c0ffee7").unwrap(), (&b"7"[..], 0x00c0_ffee));
-        let Err(Err::Error(fault)) = hex(8, b"00C0ffee") else {
+        assert_eq!(hex::<8>(b"00c0ffee7").unwrap(), (&b"7"[..], 0x00c0_ffee));
+        let Err(Err::Error(fault)) = hex::<8>(b"00C0ffee") else {
             panic!()
         };
         assert_eq!(fault.left, 6);
-        let Err(Err::Error(fault)) = hex(8, b"00c0") else {
+        let Err(Err::Error(fault)) = hex::<8>(b"00c0") else {
             panic!()
         };
         assert_eq!(fault.left, 0);

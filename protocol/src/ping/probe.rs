@@ -3,8 +3,6 @@
 use core::fmt;
 use core::num::NonZeroU64;
 
-use nom::bytes::complete::take_while;
-
 use crate::Rule;
 use crate::digits::decimal_len;
 use crate::encode::{Emit, Sink, impl_encode};
@@ -149,7 +147,7 @@ pub(crate) fn probe(frame: &[u8]) -> Parsed<'_, Probe> {
 /// `letter SP run SP seq`
 pub(super) fn numbered(letter: u8, input: &[u8]) -> Parsed<'_, (Run, Seq)> {
     let (input, ()) = octet(letter, input)?;
-    let (input, run) = field(Rule::Run, |text| hex(8, text), input)?;
+    let (input, run) = field(Rule::Run, hex::<8>, input)?;
     let (input, seq) = field(Rule::Seq, positive, input)?;
     // Eight digits fill 32 bits.
     Ok((input, (Run(u32::try_from(run).unwrap_or_default()), seq)))
@@ -162,9 +160,8 @@ pub(super) fn field<'a, T>(
     input: &'a [u8],
 ) -> Parsed<'a, T> {
     let (input, ()) = rule(name, |input| octet(b' ', input))(input)?;
-    let (rest, text) = take_while(|octet| octet != b' ')(input)?;
-    match parser(text) {
-        Ok(([], value)) => Ok((rest, value)),
+    match parser(input) {
+        Ok((rest @ ([] | [b' ', ..]), value)) => Ok((rest, value)),
         _ => fault(name, input),
     }
 }

@@ -124,7 +124,7 @@ impl Probe {
 pub(crate) fn probe_answer(frame: &[u8]) -> Parsed<'_, ProbeAnswer> {
     let (input, (run, seq)) = numbered(b'A', frame)?;
     let (input, count) = next_field(true, Rule::Count, positive, input)?;
-    let (input, window) = next_field(count.is_some(), Rule::Window, |i| hex(16, i), input)?;
+    let (input, window) = next_field(count.is_some(), Rule::Window, hex::<16>, input)?;
     let (input, held) = next_field(window.is_some(), Rule::Held, number, input)?;
     let (input, received) = next_field(held.is_some(), Rule::Received, number, input)?;
     let (input, ()) = padding(input)?;

@@ -19,7 +19,7 @@ pub(super) fn digest(input: &[u8]) -> Parsed<'_, Digest> {
         let mut octets = [0; 32];
         let (parts, _) = octets.as_chunks_mut::<8>();
         for part in parts {
-            let (rest, value) = hex(16, input)?;
+            let (rest, value) = hex::<16>(input)?;
             (input, *part) = (rest, value.to_be_bytes());
         }
         Ok((input, Digest(octets)))
