@@ -21,9 +21,9 @@ pub struct Distribution {
     count: u64,
     min: u64,
     max: u64,
-    /// Mean and sum of squared differences from it, updated as Welford does, which stays exact over long runs.
-    mean: f64,
-    squares: f64,
+    /// Of the times and of their squares: exact, so that a long run's figures are.
+    sum: u128,
+    squares: u128,
 }
 
 /// The figures of a set of times, in nanoseconds.
@@ -59,8 +59,8 @@ impl Distribution {
             count: 0,
             min: u64::MAX,
             max: 0,
-            mean: 0.0,
-            squares: 0.0,
+            sum: 0,
+            squares: 0,
         }
     }
 
@@ -77,9 +77,9 @@ impl Distribution {
         self.count += 1;
         self.min = self.min.min(nanos);
         self.max = self.max.max(nanos);
-        let from_old = nanos as f64 - self.mean;
-        self.mean += from_old / self.count as f64;
-        self.squares += from_old * (nanos as f64 - self.mean);
+        let exact = u128::from(nanos);
+        self.sum = self.sum.saturating_add(exact);
+        self.squares = self.squares.saturating_add(exact * exact);
     }
 
     /// The figures; none without a time.
@@ -98,7 +98,7 @@ impl Distribution {
         Some(Figures {
             count: self.count,
             min: self.min,
-            mean: self.mean,
+            mean: self.sum as f64 / self.count as f64,
             median: match &self.many {
                 None => middle(&sorted),
                 Some(_) => quantile(0.5),
@@ -107,8 +107,20 @@ impl Distribution {
             p99: quantile(0.99),
             p99_9: quantile(0.999),
             max: self.max,
-            standard_deviation: (self.count > 1).then(|| (self.squares / self.count as f64).sqrt()),
+            standard_deviation: (self.count > 1).then(|| self.variance().sqrt()),
         })
+    }
+
+    /// The mean of the squared differences from the mean.
+    fn variance(&self) -> f64 {
+        let count = u128::from(self.count);
+        let (whole, rest) = (self.sum / count, self.sum % count);
+        // From the whole part of the mean first, in integers: the squares themselves are large, and nearly alike.
+        let squares = self
+            .squares
+            .saturating_sub(count * whole * whole + 2 * whole * rest);
+        let part = rest as f64 / count as f64;
+        (squares as f64 / count as f64 - part * part).max(0.0)
     }
 }
 

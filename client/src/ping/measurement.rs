@@ -34,6 +34,7 @@ pub struct Measurement {
     report: Option<IntervalReport>,
     knee: KneeFinder,
     printer: Printer,
+    shows_probes: bool,
     /// Which target it is for the printer.
     target: usize,
     /// What a picture will show, if one is wanted.
@@ -86,6 +87,7 @@ impl Measurement {
             schedule,
             report,
             knee: KneeFinder::default(),
+            shows_probes: printer.shows_probes(),
             printer,
             target,
             collector: None,
@@ -235,7 +237,7 @@ impl Measurement {
                 if let Some(report) = self.report.as_mut().filter(|_| sent.went_out) {
                     report.sent(sent.at);
                 }
-                self.print(|output, target| output.sent(target, &sent));
+                self.print_probe(|output, target| output.sent(target, &sent));
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
@@ -284,13 +286,13 @@ impl Measurement {
                 if let Some(report) = &mut self.report {
                     report.answered(&answered);
                 }
-                self.print(|output, target| output.answered(target, &answered));
+                self.print_probe(|output, target| output.answered(target, &answered));
             }
             Some(Outcome::Refused(seq, why)) => {
                 if let Some(report) = &mut self.report {
                     report.refused();
                 }
-                self.print(|output, target| output.refused(target, seq, why));
+                self.print_probe(|output, target| output.refused(target, seq, why));
             }
             Some(Outcome::Counted) | None => {}
         }
@@ -311,7 +313,7 @@ impl Measurement {
                 so_far,
                 waited: self.ledger.patience(),
             };
-            self.print(|output, target| output.overdue(target, overdue));
+            self.print_probe(|output, target| output.overdue(target, overdue));
         }
         while let Some(settled) = self.ledger.settle(now) {
             self.settled(&settled);
@@ -332,7 +334,14 @@ impl Measurement {
         if let Some(report) = &mut self.report {
             report.settled(settled);
         }
-        self.print(|output, target| output.settled(target, settled));
+        self.print_probe(|output, target| output.settled(target, settled));
+    }
+
+    /// Prints what became of a probe. There may be a million a second, which nobody looks at.
+    fn print_probe(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {
+        if self.shows_probes {
+            self.print(print);
+        }
     }
 
     fn print(&self, print: impl FnOnce(&mut dyn Output, usize) -> io::Result<()>) {

@@ -81,13 +81,18 @@ impl Variation {
 
     /// Takes the first answer to a probe.
     pub fn take(&mut self, seq: u64, rtt: Duration) {
-        let rtt = nanos(rtt);
         self.arrived += 1;
         if seq < self.next_expected {
             self.reordered += 1;
         } else {
             self.next_expected = seq + 1;
         }
+        if !self.is_of_bursts {
+            self.compare(seq, nanos(rtt));
+        }
+    }
+
+    fn compare(&mut self, seq: u64, rtt: u64) {
         if let Some(last) = self.last.replace(rtt) {
             self.jitter += (rtt.abs_diff(last) as f64 - self.jitter) / 16.0;
         }
@@ -114,7 +119,7 @@ impl Variation {
     pub fn figures(&self) -> Option<VariationFigures> {
         (self.arrived > 1).then(|| VariationFigures {
             jitter_ns: (!self.is_of_bursts).then_some(self.jitter),
-            difference_ns: self.differences.figures().filter(|_| !self.is_of_bursts),
+            difference_ns: self.differences.figures(),
             reordered: self.reordered,
             reordered_percent: self.reordered as f64 * 100.0 / self.arrived as f64,
         })

@@ -262,6 +262,9 @@ impl Args {
 
     /// How often a line of figures is printed instead of one for each probe.
     pub(in crate::ping) fn report(&self, schedule: &Schedule) -> Option<Duration> {
+        if self.quiet || self.csv || self.live {
+            return None;
+        }
         let default = if self.has_bursts() {
             Some(BURSTS_REPORT)
         } else {

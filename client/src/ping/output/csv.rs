@@ -44,6 +44,10 @@ impl<W: Write + Send> Output for CsvOutput<W> {
         self.out.flush()
     }
 
+    fn shows_probes(&self) -> bool {
+        true
+    }
+
     fn settled(&mut self, target: usize, settled: &Settled) -> io::Result<()> {
         let name = self.names.get(target).map_or("", String::as_str);
         self.out.serialize(ProbeRow::new(Some(name), settled))?;

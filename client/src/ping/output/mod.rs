@@ -39,6 +39,9 @@ pub trait Output: Send {
     /// Those of the writer, here and below.
     fn start(&mut self, headings: &[Heading]) -> io::Result<()>;
 
+    /// Whether it shows what becomes of each probe. If not, only intervals are told as the run goes.
+    fn shows_probes(&self) -> bool;
+
     /// The next probe was sent, or could not be.
     ///
     /// # Errors

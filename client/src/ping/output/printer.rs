@@ -34,6 +34,12 @@ impl Printer {
         }
     }
 
+    /// Whether it shows what becomes of each probe.
+    #[must_use]
+    pub fn shows_probes(&self) -> bool {
+        self.lock().output.shows_probes()
+    }
+
     /// Prints, unless that failed before.
     pub fn print(&self, print: impl FnOnce(&mut dyn Output) -> io::Result<()>) {
         self.send(print, false);

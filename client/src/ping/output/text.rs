@@ -118,24 +118,19 @@ impl<W: Write + Send> Output for TextOutput<W> {
         Ok(())
     }
 
+    fn shows_probes(&self) -> bool {
+        self.shows_probes
+    }
+
     fn answered(&mut self, target: usize, answered: &Answered) -> io::Result<()> {
-        if self.shows_probes {
-            self.probe(target, answered.seq, answered.verdict)?;
-        }
-        Ok(())
+        self.probe(target, answered.seq, answered.verdict)
     }
 
     fn refused(&mut self, target: usize, seq: u64, why: Refusal) -> io::Result<()> {
-        if self.shows_probes {
-            self.probe(target, seq, Verdict::Refused(why))?;
-        }
-        Ok(())
+        self.probe(target, seq, Verdict::Refused(why))
     }
 
     fn overdue(&mut self, target: usize, overdue: Overdue) -> io::Result<()> {
-        if !self.shows_probes {
-            return Ok(());
-        }
         let Overdue {
             seq,
             so_far,
@@ -157,10 +152,10 @@ impl<W: Write + Send> Output for TextOutput<W> {
 
     fn settled(&mut self, target: usize, settled: &Settled) -> io::Result<()> {
         let was_answered = settled.verdict.rtt().is_some();
-        if self.shows_probes && !settled.told && !was_answered {
-            self.probe(target, settled.seq, settled.verdict)?;
+        if settled.told || was_answered {
+            return Ok(());
         }
-        Ok(())
+        self.probe(target, settled.seq, settled.verdict)
     }
 
     fn interval(&mut self, target: usize, line: &IntervalLine) -> io::Result<()> {

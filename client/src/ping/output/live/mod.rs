@@ -117,6 +117,10 @@ impl Output for LiveOutput {
         Ok(())
     }
 
+    fn shows_probes(&self) -> bool {
+        true
+    }
+
     fn sent(&mut self, target: usize, sent: &Sent) -> io::Result<()> {
         self.change(target, |progress| progress.sent(sent))
     }
