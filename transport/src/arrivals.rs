@@ -70,7 +70,12 @@ impl Arrivals {
 
     /// Each datagram, in the order they came.
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.buffers().flat_map(Arrival::datagrams)
+        self.by_buffer().flatten()
+    }
+
+    /// The same, by the buffers that they share.
+    pub fn by_buffer(&self) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
+        self.buffers().map(Arrival::datagrams)
     }
 
     /// All octets that are held, as they stand until the next are taken.

@@ -248,12 +248,17 @@ impl<'a> Bursts<'a> {
                 _ => tracing::debug!(%error, "receive"),
             },
         }
-        for datagram in self.arrivals.datagrams() {
-            let event = Event::heard(method.hear(0, *size, datagram), at, None);
-            if let Event::Arrived(arrival) = &event {
-                self.pacing.answered(arrival.seq, at);
+        for datagrams in self.arrivals.by_buffer() {
+            let mut answers = 0;
+            for datagram in datagrams {
+                let event = Event::heard(method.hear(0, *size, datagram), at, None);
+                if let Event::Arrived(arrival) = &event {
+                    answers += 1;
+                    self.pacing.answered(arrival.seq, at);
+                }
+                self.teller.gather(event);
             }
-            self.teller.gather(event);
+            self.pacing.came(answers);
         }
         true
     }

@@ -96,6 +96,13 @@ impl Pacing {
         }
     }
 
+    /// So many answers came in one buffer.
+    pub fn came(&mut self, answers: usize) {
+        if let Some(window) = &mut self.window {
+            window.came(answers);
+        }
+    }
+
     /// Whether all has been sent.
     #[must_use]
     pub fn is_through(&self, now: Duration) -> bool {

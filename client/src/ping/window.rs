@@ -4,6 +4,9 @@
 //! loses. A long path has more under way than that: there the window follows twice what is under way at the shortest round
 //! trip, which fills the path and makes no queue longer than the path itself.
 //!
+//! Where bursts come back together, nothing on the path takes them apart, and a burst in a buffer counts for a fraction of
+//! what its probes would one by one. So there is room for more, until something is lost.
+//!
 //! A pure type: times go in. Memory is bounded, however fast and long the flood is.
 
 use std::collections::VecDeque;
@@ -22,13 +25,21 @@ const fn usable(buffer: usize) -> usize {
     buffer / 4 * 3
 }
 
-/// What Linux counts for a datagram at most: twice its octets, and what describes it.
+/// What Linux counts for a datagram at most: twice its octets, not fewer than 64, and what describes it.
 const fn counted(size: usize) -> usize {
+    let size = if size < 64 { 64 } else { size };
     2 * size + 768
 }
 
-/// More in flight than this are faster nowhere that one host reaches in a millisecond.
-const MOST_BUFFERED: usize = 384;
+/// So many times as many where bursts stay together: Linux counts 9 KiB for 64 probes of 128 octets, and 60 KiB for as
+/// many one by one.
+const WIDER: usize = 2;
+
+/// Bursts stay together where so many answers share a buffer, on average.
+const TOGETHER: f64 = 8.0;
+
+/// After a loss there is no more room than for single probes for so long; then for twice as long each time.
+const NARROW: Duration = Duration::from_secs(1);
 
 /// More in flight than this are not judged in time, and no host buffers them.
 const MOST_PLACES: usize = 1 << 15;
@@ -63,6 +74,12 @@ pub struct Window {
     newest_answered: u64,
     trip: Option<Trip>,
     round: Round,
+    /// How many answers share a buffer, smoothed.
+    together: f64,
+    /// Something was lost, so it stays narrow until then.
+    narrow_until: Duration,
+    /// For how long it does when something is lost again.
+    narrow: Duration,
 }
 
 /// What was answered within about one round trip.
@@ -120,12 +137,15 @@ impl Window {
             newest_answered: 0,
             trip: None,
             round: Round::default(),
+            together: 0.0,
+            narrow_until: Duration::ZERO,
+            narrow: NARROW,
         }
     }
 
     /// So many places that probes of this size, all waiting at one host, fit into this buffer.
     fn places_for(size: usize, buffer: usize) -> usize {
-        (usable(buffer) / counted(size)).clamp(1, MOST_BUFFERED)
+        (usable(buffer) / counted(size)).max(1)
     }
 
     /// How many probes may be in flight.
@@ -183,6 +203,11 @@ impl Window {
         self.follow(at);
     }
 
+    /// So many answers came in one buffer.
+    pub fn came(&mut self, answers: usize) {
+        self.together += (answers as f64 - self.together) / 16.0;
+    }
+
     /// Follows the rate of the answers, a round trip at a time. A window that was the limit doubles; one that has filled
     /// the path stays.
     fn follow(&mut self, at: Duration) {
@@ -193,10 +218,12 @@ impl Window {
         };
         let under_way = self.round.answers as f64 * trip.shortest.as_secs_f64()
             / passed.as_secs_f64().max(f64::MIN_POSITIVE);
-        let least = self.range.start();
+        let (least, most) = (*self.range.start(), *self.range.end());
+        let is_wide = self.together >= TOGETHER && at >= self.narrow_until;
+        let least = if is_wide { least * WIDER } else { least }.min(most);
         // The first round began before anything was sent.
         if self.round.since > Duration::ZERO {
-            self.places = whole(2.0 * under_way).clamp(*least, *self.range.end());
+            self.places = whole(2.0 * under_way).clamp(least, most);
         }
         self.round = Round {
             since: at,
@@ -227,6 +254,7 @@ impl Window {
                 }
                 flight.place = Place::Freed;
                 self.taken -= 1;
+                self.lost(now);
             }
             self.oldest += 1;
         }
@@ -236,6 +264,14 @@ impl Window {
             && (flight.place == Place::Answered || flight.sent + MOST_SILENT <= now)
         {
             self.forget_first();
+        }
+    }
+
+    /// Stays narrow for a while. What is lost with this one, or was under way by then, is one loss.
+    fn lost(&mut self, now: Duration) {
+        if now >= self.narrow_until {
+            self.narrow_until = now.saturating_add(self.narrow);
+            self.narrow = self.narrow.saturating_mul(2);
         }
     }
 
