@@ -1,6 +1,6 @@
 //! A server with `--metrics`, and what a monitoring system reads from it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Child;
 use std::thread;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::programs::start;
+use crate::programs::{output, start};
 
 /// Guards against a server that hangs; no test depends on how long it is.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ pub fn serve(program: &str, service: &str, args: &[&str]) -> (Child, SocketAddr,
     let fixed: Vec<_> = fixed.split(' ').collect();
     let mut child = start(program, &[&[service], &fixed[..], args].concat());
     let stderr = child.stderr.take().expect("stderr is piped");
-    let mut lines = BufReader::new(stderr).lines();
+    let mut lines = output(stderr).lines();
     let mut address = |field: &str| loop {
         let line = lines.next().expect("the server says where it is");
         let line: Value = serde_json::from_str(&line.expect("UTF-8")).expect("logs are JSON");

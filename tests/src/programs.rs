@@ -1,12 +1,14 @@
 //! Starting the built programs and reading what they say.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
+use std::os::fd::AsFd;
+use std::process::{self, Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -109,7 +111,7 @@ pub fn run_as_nobody(command: &mut Command, folders: &[&str]) -> Option<Ended> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     match command.spawn() {
         Ok(child) => Some(finish(child)),
-        Err(error) if is_root && error.kind() == std::io::ErrorKind::PermissionDenied => {
+        Err(error) if is_root && error.kind() == io::ErrorKind::PermissionDenied => {
             eprintln!("skipped: nobody but root may run the program");
             None
         }
@@ -127,16 +129,16 @@ pub fn finish(child: Child) -> Ended {
     let waiter = thread::spawn(move || {
         let _ = done.send(child.wait_with_output());
     });
-    let Ok(output) = ended.recv_timeout(WATCHDOG) else {
+    let Ok(ended) = ended.recv_timeout(WATCHDOG) else {
         signal(id, Signal::SIGKILL);
         panic!("the program hangs");
     };
     waiter.join().expect("the waiter only waits");
-    let Output {
+    let process::Output {
         status,
         stdout,
         stderr,
-    } = output.expect("the program's output can be read");
+    } = ended.expect("the program's output can be read");
     let text = |octets: Vec<u8>| String::from_utf8(octets).expect("programs print UTF-8");
     Ended {
         code: status.code(),
@@ -145,15 +147,52 @@ pub fn finish(child: Child) -> Ended {
     }
 }
 
+/// A running program's output, read as it comes.
+pub type Output<R> = BufReader<Watched<R>>;
+
+/// What a program prints there, to be read by lines.
+pub fn output<R: Read + AsFd>(pipe: R) -> Output<R> {
+    BufReader::new(Watched(pipe))
+}
+
+/// A pipe on which nothing may come for long: that is an error, where a test would otherwise hang.
+#[derive(Debug)]
+pub struct Watched<R>(R);
+
+impl<R> Watched<R> {
+    /// The pipe itself, for whoever waits for the program's end.
+    pub fn into_pipe(self) -> R {
+        self.0
+    }
+}
+
+impl<R: Read + AsFd> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let timeout = PollTimeout::try_from(WATCHDOG).map_err(io::Error::other)?;
+        let came = poll(
+            &mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        )?;
+        if came == 0 {
+            let what = "the program prints nothing more, and does not end";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+        }
+        self.0.read(buffer)
+    }
+}
+
 /// Reads lines until what was read is enough, and returns it.
 ///
 /// # Panics
-/// The output ends before that.
+/// The output ends before that, or nothing more comes.
 pub fn read_until(lines: &mut impl BufRead, is_enough: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
     while !is_enough(&text) {
-        let len = lines.read_line(&mut text).expect("programs print UTF-8");
-        assert!(len > 0, "the output ends: {text}");
+        match lines.read_line(&mut text) {
+            Ok(0) => panic!("the output ends: {text}"),
+            Ok(_) => {}
+            Err(error) => panic!("{error}: {text}"),
+        }
     }
     text
 }
@@ -193,7 +232,7 @@ impl Server {
     pub fn start(program: &str, args: &[&str]) -> Self {
         let mut child = start(program, &[args, &["-p", "0"]].concat());
         let stderr = child.stderr.take().expect("stderr is piped");
-        let mut lines = BufReader::new(stderr);
+        let mut lines = output(stderr);
         let mut line = String::new();
         lines
             .read_line(&mut line)
@@ -203,7 +242,12 @@ impl Server {
             .find_map(|word| word.parse().ok())
             .unwrap_or_else(|| panic!("no address in {line:?}"));
         // The rest is read too, or the server would one day wait for room.
-        thread::spawn(move || lines.read_to_string(&mut String::new()));
+        thread::spawn(move || {
+            lines
+                .into_inner()
+                .into_pipe()
+                .read_to_string(&mut String::new())
+        });
         Self {
             child: Some(child),
             address,

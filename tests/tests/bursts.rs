@@ -1,6 +1,6 @@
 //! `hii ping --rate` and `--flood`: high rates with figures that add up.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, Read as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::process::{Child, ChildStdout};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hii_tests::classic::ping_server::{Act, Options, PingServer};
 use hii_tests::path::{Fate, Path};
-use hii_tests::programs::{Ended, Server, count, finish, run, signal, start};
+use hii_tests::programs::{Ended, Output, Server, count, finish, output, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -325,11 +325,11 @@ fn a_server_s_limit_is_named_when_it_may_be_the_reason() {
 }
 
 /// A run without end, when it has printed two lines.
-fn endless(target: SocketAddr, args: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+fn endless(target: SocketAddr, args: &[&str]) -> (Child, Output<ChildStdout>, String) {
     let target = target.to_string();
     let common = ["ping", &target, "-n", "0", "--report", "0.05"];
     let mut child = start(HII, &[&common[..], args].concat());
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = String::new();
     while text.lines().count() < 3 {
         assert!(stdout.read_line(&mut text).unwrap() > 0, "{text}");

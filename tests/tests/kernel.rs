@@ -1,11 +1,11 @@
 //! What the kernel tells of probes and answers, by the built programs.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, Read as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use hii_protocol::ping::{Probe, Report, Request, Seq};
-use hii_tests::programs::{Ended, Server, count, finish, run, signal, start};
+use hii_tests::programs::{Ended, Server, count, finish, output, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -173,7 +173,7 @@ fn answers_that_this_host_has_no_room_for_are_not_lost() {
     server.take();
     server.send();
     let mut text = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     stdout.read_line(&mut text).unwrap();
     stdout.read_to_string(&mut text).unwrap();
     let ended = finish(child);

@@ -1,11 +1,11 @@
 //! What `hii-server` logs, when a stranger writes it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
-use hii_tests::programs::{self, finish};
+use hii_tests::programs::{self, Output, finish, output};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 /// A datagram that would clear the screen, turn the line around, and forge a line of its own.
 const HOSTILE: &[u8] = b"\x1b[2J\xe2\x80\xae\n{\"level\":\"INFO\"}\xff";
 
-fn start(args: &[&str]) -> (Child, BufReader<ChildStderr>) {
+fn start(args: &[&str]) -> (Child, Output<ChildStderr>) {
     let mut child = Command::new(HII_SERVER)
         .args(["ping", "-b", "127.0.0.1", "-p", "0"])
         .args(args)
@@ -23,14 +23,14 @@ fn start(args: &[&str]) -> (Child, BufReader<ChildStderr>) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let stderr = output(child.stderr.take().unwrap());
     (child, stderr)
 }
 
 /// Sends the datagram, waits for the answer, stops the server, and gives the rest of its log.
 fn log_of_a_hostile_datagram(
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    stderr: Output<ChildStderr>,
     address: SocketAddr,
 ) -> Vec<String> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

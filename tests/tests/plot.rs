@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use hii_tests::path::{Path, loses_one_of};
-use hii_tests::programs::{self, Ended, Server, finish, run, start};
+use hii_tests::programs::{self, Ended, Server, finish, output, run, start};
 use hii_tests::scratch::{Directory, page_data};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ fn an_old_picture_stays_until_the_new_one_is_complete() {
             "ping", &address, "-n", "1000000", "-i", "0.01", "--plot", &file,
         ],
     );
-    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("seq 3: ") {
         std::io::BufRead::read_line(&mut stdout, &mut text).unwrap();

@@ -1,13 +1,13 @@
 //! Ping over TCP: the built programs, against each other and against others of all kinds.
 
 use std::fmt::Display;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use hii_tests::classic::echo_client;
 use hii_tests::classic::echo_server::EchoServer;
-use hii_tests::programs::{Ended, Server, count, finish, ping_tally, run, signal, start};
+use hii_tests::programs::{Ended, Server, count, finish, output, ping_tally, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -337,7 +337,7 @@ fn an_interrupted_run_has_its_summary() {
     let server = server(&[]);
     let target = format!("tcp://{}", server.address());
     let mut child = start(HII, &["ping", &target, "-n", "1000000", "-i", "1ms"]);
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = output(child.stdout.take().unwrap());
     let mut seen = String::new();
     while !seen.contains("seq 3") {
         assert!(lines.read_line(&mut seen).unwrap() > 0, "{seen}");

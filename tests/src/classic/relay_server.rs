@@ -38,7 +38,8 @@ pub type Script = Box<dyn FnMut(&[u8]) -> Act + Send>;
 /// UTF-8, which ends the original.
 #[derive(Debug)]
 pub struct RelayServer {
-    addr: SocketAddr,
+    /// Kept when the server has stopped: its port may not become that of another test's server.
+    socket: Arc<UdpSocket>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,20 +60,27 @@ impl RelayServer {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_read_timeout(Some(IDLE))?;
         let addr = socket.local_addr()?;
-        let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new().spawn(move || serve(&socket, &of_thread, script))?;
+        let (socket, shared) = (Arc::new(socket), Arc::new(Shared::default()));
+        let (its_socket, its_shared) = (Arc::clone(&socket), Arc::clone(&shared));
+        let thread = thread::Builder::new().spawn(move || {
+            serve(&its_socket, &its_shared, script);
+            // To all others the port is as a closed one from here on.
+            let _ = its_socket.connect(addr);
+        })?;
         Ok(Self {
-            addr,
+            socket,
             shared,
             thread: Some(thread),
         })
     }
 
     /// Where it listens.
+    ///
+    /// # Panics
+    /// Never: it is bound.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.socket.local_addr().expect("it is bound")
     }
 
     /// Every datagram so far, as the server read it, oldest first.
@@ -95,7 +103,7 @@ impl Drop for RelayServer {
         self.shared.stop.store(true, Ordering::SeqCst);
         // If this fails, the server sees it when its wait is over.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|socket| socket.send_to(b"hii", self.addr));
+            .and_then(|socket| socket.send_to(b"hii", self.addr()));
         if let Some(Err(cause)) = self.thread.take().map(JoinHandle::join)
             && !thread::panicking()
         {
@@ -206,5 +214,22 @@ mod tests {
         while server.runs() {
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    // Elsewhere a connected socket may take what comes from others.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_port_of_one_that_has_stopped_is_closed_and_nobody_else_s() {
+        let server = RelayServer::start(Box::new(|_| Act::Serve)).unwrap();
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        client.connect(server.addr()).unwrap();
+        client.send(b"exit server").unwrap();
+        while server.runs() {
+            thread::yield_now();
+        }
+        client.send(b"hii").unwrap();
+        let refused = client.recv(&mut [0; 9]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(UdpSocket::bind(server.addr()).is_err());
     }
 }

@@ -1,10 +1,10 @@
 //! Ctrl-C.
 
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use hii_tests::programs::{self, finish, read_until, start};
+use hii_tests::programs::{self, finish, output, read_until, start};
 use hii_tests::script::Script;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn two_signals_at_once_are_one_and_the_summary_is_whole() {
         HII,
         &["ping", &target, "-n", "100000", "-i", "0.001", "--json"],
     );
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = read_until(&mut stdout, |text| text.lines().count() >= 2);
     programs::signal(child.id(), Signal::SIGINT);
     programs::signal(child.id(), Signal::SIGINT);
@@ -48,7 +48,7 @@ fn ctrl_c_prints_the_summary_and_is_code_130() {
         ],
     );
     // It is under way when its first line is there.
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = read_until(&mut stdout, |text| text.contains("seq 3: "));
     programs::signal(child.id(), Signal::SIGINT);
     stdout.read_to_string(&mut text).unwrap();

@@ -1,10 +1,10 @@
 //! When probes are sent, and when a run ends.
 
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use hii_tests::path::{Fate, Path};
-use hii_tests::programs::{self, finish, read_until, start};
+use hii_tests::programs::{self, finish, output, read_until, start};
 use hii_tests::schema;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -134,7 +134,7 @@ fn a_run_without_end_reports_until_it_is_stopped() {
         HII,
         &["ping", &target, "-n", "0", "-i", "0.01", "--report", "0.1"],
     );
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = read_until(&mut stdout, |text| text.matches(" answered (").count() >= 2);
     assert!(!text.contains("seq 1:"), "{text}");
     programs::signal(child.id(), Signal::SIGINT);
@@ -149,7 +149,7 @@ fn a_run_without_end_is_a_whole_document_when_it_is_stopped() {
     let target = server.address().to_string();
     let args = ["-n", "0", "-i", "10ms", "--report", "100ms", "--json"];
     let mut child = start(HII, &[&["ping", &target], &args[..]].concat());
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = output(child.stdout.take().unwrap());
     let mut text = read_until(&mut stdout, |text| text.matches("until_ns").count() >= 2);
     programs::signal(child.id(), Signal::SIGINT);
     stdout.read_to_string(&mut text).unwrap();

@@ -8,11 +8,11 @@ mod operation;
 mod peers;
 mod streams;
 
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, Lines};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use hii_tests::programs::{Ended, Server, count};
+use hii_tests::programs::{Ended, Output, Server, count, output};
 use serde_json::Value;
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -24,7 +24,7 @@ fn relay(args: &[&str]) -> Server {
 }
 
 /// A relay on this host alone, with these options, that logs what becomes of frames: its log, and where it listens.
-fn relay_that_logs(args: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>, SocketAddr) {
+fn relay_that_logs(args: &[&str]) -> (Child, Lines<Output<ChildStderr>>, SocketAddr) {
     let mut child = Command::new(HII_SERVER)
         .args(["relay", "-b", "127.0.0.1", "-p", "0"])
         .args(args)
@@ -33,7 +33,7 @@ fn relay_that_logs(args: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>, Sock
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = output(child.stderr.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let address = first.split_whitespace().find_map(|word| word.parse().ok());
     (child, lines, address.expect("where it listens"))

@@ -1,10 +1,10 @@
 //! What an operator sees and does.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::process::{Command, Stdio};
 
 use hii_tests::metrics::{get, serve};
-use hii_tests::programs::{Server, count, finish, run, signal, start};
+use hii_tests::programs::{Server, count, finish, output, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ fn its_log_tells_what_stopped_it() {
     for exits in [false, true] {
         let args = "relay -b 127.0.0.1 -p 0 --log json".split(' ');
         let mut child = start(HII_SERVER, &args.collect::<Vec<_>>());
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let lines = output(child.stderr.take().unwrap()).lines();
         let mut fields = lines.map(|line| {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
             line["fields"].clone()
@@ -153,7 +153,7 @@ fn it_says_what_it_is_and_warns_of_being_open() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = output(child.stderr.take().unwrap()).lines();
     let mut said = String::new();
     while !(said.contains("--open") && said.contains("original")) {
         said += &lines.next().expect("it says more").unwrap();

@@ -1,11 +1,11 @@
 //! `hii chat` with its input and output in other hands than a terminal's.
 
-use std::io::{BufReader, Write as _};
+use std::io::Write as _;
 use std::process::{Child, ChildStdin, ChildStdout};
 
 use hii_tests::classic::relay_client::RelayClient;
 use hii_tests::classic::relay_server::{Act, RelayServer};
-use hii_tests::programs::{Ended, finish, read_until, start_with_input};
+use hii_tests::programs::{Ended, Output, finish, output, read_until, start_with_input};
 
 use super::{HII, relay, with_input};
 
@@ -13,7 +13,7 @@ use super::{HII, relay, with_input};
 struct Chat {
     child: Child,
     input: ChildStdin,
-    lines: BufReader<ChildStdout>,
+    lines: Output<ChildStdout>,
     address: String,
 }
 
@@ -21,7 +21,7 @@ impl Chat {
     fn start(args: &[&str]) -> Self {
         let mut child = start_with_input(HII, &[&["chat"], args].concat());
         let input = child.stdin.take().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = output(child.stdout.take().unwrap());
         let welcome = read_until(&mut lines, |text| text.contains("help` tells"));
         let address = welcome.split_whitespace().nth(2).unwrap().to_owned();
         Self {

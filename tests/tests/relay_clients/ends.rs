@@ -1,11 +1,11 @@
 //! How the programs end, when not by themselves: each with the code and the words that tell why.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 
-use hii_tests::programs::{self, Ended, Server, finish, run, start_with_input};
+use hii_tests::programs::{self, Ended, Server, finish, output, run, start_with_input};
 use nix::sys::signal::Signal;
 
 use super::{HII, HII_SERVER, Listener, relay};
@@ -138,7 +138,7 @@ fn an_interrupt_ends_each_of_them_cleanly() {
         let mut child = start_with_input(HII, &[&[command, &ways[0]], to].concat());
         let mut input = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut input, first.as_bytes()).unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = output(child.stdout.take().unwrap());
         lines.read_line(&mut String::new()).unwrap();
         programs::signal(child.id(), Signal::SIGTERM);
         assert_eq!(finish(child).code, Some(130), "{command}");

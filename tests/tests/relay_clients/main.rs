@@ -1,9 +1,9 @@
 //! `hii send`, `hii listen` and `hii chat`, the built programs, with relays of both kinds.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::process::{Child, ChildStdout};
 
-use hii_tests::programs::{self, Ended, Server, finish, run, run_with_input};
+use hii_tests::programs::{self, Ended, Output, Server, finish, output, run, run_with_input};
 use serde_json::Value;
 
 mod chat;
@@ -25,7 +25,7 @@ fn relay(bind: &str, args: &[&str]) -> (Server, [String; 2]) {
 /// A running `hii listen --json`.
 struct Listener {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Output<ChildStdout>,
     /// Its address, as others write it.
     address: String,
     /// The kind of relay that it found.
@@ -35,7 +35,7 @@ struct Listener {
 impl Listener {
     fn start(relay: &str, args: &[&str]) -> Self {
         let mut child = programs::start(HII, &[&["listen", relay, "--json"], args].concat());
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        let lines = output(child.stdout.take().unwrap());
         let mut listener = Self {
             child,
             lines,

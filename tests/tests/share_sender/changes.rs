@@ -1,13 +1,13 @@
 //! What happens to files after they were offered, and how the sender ends.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use hii_protocol::share::{AnswerBuf, Digest, Id, Key, Problem, Request, Start};
-use hii_tests::programs::{Server, finish, run, signal};
+use hii_tests::programs::{Server, finish, output, run, signal};
 use hii_tests::share::Receiver;
 use nix::sys::signal::Signal;
 
@@ -91,7 +91,7 @@ fn what_comes_from_stdin_goes_to_one_receiver_and_ends_the_sender() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = output(child.stderr.take().unwrap());
     let to = address(&mut lines);
     let (mut receiver, offered) = Receiver::start(to, &key());
     assert_eq!(
@@ -128,7 +128,7 @@ fn stdin_that_was_read_and_not_delivered_ends_the_sender_with_an_error() {
         .spawn()
         .unwrap();
     let stdin = child.stdin.take();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = output(child.stderr.take().unwrap());
     let to = address(&mut lines);
     let (mut receiver, offered) = Receiver::start(to, &key());
     let id = offered[0].id;
@@ -158,10 +158,10 @@ fn start_stdin(content: &[u8], args: &[&str]) -> (Child, SocketAddr) {
         .unwrap();
     // Little enough that the pipe holds it.
     child.stdin.take().unwrap().write_all(content).unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = output(child.stderr.take().unwrap());
     let to = address(&mut lines);
     // What it says at its end is read from there.
-    child.stderr = Some(lines.into_inner());
+    child.stderr = Some(lines.into_inner().into_pipe());
     (child, to)
 }
 
@@ -261,7 +261,7 @@ fn a_new_key_is_shown_with_what_to_type_and_is_another_each_time() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut lines = output(child.stderr.take().unwrap());
         let to = address(&mut lines);
         let mut text = String::new();
         let key: Key = loop {
@@ -419,7 +419,7 @@ fn logs_for_machines_never_show_a_key() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = output(child.stderr.take().unwrap());
     let mut text = String::new();
     let to = loop {
         let mut line = String::new();
