@@ -2,6 +2,7 @@
 
 use std::io;
 
+use hii_protocol::Escaped;
 use hii_server::exit::{Exit, Failure};
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -17,6 +18,17 @@ pub fn json_line(value: &impl Serialize) -> io::Result<String> {
         Ascii,
     ))?;
     String::from_utf8(octets).map_err(io::Error::other)
+}
+
+/// What somebody said who is not what was looked for, in quotes: the beginning of it, without the padding at its end.
+#[must_use]
+pub fn said(octets: &[u8]) -> String {
+    const MOST: usize = 80;
+    let all = octets.trim_ascii_end();
+    match all.get(..MOST) {
+        Some(start) if all.len() > MOST => format!("\"{}...\"", Escaped(start)),
+        _ => format!("\"{}\"", Escaped(all)),
+    }
 }
 
 /// What cannot be printed ends a program.
@@ -62,6 +74,14 @@ impl Formatter for Ascii {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_stranger_says_is_short_and_cannot_act_on_a_terminal() {
+        assert_eq!(said(b"hii ?\x1b   "), "\"hii ?\\u{1b}\"");
+        assert_eq!(said(&[b'a'; 80]), format!("\"{}\"", "a".repeat(80)));
+        assert_eq!(said(&[b'a'; 81]), format!("\"{}...\"", "a".repeat(80)));
+        assert_eq!(said(b" "), "\"\"");
+    }
 
     #[test]
     fn nothing_in_json_acts_on_a_terminal_and_all_of_it_comes_back() {

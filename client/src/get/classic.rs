@@ -22,6 +22,7 @@ use super::progress::Progress;
 use super::stop::Stop;
 use super::summary::Summary;
 use super::{Args, names, part};
+use crate::output;
 
 /// What a client says.
 const KEY: &[u8] = b"SECRET_KEY";
@@ -133,12 +134,11 @@ pub(super) async fn receive(
                 ));
             }
             Verdict::Stranger => {
-                let said = buffer.get(..80).unwrap_or(&buffer);
                 return Err(Failure::new(
                     Exit::Protocol,
                     format_args!(
-                        "{address} is no original file server: it says \"{}\"",
-                        Escaped(said)
+                        "{address} is no original file server: it says {}",
+                        output::said(&buffer)
                     ),
                     "leave out --classic for `hii-server share`, or give another port",
                 ));

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use hii_protocol::Escaped;
 use hii_server::exit::{Exit, Failure};
 use hii_transport::options::SocketOptions;
 
 use super::link::Link;
+use crate::output;
 use crate::ping::events::Interrupt;
 use crate::ping::tcp::race::{self, NoWinner};
 use crate::target::Target;
@@ -63,10 +63,7 @@ fn unreachable(address: SocketAddr, error: &io::Error) -> Failure {
 pub(super) fn stranger(address: SocketAddr, said: &[u8]) -> Failure {
     Failure::new(
         Exit::Protocol,
-        format_args!(
-            "{address} is no relay: it says \"{}\"",
-            Escaped(said.get(..80).unwrap_or(said))
-        ),
+        format_args!("{address} is no relay: it says {}", output::said(said)),
         "give the host and port of a relay (hii-server relay, port 8081)",
     )
 }

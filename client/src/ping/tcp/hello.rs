@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use hii_protocol::ping::Run;
-use hii_protocol::{Escaped, stream};
+use hii_protocol::stream;
 use hii_server::exit::{Exit, Failure};
 use hii_transport::clock::Clock;
 use hii_transport::options::SocketOptions;
@@ -13,6 +13,7 @@ use hii_transport::options::SocketOptions;
 use super::classic::ANSWER;
 use super::frames::{Frames, write_frame};
 use super::race::{self, NoWinner, Winner};
+use crate::output;
 use crate::ping::detect;
 use crate::ping::events::{GLANCE, Interrupt};
 use crate::ping::method::{Known, ServerKind};
@@ -230,8 +231,8 @@ fn stranger(address: SocketAddr, said: &[u8]) -> Failure {
     Failure::new(
         Exit::Protocol,
         format_args!(
-            "{address} is no ping server: it says \"{}\"",
-            Escaped(said.get(..80).unwrap_or(said))
+            "{address} is no ping server: it says {}",
+            output::said(said)
         ),
         "give the host and port of a ping server (hii-server ping)",
     )
