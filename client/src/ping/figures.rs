@@ -148,6 +148,25 @@ impl Default for Distribution {
     }
 }
 
+impl Figures {
+    /// Those percentiles that there are enough times for, with their names: of fewer they are the longest time, or nearly.
+    pub(super) fn percentiles(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = [
+            (10, "p90", self.p90),
+            (100, "p99", self.p99),
+            (1000, "p99.9", self.p99_9),
+        ];
+        let told = all.into_iter().filter(|(least, ..)| self.count >= *least);
+        told.map(|(_, name, nanos)| (name, nanos))
+    }
+
+    /// The 99th percentile with its name, or the longest time where there are too few for that.
+    pub(super) fn p99_or_max(&self) -> (&'static str, u64) {
+        let p99 = self.percentiles().find(|(name, _)| *name == "p99");
+        p99.unwrap_or(("max", self.max))
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = |nanos: u64| Time(nanos as f64);
@@ -158,15 +177,8 @@ impl fmt::Display for Figures {
             Time(self.mean),
             time(self.median)
         )?;
-        // Of a handful of times these are all the longest.
-        if self.count >= 10 {
-            write!(
-                f,
-                ", p90 {}, p99 {}, p99.9 {}",
-                time(self.p90),
-                time(self.p99),
-                time(self.p99_9)
-            )?;
+        for (name, nanos) in self.percentiles() {
+            write!(f, ", {name} {}", time(nanos))?;
         }
         write!(f, ", max {}", time(self.max))?;
         match self.standard_deviation {
@@ -274,6 +286,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_percentile_is_told_of_as_many_times_as_it_takes() {
+        let told = |count: u64| {
+            let mut times = Distribution::new();
+            (1..=count).for_each(|nanos| times.record(Duration::from_nanos(nanos)));
+            let figures = times.figures().unwrap();
+            let text = figures.to_string();
+            let names: Vec<_> = figures.percentiles().collect();
+            assert!(
+                names
+                    .iter()
+                    .all(|(name, _)| text.contains(&format!(", {name} ")))
+            );
+            assert_eq!(names.len(), text.matches(", p").count());
+            (names, figures.p99_or_max())
+        };
+        assert_eq!(told(9), (vec![], ("max", 9)));
+        assert_eq!(told(99), (vec![("p90", 90)], ("max", 99)));
+        assert_eq!(told(100), (vec![("p90", 90), ("p99", 99)], ("p99", 99)));
+        let many = vec![("p90", 900), ("p99", 990), ("p99.9", 999)];
+        assert_eq!(told(1000), (many, ("p99", 990)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Lost, Summary, Uncounted};
-use crate::ping::figures::{Figures, Time};
+use crate::ping::figures::Time;
 use crate::ping::knee::{Knee, Sign};
 use crate::ping::loss_runs::LossRunFigures;
 use crate::ping::refusal;
@@ -252,12 +252,12 @@ impl fmt::Display for RunFigures {
                 None => write!(f, "jitter and delay variation: n/a in bursts")?,
             }
             if let Some(difference) = &variation.difference_ns {
-                let Figures { mean, p99, .. } = *difference;
+                let (name, most) = difference.p99_or_max();
                 write!(
                     f,
-                    ", delay variation mean {}, p99 {} (RFC 3393)",
-                    Time(mean),
-                    Time(p99 as f64)
+                    ", delay variation mean {}, {name} {} (RFC 3393)",
+                    Time(difference.mean),
+                    Time(most as f64)
                 )?;
             }
             writeln!(f, ", {} reordered (RFC 4737)", variation.reordered)?;
@@ -308,14 +308,12 @@ impl fmt::Display for RunFigures {
             }
         }
         if let Some(error) = &self.schedule_error_ns {
-            let Figures {
-                median, p99, max, ..
-            } = *error;
-            let [median, p99, max] = [median, p99, max].map(|nanos| Time(nanos as f64));
-            writeln!(
-                f,
-                "sent later than due by: median {median}, p99 {p99}, max {max}"
-            )?;
+            let time = |nanos: u64| Time(nanos as f64);
+            write!(f, "sent later than due by: median {}", time(error.median))?;
+            for (name, nanos) in error.percentiles() {
+                write!(f, ", {name} {}", time(nanos))?;
+            }
+            writeln!(f, ", max {}", time(error.max))?;
         }
         Ok(())
     }
