@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::events::{Ending, Event, Interrupt};
 use super::interval_report::IntervalReport;
-use super::knee::KneeFinder;
 use super::ledger::{Ledger, Outcome, Settled};
 use super::link::Link;
 use super::output::{Output, Overdue, Printer};
 use super::own_clock::OwnClock;
 use super::plot::data::Collector;
+use super::ramp::Ramp;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
 use super::summary::{Summary, Uncounted};
@@ -32,7 +32,8 @@ pub struct Measurement {
     link: Box<dyn Link>,
     schedule: Schedule,
     report: Option<IntervalReport>,
-    knee: KneeFinder,
+    /// Of a ramp, and the octets of its probes.
+    ramp: Option<(Ramp, usize)>,
     printer: Printer,
     shows_probes: bool,
     /// Which target it is for the printer.
@@ -86,7 +87,7 @@ impl Measurement {
             link,
             schedule,
             report,
-            knee: KneeFinder::default(),
+            ramp: None,
             shows_probes: printer.shows_probes(),
             printer,
             target,
@@ -110,6 +111,13 @@ impl Measurement {
     #[must_use]
     pub fn with_rates(mut self, size: usize) -> Self {
         self.rates_of = Some(size);
+        self
+    }
+
+    /// Tells as well what a ramp of probes of this size shows.
+    #[must_use]
+    pub fn with_ramp(mut self, size: usize) -> Self {
+        self.ramp = Some((Ramp::default(), size));
         self
     }
 
@@ -328,8 +336,8 @@ impl Measurement {
         if let Some(collector) = &mut self.collector {
             collector.add(settled);
         }
-        if !self.schedule.is_fixed() {
-            self.knee.take(settled);
+        if let Some((ramp, _)) = &mut self.ramp {
+            ramp.take(settled);
         }
         if let Some(report) = &mut self.report {
             report.settled(settled);
@@ -366,10 +374,7 @@ impl Measurement {
         summary.rates = self
             .rates_of
             .and_then(|size| self.statistics.rates(summary.answered, size));
-        if !self.schedule.is_fixed() {
-            summary.knee = self.knee.knee();
-            summary.ramp_probes_per_second = Some(self.knee.highest_rate());
-        }
+        summary.ramp = self.ramp.as_ref().map(|(ramp, size)| ramp.figures(*size));
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;

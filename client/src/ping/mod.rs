@@ -43,6 +43,7 @@ pub mod plausibility;
 pub mod plot;
 pub mod port_pool;
 pub mod quoted;
+pub mod ramp;
 pub mod receiver;
 pub mod refusal;
 pub mod schedule;
@@ -51,6 +52,7 @@ mod sent_notes;
 pub mod server_clock;
 #[cfg(test)]
 mod server_clock_tests;
+pub mod stalls;
 pub mod statistics;
 mod subject;
 pub mod summary;
@@ -215,6 +217,9 @@ fn measure(
     );
     if args.has_bursts() {
         measurement = measurement.with_rates(heading.size());
+    }
+    if !schedule.is_fixed() {
+        measurement = measurement.with_ramp(heading.size());
     }
     if !args.plot.is_empty() {
         measurement = measurement.with_collector();

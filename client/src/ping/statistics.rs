@@ -8,6 +8,7 @@ use super::figures::{Distribution, Figures, nanos};
 use super::ledger::{Answered, Sent, Settled};
 use super::loss_runs::{LossRunFigures, LossRuns};
 use super::server_clock::{OneWayFigures, ServerClock};
+use super::stalls::{StallFigures, Stalls};
 use super::throughput::{Rates, Throughput};
 use super::variation::{Variation, VariationFigures};
 
@@ -21,6 +22,8 @@ pub struct Statistics {
     network: Network,
     from_due: Distribution,
     schedule_error: Distribution,
+    /// None where probes have no slots, or go out several at a time.
+    stalls: Option<Stalls>,
     variation: Variation,
     loss_runs: LossRuns,
     server_clock: ServerClock,
@@ -44,6 +47,8 @@ pub struct RunFigures {
     pub rtt_from_due_ns: Option<Figures>,
     /// How much later than due probes were sent.
     pub schedule_error_ns: Option<Figures>,
+    /// When this program fell behind, and caught up; null where probes may go out several at a time.
+    pub stalls: Option<StallFigures>,
     /// Jitter, delay variation, reordering.
     pub variation: Option<VariationFigures>,
     /// Losses in a row.
@@ -93,6 +98,7 @@ impl Statistics {
             network: Network::default(),
             from_due: Distribution::new(),
             schedule_error: Distribution::new(),
+            stalls: Some(Stalls::default()),
             variation: Variation::new(),
             loss_runs: LossRuns::default(),
             server_clock: ServerClock::default(),
@@ -112,12 +118,16 @@ impl Statistics {
     #[must_use]
     pub fn of_bursts(mut self) -> Self {
         self.variation = self.variation.of_bursts();
+        self.stalls = None;
         self
     }
 
     /// A probe was sent.
     pub fn sent(&mut self, sent: &Sent) {
         self.throughput.sent(sent);
+        if let Some(stalls) = &mut self.stalls {
+            stalls.take(sent);
+        }
         if sent.went_out && self.has_slots {
             self.schedule_error.record(sent.at.saturating_sub(sent.due));
         }
@@ -177,6 +187,7 @@ impl Statistics {
             network_rtt_by,
             rtt_from_due_ns: self.from_due.figures(),
             schedule_error_ns: self.schedule_error.figures(),
+            stalls: self.stalls.as_ref().map(Stalls::figures),
             variation: self.variation.figures(),
             loss_runs: self.loss_runs.figures(),
             one_way_ns: self.server_clock.figures(),

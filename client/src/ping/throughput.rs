@@ -83,7 +83,7 @@ impl fmt::Display for PerSecond {
 }
 
 /// Bits a second, shown to four digits.
-struct Bits(f64);
+pub(super) struct Bits(pub(super) f64);
 
 impl fmt::Display for Bits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

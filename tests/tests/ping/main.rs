@@ -12,6 +12,7 @@ mod answers;
 mod forged;
 mod interrupts;
 mod lines;
+mod pace;
 mod refusals;
 mod schedules;
 mod service;

@@ -6,11 +6,12 @@ use hii_server::ping::Tally;
 use serde::Serialize;
 
 use super::events::Ending;
-use super::knee::Knee;
+use super::ramp::RampFigures;
 use super::statistics::RunFigures;
 use super::throughput::Rates;
 use super::verdict::Counts;
 
+mod ramp;
 mod text;
 
 /// What a run found.
@@ -76,12 +77,9 @@ pub struct Summary {
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
-    /// Where a ramp broke away.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub knee: Option<Knee>,
-    /// The highest rate of a ramp at which that was looked for; null where there were too few probes to tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ramp_probes_per_second: Option<Option<f64>>,
+    /// What a ramp shows.
+    #[serde(flatten)]
+    pub ramp: Option<RampFigures>,
     /// Whether the user stopped the run.
     pub interrupted: bool,
     /// How the connection ended, when it did before the run was through.
@@ -168,8 +166,7 @@ impl Summary {
             clock_set_ns: None,
             rates: None,
             figures,
-            knee: None,
-            ramp_probes_per_second: None,
+            ramp: None,
             interrupted: false,
             connection_ended: None,
             farewell: None,

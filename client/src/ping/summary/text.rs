@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::{Lost, Summary, Uncounted};
 use crate::ping::figures::Time;
-use crate::ping::knee::{Knee, Sign};
 use crate::ping::loss_runs::LossRunFigures;
 use crate::ping::refusal;
 use crate::ping::server_clock::OneWayFigures;
+use crate::ping::stalls::StallFigures;
 use crate::ping::statistics::{By, RunFigures};
-use crate::ping::throughput::{PerSecond, Rates};
+use crate::ping::throughput::Rates;
+
 /// Probes a second that a server answers one source unless told otherwise.
 const SERVERS_RATE: f64 = 20_000.0;
 
@@ -189,30 +190,8 @@ impl fmt::Display for Summary {
         {
             writeln!(f, "times by the kernel: n/a, {reason}")?;
         }
-        if let Some(Knee {
-            probes_per_second,
-            sign,
-        }) = self.knee
-        {
-            let sign = match sign {
-                Sign::Delay => "delay",
-                Sign::Loss => "loss",
-            };
-            writeln!(
-                f,
-                "knee: {sign} breaks away at {} probes a second",
-                PerSecond(probes_per_second)
-            )?;
-        }
-        match (self.knee, self.ramp_probes_per_second) {
-            (None, Some(Some(rate))) => {
-                writeln!(f, "knee: none up to {} probes a second", PerSecond(rate))?;
-            }
-            (None, Some(None)) => writeln!(
-                f,
-                "knee: n/a, too few probes, or too many lost from the beginning"
-            )?,
-            _ => {}
+        if let Some(ramp) = &self.ramp {
+            ramp.fmt(f)?;
         }
         if let Some(tally) = &self.server {
             writeln!(f, "the server's own count: {tally}")?;
@@ -307,6 +286,13 @@ impl fmt::Display for RunFigures {
                 )?;
             }
         }
+        self.fmt_schedule(f)
+    }
+}
+
+impl RunFigures {
+    /// How well this program kept to its schedule.
+    fn fmt_schedule(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = &self.schedule_error_ns {
             let time = |nanos: u64| Time(nanos as f64);
             write!(f, "sent later than due by: median {}", time(error.median))?;
@@ -314,6 +300,23 @@ impl fmt::Display for RunFigures {
                 write!(f, ", {name} {}", time(nanos))?;
             }
             writeln!(f, ", max {}", time(error.max))?;
+        }
+        if let Some(stalls) = &self.stalls
+            && stalls.count > 0
+        {
+            let StallFigures {
+                count,
+                caught_up,
+                longest_ns,
+            } = *stalls;
+            let longest = Time(longest_ns as f64);
+            writeln!(
+                f,
+                "this program fell behind its schedule: {count} times, by {longest} at most; {caught_up} probes went out late to catch up"
+            )?;
+            if let Some(from_due) = &self.rtt_from_due_ns {
+                writeln!(f, "RTT from when each was due: {from_due}")?;
+            }
         }
         Ok(())
     }
