@@ -22,7 +22,7 @@ use super::pacing::Pacing;
 use super::refusal::Refusal;
 use super::schedule::Schedule;
 use super::vigil::Vigil;
-use super::window::{LARGE_BUFFER, ORDINARY_BUFFER};
+use super::window::Host;
 
 /// What happened is told after so long at the latest: sooner would wake the judge for little.
 const TELL_WITHIN: Duration = Duration::from_millis(2);
@@ -179,11 +179,11 @@ struct Bursts<'a> {
 impl<'a> Bursts<'a> {
     fn new(line: &'a BurstLine, schedule: Schedule, teller: Teller, stage: &'a Stage) -> Self {
         let size = line.size.get();
-        let buffer = match line.method {
-            Method::Numbered(_) => LARGE_BUFFER,
-            Method::Echoed(_) | Method::Ports { .. } => ORDINARY_BUFFER,
+        let host = match line.method {
+            Method::Numbered(_) => Host::Hii,
+            Method::Echoed(_) | Method::Ports { .. } => Host::Other,
         };
-        let pacing = Pacing::new(schedule, size, buffer, line.clock.elapsed());
+        let pacing = Pacing::new(schedule, size, host, line.clock.elapsed());
         Self {
             line,
             schedule,

@@ -116,9 +116,12 @@ impl Distribution {
         let count = u128::from(self.count);
         let (whole, rest) = (self.sum / count, self.sum % count);
         // From the whole part of the mean first, in integers: the squares themselves are large, and nearly alike.
+        // Sums that are at their limit tell nothing; nor do they end the program.
+        let of_mean = (count * whole).saturating_mul(whole);
         let squares = self
             .squares
-            .saturating_sub(count * whole * whole + 2 * whole * rest);
+            .saturating_sub(of_mean)
+            .saturating_sub((2 * whole).saturating_mul(rest));
         let part = rest as f64 / count as f64;
         (squares as f64 / count as f64 - part * part).max(0.0)
     }
@@ -309,6 +312,15 @@ mod tests {
         assert_eq!(told(100), (vec![("p90", 90), ("p99", 99)], ("p99", 99)));
         let many = vec![("p90", 900), ("p99", 990), ("p99.9", 999)];
         assert_eq!(told(1000), (many, ("p99", 990)));
+    }
+
+    #[test]
+    fn times_of_centuries_end_no_program() {
+        let mut times = Distribution::new();
+        for _ in 0..3 {
+            times.record(Duration::MAX);
+        }
+        assert_eq!(times.figures().unwrap().max, u64::MAX);
     }
 
     #[test]

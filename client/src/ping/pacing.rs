@@ -5,7 +5,7 @@ use std::time::Duration;
 use hii_transport::burst::{MOST_OCTETS, MOST_SEGMENTS};
 
 use super::schedule::{Pace, Schedule};
-use super::window::Window;
+use super::window::{Host, Window};
 
 /// A flood sends when this part of its window is free: the fewer go together, the more each of them takes.
 const WORTH_SENDING: usize = 3;
@@ -24,12 +24,12 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// A run of probes of this size to a host with this buffer that starts now.
+    /// A run of probes of this size to this host that starts now.
     #[must_use]
-    pub fn new(schedule: Schedule, size: usize, buffer: usize, start: Duration) -> Self {
+    pub fn new(schedule: Schedule, size: usize, host: Host, start: Duration) -> Self {
         let window = match schedule.pace {
             Pace::Flood { window, .. } => {
-                Some(window.map_or_else(|| Window::for_size(size, buffer), Window::fixed))
+                Some(window.map_or_else(|| Window::for_size(size, host), Window::fixed))
             }
             Pace::Interval {} | Pace::Rate { .. } => None,
         };
@@ -128,7 +128,6 @@ impl Pacing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ping::window::ORDINARY_BUFFER;
     use proptest::prelude::*;
     use std::num::NonZeroU32;
 
@@ -136,12 +135,7 @@ mod tests {
 
     fn at_rate(rate: u32, count: u64) -> Pacing {
         let rate = NonZeroU32::new(rate).unwrap();
-        Pacing::new(
-            Schedule::at_rate(Some(count), rate),
-            64,
-            ORDINARY_BUFFER,
-            START,
-        )
+        Pacing::new(Schedule::at_rate(Some(count), rate), 64, Host::Other, START)
     }
 
     proptest! {
@@ -195,7 +189,7 @@ mod tests {
         let schedule = Schedule::flood(None, None, None);
         for (size, burst) in [(64, 64), (1400, 46), (65_507, 1)] {
             assert_eq!(
-                Pacing::new(schedule, size, ORDINARY_BUFFER, START).burst(),
+                Pacing::new(schedule, size, Host::Other, START).burst(),
                 burst
             );
         }
@@ -205,7 +199,7 @@ mod tests {
     fn a_flood_sends_bursts_as_answers_make_room_and_ends_on_time() {
         let lasts = Duration::from_millis(50);
         let schedule = Schedule::flood(None, Some(lasts), Some(96));
-        let mut pacing = Pacing::new(schedule, 64, ORDINARY_BUFFER, START);
+        let mut pacing = Pacing::new(schedule, 64, Host::Other, START);
         let sent = |pacing: &mut Pacing| {
             let ready = pacing.ready(START);
             (0..ready).for_each(|_| pacing.sent(START, true));
@@ -231,7 +225,7 @@ mod tests {
         let mut pacing = Pacing::new(
             Schedule::flood(Some(258), None, Some(256)),
             64,
-            ORDINARY_BUFFER,
+            Host::Other,
             START,
         );
         for _ in 0..4 {

@@ -4,8 +4,9 @@
 //! loses. A long path has more under way than that: there the window follows twice what is under way at the shortest round
 //! trip, which fills the path and makes no queue longer than the path itself.
 //!
-//! Where bursts come back together, nothing on the path takes them apart, and a burst in a buffer counts for a fraction of
-//! what its probes would one by one. So there is room for more, until something is lost.
+//! Where bursts come back together from a Hii server, nothing on the path takes them apart, and it takes them together as
+//! well: a burst in its buffer counts for a fraction of what its probes would one by one. So there is room for more, until
+//! something is lost.
 //!
 //! A pure type: times go in. Memory is bounded, however fast and long the flood is.
 
@@ -14,11 +15,29 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The receive buffer of a socket that asks for none, in octets as Linux counts them.
-pub const ORDINARY_BUFFER: usize = 212_992;
+const ORDINARY_BUFFER: usize = 212_992;
 
-/// The same of one that asks for as much as there is, as those of a Hii server do, where the host allows the ordinary
-/// amount: Linux doubles what is asked for.
-pub const LARGE_BUFFER: usize = 2 * ORDINARY_BUFFER;
+/// The same of one that asks for as much as there is, where the host allows the ordinary amount: Linux doubles what is
+/// asked for.
+const LARGE_BUFFER: usize = 2 * ORDINARY_BUFFER;
+
+/// Who answers a flood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// A Hii server: it asks for a large buffer, and takes what comes together as one.
+    Hii,
+    /// Another, which may do neither.
+    Other,
+}
+
+impl Host {
+    fn buffer(self) -> usize {
+        match self {
+            Self::Hii => LARGE_BUFFER,
+            Self::Other => ORDINARY_BUFFER,
+        }
+    }
+}
 
 /// So much of a buffer is there for datagrams that wait: Linux gives back what was taken when that is a quarter.
 const fn usable(buffer: usize) -> usize {
@@ -37,9 +56,6 @@ const WIDER: usize = 2;
 
 /// Bursts stay together where so many answers share a buffer, on average.
 const TOGETHER: f64 = 8.0;
-
-/// After a loss there is no more room than for single probes for so long; then for twice as long each time.
-const NARROW: Duration = Duration::from_secs(1);
 
 /// More in flight than this are not judged in time, and no host buffers them.
 const MOST_PLACES: usize = 1 << 15;
@@ -76,10 +92,9 @@ pub struct Window {
     round: Round,
     /// How many answers share a buffer, smoothed.
     together: f64,
-    /// Something was lost, so it stays narrow until then.
-    narrow_until: Duration,
-    /// For how long it does when something is lost again.
-    narrow: Duration,
+    /// Whether there is room for more where bursts stay together.
+    may_widen: bool,
+    is_wide: bool,
 }
 
 /// What was answered within about one round trip.
@@ -117,16 +132,17 @@ impl Window {
     /// A window of so many places, at least one.
     #[must_use]
     pub fn fixed(places: usize) -> Self {
-        Self::new(places.max(1), places.max(1))
+        Self::new(places.max(1), places.max(1), false)
     }
 
-    /// A window for probes of this size to a host with this buffer, on whatever path.
+    /// A window for probes of this size to this host, on whatever path.
     #[must_use]
-    pub fn for_size(size: usize, buffer: usize) -> Self {
-        Self::new(Self::places_for(size, buffer), MOST_PLACES)
+    pub fn for_size(size: usize, host: Host) -> Self {
+        let places = Self::places_for(size, host);
+        Self::new(places, MOST_PLACES, host == Host::Hii)
     }
 
-    fn new(least: usize, most: usize) -> Self {
+    fn new(least: usize, most: usize, may_widen: bool) -> Self {
         Self {
             places: least,
             range: least..=most,
@@ -138,14 +154,14 @@ impl Window {
             trip: None,
             round: Round::default(),
             together: 0.0,
-            narrow_until: Duration::ZERO,
-            narrow: NARROW,
+            may_widen,
+            is_wide: false,
         }
     }
 
-    /// So many places that probes of this size, all waiting at one host, fit into this buffer.
-    fn places_for(size: usize, buffer: usize) -> usize {
-        (usable(buffer) / counted(size)).max(1)
+    /// So many places that probes of this size, all waiting at this host, fit into its buffer.
+    fn places_for(size: usize, host: Host) -> usize {
+        (usable(host.buffer()) / counted(size)).max(1)
     }
 
     /// How many probes may be in flight.
@@ -219,8 +235,8 @@ impl Window {
         let under_way = self.round.answers as f64 * trip.shortest.as_secs_f64()
             / passed.as_secs_f64().max(f64::MIN_POSITIVE);
         let (least, most) = (*self.range.start(), *self.range.end());
-        let is_wide = self.together >= TOGETHER && at >= self.narrow_until;
-        let least = if is_wide { least * WIDER } else { least }.min(most);
+        self.is_wide = self.may_widen && self.together >= TOGETHER;
+        let least = if self.is_wide { least * WIDER } else { least }.min(most);
         // The first round began before anything was sent.
         if self.round.since > Duration::ZERO {
             self.places = whole(2.0 * under_way).clamp(least, most);
@@ -254,7 +270,8 @@ impl Window {
                 }
                 flight.place = Place::Freed;
                 self.taken -= 1;
-                self.lost(now);
+                // It may have been too much. Where nothing later was answered either, its host may only be busy.
+                self.may_widen &= !(self.is_wide && seq < self.newest_answered);
             }
             self.oldest += 1;
         }
@@ -264,14 +281,6 @@ impl Window {
             && (flight.place == Place::Answered || flight.sent + MOST_SILENT <= now)
         {
             self.forget_first();
-        }
-    }
-
-    /// Stays narrow for a while. What is lost with this one, or was under way by then, is one loss.
-    fn lost(&mut self, now: Duration) {
-        if now >= self.narrow_until {
-            self.narrow_until = now.saturating_add(self.narrow);
-            self.narrow = self.narrow.saturating_mul(2);
         }
     }
 

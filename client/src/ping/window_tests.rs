@@ -84,7 +84,7 @@ fn a_path_that_becomes_longer_is_learned_from_answers_that_come_too_late() {
 /// A flood over a path that takes so long and so many a second, for so long: how many it answers in the last second,
 /// and the most places there were. What the path does not take at once waits in it.
 fn over_path(trip: Duration, per_second: u64, lasts: Duration) -> (usize, usize) {
-    let mut window = Window::for_size(64, ORDINARY_BUFFER);
+    let mut window = Window::for_size(64, Host::Other);
     let between = Duration::from_secs(1) / u32::try_from(per_second).unwrap();
     let mut arrivals: VecDeque<(Duration, u64)> = VecDeque::new();
     let (mut now, mut is_free_at) = (us(1), us(1));
@@ -141,30 +141,39 @@ fn places_after(window: &mut Window, sent: &mut u64, now: &mut Duration, each: u
 }
 
 #[test]
-fn bursts_that_stay_together_have_twice_the_room_until_something_is_lost() {
-    let mut window = Window::for_size(64, LARGE_BUFFER);
-    let (mut sent, mut now) = (1, us(1));
-    // The path is short: most of a round trip is waiting.
-    window.sent(now, true);
-    window.answered(1, now + us(10));
-    assert_eq!(places_after(&mut window, &mut sent, &mut now, 1), 356);
-    // A few may come in one buffer where all are sent one by one.
-    assert_eq!(places_after(&mut window, &mut sent, &mut now, 4), 356);
-    assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), 712);
-    for narrow in [1, 2, 4] {
-        // One is lost.
+fn bursts_that_stay_together_have_twice_the_room_at_a_hii_server_until_something_is_lost() {
+    for (host, narrow, wide) in [(Host::Hii, 356, 712), (Host::Other, 178, 178)] {
+        let mut window = Window::for_size(64, host);
+        let (mut sent, mut now) = (1, us(1));
+        // The path is short: most of a round trip is waiting.
+        window.sent(now, true);
+        window.answered(1, now + us(10));
+        // A few may come in one buffer where all are sent one by one.
+        for (each, places) in [
+            (1, narrow),
+            (4, narrow),
+            (64, wide),
+            (1, narrow),
+            (64, wide),
+        ] {
+            let found = places_after(&mut window, &mut sent, &mut now, each);
+            assert_eq!(found, places, "{host:?} {each}");
+        }
+        // A host that is busy loses nothing.
         window.sent(now, true);
         sent += 1;
         now += us(20_000);
         window.free(now);
-        let again = now + Duration::from_secs(narrow);
-        assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), 356);
-        now = again.saturating_sub(us(30_000));
-        assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), 356);
-        now = again;
-        assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), 712);
+        assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), wide);
+        // A probe that later ones overtake is lost.
+        window.sent(now, true);
+        window.sent(now, true);
+        sent += 2;
+        window.answered(sent, now + us(10));
+        now += us(20_000);
+        window.free(now);
+        assert_eq!(places_after(&mut window, &mut sent, &mut now, 64), narrow);
     }
-    assert_eq!(places_after(&mut window, &mut sent, &mut now, 1), 356);
 }
 
 #[test]
@@ -189,7 +198,7 @@ fn places_fit_into_the_part_of_a_buffer_that_is_never_held_back() {
         (1_400, 44, 89),
         (65_507, 1, 2),
     ] {
-        let places = [ORDINARY_BUFFER, LARGE_BUFFER].map(|buffer| Window::places_for(size, buffer));
+        let places = [Host::Other, Host::Hii].map(|host| Window::places_for(size, host));
         assert_eq!(places, [ordinary, large], "{size}");
     }
 }

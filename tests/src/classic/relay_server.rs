@@ -63,9 +63,8 @@ impl RelayServer {
         let (socket, shared) = (Arc::new(socket), Arc::new(Shared::default()));
         let (its_socket, its_shared) = (Arc::clone(&socket), Arc::clone(&shared));
         let thread = thread::Builder::new().spawn(move || {
-            serve(&its_socket, &its_shared, script);
-            // To all others the port is as a closed one from here on.
-            let _ = its_socket.connect(addr);
+            let closing = Closing(&its_socket, addr);
+            serve(closing.0, &its_shared, script);
         })?;
         Ok(Self {
             socket,
@@ -109,6 +108,15 @@ impl Drop for RelayServer {
         {
             std::panic::resume_unwind(cause);
         }
+    }
+}
+
+/// Makes a port as a closed one to all others at the end, also of a script that panics.
+struct Closing<'a>(&'a UdpSocket, SocketAddr);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.connect(self.1);
     }
 }
 

@@ -103,8 +103,8 @@ pub struct Args {
     pub(in crate::ping) flood: bool,
 
     /// Probes in flight at most with --flood [default: as many as the server's buffer holds, of 128 octets 312 at a Hii
-    /// server and 156 at any other; twice as many where bursts come back together; on a long path twice what is under way
-    /// there]
+    /// server, twice as many where bursts come back from it together, and 156 at any other; on a long path twice what is
+    /// under way there]
     #[arg(long, value_name = "N", requires = "flood", value_parser = window)]
     pub(in crate::ping) window: Option<usize>,
 
