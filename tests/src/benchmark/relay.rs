@@ -33,6 +33,13 @@ const PATTERNS: [(Pattern, &str, f64); 3] = [
     (Pattern::Together, "bursts from GSO clients", 8.0),
 ];
 
+/// What comes alone when one comes after the other.
+const ALONE: [(Pattern, &str); 3] = [
+    (Pattern::Spread, "a message"),
+    (Pattern::Burst, "a burst from an ordinary client"),
+    (Pattern::Together, "a burst from a GSO client"),
+];
+
 /// A rate, limits and networks that are looked at for each message, and refuse none.
 const CHECKS: [&str; 8] = [
     "--rate",
@@ -146,11 +153,12 @@ impl RelayBench {
         self.options.tell(round, what);
     }
 
-    /// One message at a time.
+    /// One message or burst at a time.
     fn latency(&self) -> Vec<Row> {
         let servers = self.both();
         let mut rows = Vec::new();
-        for size in SIZES {
+        let kinds = SIZES.map(|size| ALONE.map(|(pattern, name)| (size, pattern, name)));
+        for (size, pattern, name) in kinds.into_iter().flatten() {
             let mut series: [[Series; 2]; 2] = Default::default();
             for round in 1..=self.rounds() {
                 self.tell(round, "latency");
@@ -159,8 +167,8 @@ impl RelayBench {
                     let mut tail = None;
                     medians.add(|| {
                         let server = borrow(server)?;
-                        let mut load = RelayLoad::new(server.address(), Pattern::Spread, size)?;
-                        let latencies = load.latencies(self.time())?;
+                        let mut load = RelayLoad::new(server.address(), pattern, size)?;
+                        let latencies = load.latencies(self.time() / 3)?;
                         tail = Some(latencies.p99);
                         Ok(latencies.median)
                     });
@@ -168,7 +176,7 @@ impl RelayBench {
                 }
             }
             let [medians, p99s] = series.map(|both| both.map(Series::rounds));
-            let one = |what: &str| format!("relay: {what} of a message of {size} octets, alone");
+            let one = |what: &str| format!("relay: {what} of {name}, {size} octets, alone");
             rows.push(row(one("time, median,"), Unit::Time, medians));
             rows.push(row(one("time, p99,"), Unit::Time, p99s));
         }

@@ -120,11 +120,13 @@ impl RelayLoad {
         Ok(())
     }
 
-    /// One message after the other: how long each took from its sender to its receiver, in nanoseconds.
+    /// One message or burst after the other: how long each took from its sender until all of it had arrived, in
+    /// nanoseconds.
     ///
     /// # Errors
     /// Nothing arrives.
     pub fn latencies(&mut self, time: Duration) -> Outcome<Latencies> {
+        let each = UNDER_WAY / self.pairs.len();
         let mut latencies = Vec::new();
         let end = Instant::now() + time;
         let pairs = self.pairs.iter().zip(&self.bursts);
@@ -133,11 +135,11 @@ impl RelayLoad {
             if sent >= end {
                 break;
             }
-            from.send(burst.get(..self.octets).unwrap_or_default(), self.octets)?;
-            if to.take(1, &mut self.arrivals) == 1 {
+            from.send(burst, self.octets)?;
+            if to.take(each, &mut self.arrivals) == each {
                 latencies.push(sent.elapsed().as_nanos() as f64);
             }
-            from.take(1, &mut self.arrivals);
+            from.take(each, &mut self.arrivals);
         }
         latencies.sort_by(f64::total_cmp);
         let p99 = latencies.get(latencies.len() * 99 / 100).copied();
