@@ -10,6 +10,7 @@ use quinn_udp::{Transmit, UdpSocketState};
 use socket2::SockRef;
 
 use crate::arrivals::{Arrivals, BUFFERS};
+use crate::elsewhere::Elsewhere;
 use crate::offload::{self, most_together, refuses_together};
 pub use crate::offload::{MOST_OCTETS, MOST_SEGMENTS};
 use crate::udp::BUFFER;
@@ -95,6 +96,14 @@ impl BurstSocket {
         })
     }
 
+    /// Hears what comes to its port from elsewhere.
+    ///
+    /// # Errors
+    /// The platform has nothing for it, the kernel refuses, or there is no descriptor.
+    pub fn hear_elsewhere(&self) -> io::Result<Elsewhere> {
+        imp::hear_elsewhere(&self.socket)
+    }
+
     /// Waits until there is something to take, or so long.
     pub fn wait(&self, wait: Duration) {
         imp::wait(&self.socket, wait);
@@ -124,10 +133,17 @@ fn send_some(
 
 #[cfg(target_os = "linux")]
 mod imp {
+    use std::io;
     use std::net::UdpSocket;
     use std::time::Duration;
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use crate::elsewhere::Elsewhere;
+
+    pub(super) fn hear_elsewhere(socket: &UdpSocket) -> io::Result<Elsewhere> {
+        Elsewhere::beside(&[socket])
+    }
 
     pub(super) fn wait(socket: &UdpSocket, wait: Duration) {
         let mut sockets = [PollFd::new(socket, PollFlags::IN)];
@@ -139,8 +155,15 @@ mod imp {
 
 #[cfg(not(target_os = "linux"))]
 mod imp {
+    use std::io;
     use std::net::UdpSocket;
     use std::time::Duration;
+
+    use crate::elsewhere::Elsewhere;
+
+    pub(super) fn hear_elsewhere(_: &UdpSocket) -> io::Result<Elsewhere> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Without a portable way to wait for a socket and a fine time at once, the socket is looked at so often.
     const GLANCE: Duration = Duration::from_micros(200);

@@ -13,6 +13,7 @@ pub mod burst;
 pub mod channel;
 pub mod clock;
 pub mod datagrams;
+pub mod elsewhere;
 pub mod files;
 mod offload;
 pub mod options;

@@ -99,6 +99,24 @@ fn share(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Binds a socket to the very address and port of these, which are all that are bound to it. Each of them but the new one
+/// is connected, and keeps what comes from its peer.
+///
+/// The port is theirs alone before and after. While it is opened, Linux lets nobody join but this user (`SO_REUSEPORT`,
+/// unlike `SO_REUSEADDR`); and as they share no longer once it is done, none of what comes is spread over them.
+#[cfg(target_os = "linux")]
+pub(crate) fn bind_beside(socket: &Socket, others: &[&UdpSocket]) -> io::Result<SocketAddr> {
+    let first = others.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let local = first.local_addr()?;
+    let others: Vec<_> = others.iter().map(socket2::SockRef::from).collect();
+    let all = || others.iter().map(|other| &**other).chain([socket]);
+    let bound = all()
+        .try_for_each(|socket| socket.set_reuse_port(true))
+        .and_then(|()| socket.bind(&local.into()));
+    all().try_for_each(|socket| socket.set_reuse_port(false))?;
+    bound.map(|()| local)
+}
+
 /// A non-blocking socket from a free port that sends to `target` and takes datagrams from there alone.
 ///
 /// # Errors

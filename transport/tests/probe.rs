@@ -148,6 +148,7 @@ fn nobody_can_join_the_port() {
         let domain = socket2::Domain::for_address(port);
         let thief = socket2::Socket::new(domain, socket2::Type::DGRAM, None).unwrap();
         thief.set_reuse_address(true).unwrap();
+        thief.set_reuse_port(true).unwrap();
         let error = thief.bind(&port.into()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }

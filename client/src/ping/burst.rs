@@ -12,11 +12,12 @@ use hii_protocol::ping::ProbeSize;
 use hii_transport::arrivals::Arrivals;
 use hii_transport::burst::BurstSocket;
 use hii_transport::clock::{Clock, SPIN, sleep_exactly};
+use hii_transport::elsewhere::{Elsewhere, Strays};
 
 use super::batch::{BURSTS_GLANCE, Teller};
 use super::events::Event;
 use super::ledger::{LEAST_PATIENCE, Sent};
-use super::link::Link;
+use super::link::{Link, unheard};
 use super::method::Method;
 use super::pacing::Pacing;
 use super::refusal::Refusal;
@@ -56,6 +57,7 @@ pub struct BurstLine {
 #[derive(Debug)]
 pub struct BurstLink {
     line: Arc<BurstLine>,
+    elsewhere: Option<Elsewhere>,
     stage: Arc<Stage>,
     running: Option<Running>,
 }
@@ -89,7 +91,9 @@ impl BurstLink {
     /// The line; the thread is started later.
     #[must_use]
     pub fn new(line: BurstLine) -> Self {
+        let elsewhere = line.socket.hear_elsewhere();
         Self {
+            elsewhere: elsewhere.inspect_err(unheard).ok(),
             line: Arc::new(line),
             stage: Arc::default(),
             running: None,
@@ -116,6 +120,10 @@ impl Link for BurstLink {
 
     fn tells_refusals(&self) -> bool {
         false
+    }
+
+    fn look_elsewhere(&mut self) -> Option<Strays> {
+        self.elsewhere.as_mut().map(Elsewhere::look)
     }
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {

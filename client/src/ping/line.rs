@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
 use hii_transport::clock::Clock;
+use hii_transport::elsewhere::Elsewhere;
 use hii_transport::probe::{ProbeSocket, StampClock};
 use hii_transport::udp::BUFFER_LEN;
 
 use super::ear::SharedEar;
 use super::events::Event;
 use super::ledger::Sent;
+use super::link::unheard;
 use super::method::{Assignment, Method};
 use super::schedule::Schedule;
 use super::sent_notes::SentNotes;
@@ -175,6 +177,14 @@ impl Line {
     #[must_use]
     pub fn lacks_stamps(&self) -> Option<&str> {
         self.sockets.iter().find_map(ProbeSocket::lacks_stamps)
+    }
+
+    /// Hears what comes from elsewhere, where a single port carries all probes: beside each of many it would take half as
+    /// many descriptors again.
+    #[must_use]
+    pub fn hear_elsewhere(&self) -> Option<Elsewhere> {
+        let socket = self.sockets.first().filter(|_| self.method.is_numbered())?;
+        socket.hear_elsewhere().inspect_err(unheard).ok()
     }
 
     /// Whether the kernel took it.

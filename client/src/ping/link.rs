@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use hii_transport::clock::Clock;
+use hii_transport::elsewhere::Strays;
 
 use super::events::Event;
 use super::schedule::Schedule;
@@ -30,6 +31,12 @@ pub trait Link: Send {
         true
     }
 
+    /// Looks at what came to its port from elsewhere than the target, and tells of all that did so far; none where that is
+    /// not heard.
+    fn look_elsewhere(&mut self) -> Option<Strays> {
+        None
+    }
+
     /// Starts to send on the schedule, and to receive.
     ///
     /// # Errors
@@ -44,4 +51,9 @@ pub trait Link: Send {
 
     /// Stops receiving. All that came has been told then.
     fn stop_receiving(&mut self);
+}
+
+/// What comes from elsewhere stays unknown.
+pub(super) fn unheard(error: &io::Error) {
+    tracing::debug!(%error, "what comes from elsewhere is not heard");
 }

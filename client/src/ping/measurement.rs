@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use hii_transport::elsewhere::Strays;
+
 use super::events::{Ending, Event, Interrupt};
 use super::interval_report::IntervalReport;
 use super::ledger::{Ledger, Outcome, Settled};
@@ -15,7 +17,7 @@ use super::plot::data::Collector;
 use super::ramp::Ramp;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
-use super::summary::{Summary, Uncounted};
+use super::summary::{FromElsewhere, Summary, Uncounted};
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -26,6 +28,9 @@ const CLOSING_WAIT: Duration = Duration::from_secs(1);
 /// How long events gather once a single one has come. To be woken for each would take the processor from the threads that
 /// measure, just when an answer is on its way.
 const GATHERING: Duration = Duration::from_millis(5);
+
+/// How often what came from elsewhere is looked at, at most, so that there is room for more of it.
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// A run under way.
 pub struct Measurement {
@@ -46,6 +51,9 @@ pub struct Measurement {
     own_clock: OwnClock,
     path_mtu: Option<u32>,
     wrong_length: u64,
+    elsewhere: Option<Strays>,
+    /// When that is looked at next.
+    look_elsewhere: Duration,
     last_sent: Duration,
     all_sent: bool,
     user_stopped: bool,
@@ -98,6 +106,8 @@ impl Measurement {
             own_clock: OwnClock::new(epoch),
             path_mtu: None,
             wrong_length: 0,
+            elsewhere: None,
+            look_elsewhere: Duration::ZERO,
             last_sent: Duration::ZERO,
             all_sent: false,
             user_stopped: false,
@@ -146,6 +156,7 @@ impl Measurement {
         self.link.stop_sending();
         self.close(&events, &inbox);
         self.link.stop_receiving();
+        self.elsewhere = self.link.look_elsewhere();
         // What the threads told before they ended belongs to the run; a connection that ends now has not ended early.
         while let Ok(event) = inbox.try_recv() {
             if !matches!(event, Event::Ended(_)) {
@@ -170,6 +181,7 @@ impl Measurement {
             // Nothing is judged before all that has happened by now is known.
             self.take_events_until(inbox, now);
             self.tell(now);
+            self.look_elsewhere(now);
             if self.ended.is_some() {
                 return;
             }
@@ -209,6 +221,13 @@ impl Measurement {
                 self.wait_for_event(inbox, left);
             }
             self.closing.unanswered += u64::from(self.ledger.closed() < seq);
+        }
+    }
+
+    fn look_elsewhere(&mut self, now: Duration) {
+        if now >= self.look_elsewhere {
+            self.elsewhere = self.link.look_elsewhere();
+            self.look_elsewhere = now + LOOK_ELSEWHERE;
         }
     }
 
@@ -378,6 +397,7 @@ impl Measurement {
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;
         summary.wrong_length = self.wrong_length;
+        summary.from_elsewhere = self.elsewhere.map(FromElsewhere::from);
         summary.server_forgot = self.ledger.forgot();
         summary.clock_set_ns = self.own_clock.set_by(&self.link.clock().epoch_range());
         summary.interrupted = self.user_stopped;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hii_transport::clock::{self, Clock};
+use hii_transport::elsewhere::{Elsewhere, Strays};
 
 use super::ear::{Ear, SharedEar};
 use super::events::Event;
@@ -22,6 +23,7 @@ pub struct UdpLink {
     line: Arc<Line>,
     /// Until the threads are started.
     watch: Option<Watch>,
+    elsewhere: Option<Elsewhere>,
     sender: Option<SendingThread>,
     receiver: Option<Receiver>,
     /// Where the threads tell what happens.
@@ -33,6 +35,7 @@ impl UdpLink {
     #[must_use]
     pub fn new(line: Line, watch: Watch) -> Self {
         Self {
+            elsewhere: line.hear_elsewhere(),
             line: Arc::new(line),
             watch: Some(watch),
             sender: None,
@@ -57,6 +60,10 @@ impl Link for UdpLink {
 
     fn lacks_stamps(&self) -> Option<&str> {
         self.line.lacks_stamps()
+    }
+
+    fn look_elsewhere(&mut self) -> Option<Strays> {
+        self.elsewhere.as_mut().map(Elsewhere::look)
     }
 
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {

@@ -10,6 +10,7 @@ use hii_server::exit::{Exit, Failure, note};
 use hii_server::ping::{Embedded, Impairments};
 use hii_transport::burst::BurstSocket;
 use hii_transport::clock::Clock;
+use hii_transport::elsewhere::Elsewhere;
 use hii_transport::files;
 use hii_transport::probe::ProbeSocket;
 use hii_transport::udp;
@@ -238,7 +239,8 @@ fn connect(
             .min(MOST_PORTS),
         _ => 1,
     };
-    let descriptors = wanted * ProbeSocket::DESCRIPTORS + Watch::DESCRIPTORS;
+    let descriptors =
+        wanted * ProbeSocket::DESCRIPTORS + Elsewhere::DESCRIPTORS + Watch::DESCRIPTORS;
     files::want((descriptors * args.targets.len().max(1) + OTHER_DESCRIPTORS) as u64);
     let options = args.socket_options();
     let mut sockets = Vec::new();

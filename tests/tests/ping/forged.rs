@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use hii_protocol::ping::{Probe, ProbeSize, Report, Run, Seq};
 use hii_tests::programs::run;
 use hii_tests::script::{Memory, Received, Script};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{HII, count, ping, verdicts};
+use crate::{HII, count, ping, server, verdicts};
 
 /// Probes of a run, one every 5 ms.
 const PROBES: u64 = 40;
@@ -199,48 +199,79 @@ fn every_further_answer_is_a_duplicate() {
 }
 
 #[test]
-fn an_answer_from_another_port_is_never_heard() {
-    let beside = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let server = Script::start(move |received| {
-        // The truth, and before it a lie, from where nobody asked.
-        for answer in [lie(&received), received.truth()] {
-            let _ = beside.send_to(&answer, received.from);
+fn an_answer_from_another_port_counts_for_nothing() {
+    for args in [&RUN[..], &["-n", "40", "--rate", "200/s"]] {
+        let beside = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = beside.local_addr().unwrap();
+        let server = Script::start(move |received| {
+            // The truth, and before it a lie, from where nobody asked.
+            for answer in [lie(&received), received.truth()] {
+                let _ = beside.send_to(&answer, received.from);
+            }
+            if received.seq() % 4 == 0 {
+                Vec::new()
+            } else {
+                vec![received.truth()]
+            }
+        });
+        let ended = ping(server.address(), args);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let document = ended.json();
+        let summary = &document["summary"];
+        let lost = PROBES / 4;
+        assert_eq!(count(&summary["answered"]), PROBES - lost, "{summary}");
+        assert_eq!(count(&summary["lost"]["back"]), lost, "{summary}");
+        for beside in ["duplicates", "foreign", "implausible", "wrong_length"] {
+            assert_eq!(count(&summary[beside]), 0, "{beside}: {summary}");
         }
-        if received.seq() % 4 == 0 {
-            Vec::new()
-        } else {
-            vec![received.truth()]
-        }
-    });
-    let ended = ping(server.address(), &RUN);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let document = ended.json();
-    for (seq, verdict) in (1..).zip(verdicts(&document)) {
-        assert_eq!(verdict == "lost-back", seq % 4 == 0, "{seq}: {verdict}");
-    }
-    let summary = &document["summary"];
-    for beside in ["duplicates", "foreign", "implausible", "wrong_length"] {
-        assert_eq!(count(&summary[beside]), 0, "{beside}: {summary}");
+        // The probe that settles which way the last one was lost is answered as well.
+        let strays = json!({"count": 2 * (PROBES + 1), "may_be_more": false, "first": from});
+        assert_eq!(summary["from_elsewhere"], strays, "{summary}");
     }
 }
 
 #[test]
-fn a_server_that_answers_from_another_port_only_is_silent() {
-    let beside = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut memory = Memory::new();
-    let server = Script::start_raw(move |datagram, from| {
-        if let Some(received) = memory.receive(datagram, from) {
-            let _ = beside.send_to(&received.truth(), from);
-        }
-        Vec::new()
-    });
-    let target = server.address().to_string();
-    let ended = run(HII, &["ping", &target, "-n", "3", "-i", "5ms"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let out = &ended.stdout;
-    assert!(out.contains("3 sent, 0 answered"), "{out}");
-    // Nothing can be known of it; so the advice names it.
-    assert!(out.contains("answers from another address"), "{out}");
+fn of_a_server_that_answers_from_another_port_only_just_that_is_known() {
+    for args in [&["-i", "5ms"][..], &["--rate", "200/s"]] {
+        let beside = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = beside.local_addr().unwrap();
+        let mut memory = Memory::new();
+        let server = Script::start_raw(move |datagram, from| {
+            if let Some(received) = memory.receive(datagram, from) {
+                let _ = beside.send_to(&received.truth(), from);
+            }
+            Vec::new()
+        });
+        let target = server.address().to_string();
+        let ended = run(HII, &[&["ping", &target, "-n", "3"], args].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let out = &ended.stdout;
+        assert!(out.contains("3 sent, 0 answered"), "{out}");
+        // The closing probes' as well.
+        let told = format!(
+            "datagrams from elsewhere, which count for nothing, the first from {from}: 6\n"
+        );
+        assert!(out.contains(&told), "{out}");
+        assert!(out.contains("answers from another address"), "{out}");
+    }
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_not_told_where_it_is_not_heard() {
+    let server = server(&[]);
+    let original = Script::start_raw(|_, _| vec![b"Packet Acknowledged".to_vec()]);
+    for (target, is_heard) in [
+        (server.address().to_string(), true),
+        (format!("tcp://{}", server.address()), false),
+        (original.address().to_string(), false),
+    ] {
+        let ended = ping(target, &["-n", "3", "-i", "5ms"]);
+        let document = ended.json();
+        let strays = &document["summary"]["from_elsewhere"];
+        let none = json!({"count": 0, "may_be_more": false, "first": null});
+        let expected = if is_heard { none } else { Value::Null };
+        assert_eq!(*strays, expected, "{document}");
+    }
 }
 
 #[test]

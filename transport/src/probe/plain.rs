@@ -14,6 +14,7 @@ use mio::{Interest, Registry, Token};
 
 use super::{Buffer, Icmp, Note, Received};
 use crate::clock::Clock;
+use crate::elsewhere::Elsewhere;
 use crate::options::SocketOptions;
 use crate::udp;
 
@@ -44,6 +45,14 @@ impl ProbeSocket {
     #[must_use]
     pub fn lacks_stamps(&self) -> Option<&str> {
         Some("this system does not tell them")
+    }
+
+    /// Hears what comes to its port from elsewhere.
+    ///
+    /// # Errors
+    /// Always: the platform has nothing for it.
+    pub fn hear_elsewhere(&self) -> io::Result<Elsewhere> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Watches for datagrams.

@@ -18,10 +18,10 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt,
 };
 use nix::sys::time::TimeSpec;
-use socket2::SockRef;
 
 use super::{Buffer, Icmp, IcmpVersion, Note, Received};
 use crate::clock::Clock;
+use crate::elsewhere::Elsewhere;
 use crate::options::SocketOptions;
 use crate::udp;
 
@@ -67,6 +67,16 @@ impl ProbeSocket {
     #[must_use]
     pub fn lacks_stamps(&self) -> Option<&str> {
         self.sender.as_ref().err().map(String::as_str)
+    }
+
+    /// Hears what comes to its port from elsewhere.
+    ///
+    /// # Errors
+    /// The kernel refuses, or there is no descriptor.
+    pub fn hear_elsewhere(&self) -> io::Result<Elsewhere> {
+        let sender = self.sender.as_ref().ok().map(|sender| &sender.socket);
+        let sockets: Vec<_> = [&self.receiver].into_iter().chain(sender).collect();
+        Elsewhere::beside(&sockets)
     }
 
     /// Watches for datagrams.
@@ -144,16 +154,8 @@ impl Sender {
         let back = software | Flag::SOF_TIMESTAMPING_RX_SOFTWARE;
         setsockopt(receiver, sockopt::Timestamping, &back)?;
 
-        let local = receiver.local_addr()?;
         let socket = udp::for_client(target, options)?;
-        let both = [SockRef::from(receiver), SockRef::from(&socket)];
-        both.iter()
-            .try_for_each(|socket| socket.set_reuse_address(true))?;
-        let bound = socket.bind(&local.into());
-        // Nobody else is to join them.
-        both.iter()
-            .try_for_each(|socket| socket.set_reuse_address(false))?;
-        bound?;
+        let local = udp::bind_beside(&socket, &[receiver])?;
         // What a stranger sends to the port is for neither of them.
         socket.connect(&local.into())?;
 

@@ -1,8 +1,10 @@
 //! The figures of a run, for people and for programs.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use hii_server::ping::Tally;
+use hii_transport::elsewhere::Strays;
 use serde::Serialize;
 
 use super::events::Ending;
@@ -47,6 +49,8 @@ pub struct Summary {
     pub implausible: u64,
     /// Datagrams that answer no probe.
     pub foreign: u64,
+    /// Datagrams from elsewhere than the target; null where they are not heard.
+    pub from_elsewhere: Option<FromElsewhere>,
     /// Probes beside those that count.
     pub uncounted: Uncounted,
     /// Answers that were cut or padded on the way: not as long as their probe, and not counted as answers.
@@ -103,6 +107,32 @@ pub struct Uncounted {
     pub unanswered: u64,
 }
 
+/// Datagrams that came to the run's port from elsewhere than the target, and count for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FromElsewhere {
+    /// How many.
+    pub count: u64,
+    /// Whether there may have been more: some came faster than they were looked at.
+    pub may_be_more: bool,
+    /// Where the first one came from.
+    pub first: Option<SocketAddr>,
+}
+
+impl From<Strays> for FromElsewhere {
+    fn from(strays: Strays) -> Self {
+        let Strays {
+            count,
+            first,
+            may_be_more,
+        } = strays;
+        Self {
+            count,
+            may_be_more,
+            first,
+        }
+    }
+}
+
 /// Lost probes, by the way they were lost; null where the server does not tell.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Lost {
@@ -152,6 +182,7 @@ impl Summary {
             ambiguous: counts.ambiguous,
             implausible: counts.implausible,
             foreign: counts.foreign,
+            from_elsewhere: None,
             uncounted: Uncounted::default(),
             wrong_length: 0,
             dropped_locally: Some(counts.dropped_locally),

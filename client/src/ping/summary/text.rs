@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lost, Summary, Uncounted};
+use super::{FromElsewhere, Lost, Summary, Uncounted};
 use crate::ping::figures::Time;
 use crate::ping::loss_runs::LossRunFigures;
 use crate::ping::refusal;
@@ -66,6 +66,9 @@ impl Summary {
             if count > 0 {
                 writeln!(f, "{what}: {count}")?;
             }
+        }
+        if let Some(strays) = self.from_elsewhere {
+            write!(f, "{strays}")?;
         }
         if self.refused.is_none() && self.lost.total > 0 {
             writeln!(
@@ -208,6 +211,25 @@ impl fmt::Display for Summary {
     }
 }
 
+impl fmt::Display for FromElsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            count,
+            may_be_more,
+            first,
+        } = self;
+        if *count == 0 {
+            return Ok(());
+        }
+        write!(f, "datagrams from elsewhere, which count for nothing")?;
+        if let Some(first) = first {
+            write!(f, ", the first from {first}")?;
+        }
+        let at_least = if *may_be_more { "at least " } else { "" };
+        writeln!(f, ": {at_least}{count}")
+    }
+}
+
 impl fmt::Display for RunFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(rtt) = &self.rtt_ns else {
@@ -319,5 +341,27 @@ impl RunFigures {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_from_elsewhere_is_told_where_something_did() {
+        let told = |count, may_be_more| {
+            let first = "192.0.2.7:9".parse().ok().filter(|_| count > 0);
+            let strays = FromElsewhere {
+                count,
+                may_be_more,
+                first,
+            };
+            strays.to_string()
+        };
+        assert_eq!(told(0, false), "");
+        let words = "datagrams from elsewhere, which count for nothing, the first from 192.0.2.7:9";
+        assert_eq!(told(3, false), format!("{words}: 3\n"));
+        assert_eq!(told(3, true), format!("{words}: at least 3\n"));
     }
 }
