@@ -57,8 +57,8 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     rate: Rate,
 
-    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these: an
-    /// IPv4 address, or an IPv6 /64; 0 is no limit
+    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these, over
+    /// UDP and TCP together: an IPv4 address, or an IPv6 /64; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "10/s")]
     error_rate: Rate,
 
