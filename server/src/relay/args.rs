@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
     plain greeting counts from this host and from the networks of --trust only.\n\n\
     Ctrl-C stops the relay and prints what it did.")]
 pub struct Args {
-    /// Port to listen on, UDP and TCP; 0 is any free one, for each address of its own
+    /// Port to listen on, UDP and TCP; 0 is any free one, and another for each address
     #[arg(short, long, default_value_t = 8081)]
     port: u16,
 
