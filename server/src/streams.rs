@@ -91,7 +91,7 @@ pub trait Conversation {
     /// The service stops: nothing more is taken, and what can be sent at once is the last.
     fn hang_up(&mut self, service: &mut Self::Service);
 
-    /// Notes the connection's end, with what was not sent; none is an end by the network.
+    /// Notes the connection's end, with what was not sent; none is an end by the network, or with the whole service.
     fn close(self, end: Option<End>, service: &mut Self::Service);
 }
 
@@ -209,9 +209,13 @@ async fn accept_all<S: StreamService>(
         let conversation = common
             .service
             .on_stream(|service| service.connect(from, common.idle, now));
+        let connected = Connected {
+            conversation: Some(conversation),
+            service: common.service.clone(),
+        };
         let (common, open) = (Rc::clone(common), open.clone());
         tokio::task::spawn_local(async move {
-            converse(stream, from, conversation, &common).await;
+            converse(stream, from, connected, &common).await;
             drop((place, open));
         });
     }
@@ -252,21 +256,45 @@ async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> 
     Ok((stream, canonical(from)))
 }
 
+/// A conversation that is closed however its task ends: one that does not end in the farewell's time is dropped in the
+/// middle, and what it was still to send is counted all the same.
+struct Connected<S: StreamService> {
+    /// None is closed.
+    conversation: Option<S::Conversation>,
+    service: Shared<S>,
+}
+
+impl<S: StreamService> Connected<S> {
+    fn close(&mut self, end: Option<End>) {
+        if let Some(conversation) = self.conversation.take() {
+            self.service
+                .on_stream(|service| conversation.close(end, service));
+        }
+    }
+}
+
+impl<S: StreamService> Drop for Connected<S> {
+    fn drop(&mut self) {
+        self.close(None);
+    }
+}
+
 /// Serves one connection to its end.
 async fn converse<S: StreamService>(
     stream: TcpStream,
     from: SocketAddr,
-    mut conversation: S::Conversation,
+    mut connected: Connected<S>,
     common: &Common<S>,
 ) {
+    let Some(conversation) = &mut connected.conversation else {
+        return;
+    };
     // An answer that waits for more to send with it would be measured as a slow one.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%from, %error, "no TCP_NODELAY");
     }
-    let result = exchange(&stream, &mut conversation, common).await;
-    let end = result.as_ref().ok().copied();
-    let service = &common.service;
-    service.on_stream(|service| conversation.close(end, service));
+    let result = exchange(&stream, conversation, common).await;
+    connected.close(result.as_ref().ok().copied());
     match result {
         Ok(End::Done) => close_gently(stream).await,
         Ok(End::Stops) => drop(common.asked.send_replace(true)),

@@ -219,6 +219,19 @@ fn one_connection_s_delays_do_not_delay_another_and_the_tally_knows_what_still_w
     assert_eq!(count(&tally["answered"]), 2);
 }
 
+#[test]
+fn asked_to_stop_the_tally_adds_up_for_who_does_not_read() {
+    let server = server(&["--rate", "0"]);
+    let mut deaf = connect(server.address());
+    let probes = frame(b"hello").repeat(4096);
+    // Until the buffers on the way there are full.
+    deaf.set_nonblocking(true).unwrap();
+    while deaf.write(&probes).is_ok() {}
+    // Every answer went to the network or is counted as given up, and none is both.
+    let tally = ping_tally(server);
+    assert!(count(&tally["received"]) > 0, "{tally}");
+}
+
 fn ping(target: impl Display, args: &[&str]) -> Ended {
     run(
         HII,

@@ -6,7 +6,7 @@ use std::str;
 
 use hii_protocol::relay::{Content, ContentError, Forward, Message, Payload, Raw, Request};
 use hii_protocol::{Endpoint, MAX_DATAGRAM};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::told::Relay;
 
@@ -14,13 +14,29 @@ use super::told::Relay;
 pub const ORIGINAL_READS: usize = 1024;
 
 /// What carries the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The classic form.
     Content,
-    /// Any octets, for programs of ours only.
-    Raw,
+    /// Any octets, for programs of ours only, and why the classic form is not enough.
+    Raw(Cannot),
+}
+
+impl Form {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Raw(_) => "raw",
+        }
+    }
+}
+
+impl Serialize for Form {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// Why a text cannot be sent by this relay.
@@ -41,9 +57,15 @@ pub enum Cannot {
     KeepLength(usize),
     /// An original relay knows no IPv6 address.
     ReachIpv6,
-    /// No datagram holds it, or the one that its receiver would get.
+    /// No datagram holds the frame, or the one that its receiver would get: the longer one has so many octets.
     Fit(usize),
+    /// The text alone has more octets than a datagram. Who reads input reads no more than that of it.
+    FitText,
 }
+
+/// What stands before each kind of payload, on its way to the relay and from there.
+const CONTENT: [&str; 2] = ["content:", "content : "];
+const RAW: [&str; 2] = ["raw : ", "raw : "];
 
 /// The frame that sends a text through this relay, for a sender of this address.
 ///
@@ -55,6 +77,9 @@ pub fn compose(
     from: Endpoint,
     relay: Relay,
 ) -> Result<(Vec<u8>, Form), Cannot> {
+    if text.len() > MAX_DATAGRAM {
+        return Err(Cannot::FitText);
+    }
     match content(text) {
         Ok(content) => {
             let frame = frame(to, from, Payload::Content(content))?;
@@ -63,27 +88,43 @@ pub fn compose(
             }
             Ok((frame, Form::Content))
         }
-        Err(cannot @ Cannot::Fit(_)) => Err(cannot),
-        Err(cannot) if relay == Relay::Original => Err(cannot),
-        Err(_) => {
-            let raw = Raw::new(text).map_err(|_| Cannot::Fit(text.len()))?;
-            Ok((frame(to, from, Payload::Raw(raw))?, Form::Raw))
+        Err(Some(cannot)) if relay == Relay::Original => Err(cannot),
+        Err(Some(cannot)) => {
+            let raw = Raw::new(text).map_err(|_| too_long(text, to, from, RAW))?;
+            Ok((frame(to, from, Payload::Raw(raw))?, Form::Raw(cannot)))
         }
+        Err(None) => Err(too_long(text, to, from, CONTENT)),
     }
 }
 
-fn content(text: &[u8]) -> Result<Content<'_>, Cannot> {
+/// The text as content; else what content cannot carry of it, or nothing but its length.
+fn content(text: &[u8]) -> Result<Content<'_>, Option<Cannot>> {
     let text = str::from_utf8(text).map_err(|error| Cannot::CarryNoText(error.valid_up_to()))?;
     Content::new(text).map_err(|error| match error {
-        ContentError::Octet { octet, index } => Cannot::CarryOctet { octet, index },
-        _ => Cannot::Fit(text.len()),
+        ContentError::Octet { octet, index } => Some(Cannot::CarryOctet { octet, index }),
+        _ => None,
     })
 }
 
 fn frame(to: Endpoint, from: Endpoint, payload: Payload<'_>) -> Result<Vec<u8>, Cannot> {
-    let message = Message::new(to, payload).map_err(|error| Cannot::Fit(error.len))?;
-    Forward::new(from, payload).map_err(|error| Cannot::Fit(error.len))?;
-    Ok(Request::Send(message).to_vec())
+    let message = Message::new(to, payload);
+    let forward = Forward::new(from, payload);
+    match (message, forward) {
+        (Ok(message), Ok(_)) => Ok(Request::Send(message).to_vec()),
+        (message, forward) => {
+            let lens = [message.err(), forward.err()].into_iter().flatten();
+            Err(Cannot::Fit(
+                lens.map(|error| error.len).max().unwrap_or_default(),
+            ))
+        }
+    }
+}
+
+/// How long the longer frame of a text would be that is too long to be a payload.
+fn too_long(text: &[u8], to: Endpoint, from: Endpoint, [sent, received]: [&str; 2]) -> Cannot {
+    let sent = format!("to:{to};{sent}").len();
+    let received = format!("{from} ; {received}").len();
+    Cannot::Fit(sent.max(received) + text.len())
 }
 
 /// Whether an original relay passes on all of it.
@@ -102,20 +143,19 @@ fn original_keeps(frame: &[u8], text: &str, to: Endpoint) -> Result<(), Cannot> 
 
 impl fmt::Display for Cannot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ORIGINAL: &str = "and the relay is an original one, which knows no other";
         match self {
             Self::CarryOctet { octet: b':', index } => write!(
                 f,
-                "the classic form cannot carry the \":\" at octet {index}, {ORIGINAL}"
+                "the classic form cannot carry the \":\" at octet {index}"
             ),
             Self::CarryOctet { octet, index } => write!(
                 f,
-                "the classic form cannot carry a blank at an end ({:?} at octet {index}), {ORIGINAL}",
+                "the classic form cannot carry a blank at an end ({:?} at octet {index})",
                 char::from(*octet)
             ),
             Self::CarryNoText(index) => write!(
                 f,
-                "the classic form carries UTF-8 only, which octet {index} is not, {ORIGINAL}"
+                "the classic form carries UTF-8 only, which octet {index} is not"
             ),
             Self::KeepBlank(c) => write!(f, "an original relay cuts off the {c:?} at its end"),
             Self::KeepLength(len) => write!(
@@ -125,7 +165,11 @@ impl fmt::Display for Cannot {
             Self::ReachIpv6 => write!(f, "an original relay knows no IPv6 address"),
             Self::Fit(len) => write!(
                 f,
-                "it is too long: a datagram has at most {MAX_DATAGRAM} octets, and this would have {len} or more"
+                "it is too long: a datagram has at most {MAX_DATAGRAM} octets, and this would have {len}"
+            ),
+            Self::FitText => write!(
+                f,
+                "it is too long: a datagram has at most {MAX_DATAGRAM} octets, and this text alone has more"
             ),
         }
     }
@@ -180,7 +224,10 @@ mod tests {
             (b"a\xff", Cannot::CarryNoText(1)),
         ] {
             let frame = [b"to:192.0.2.7/9000;raw : ", text].concat();
-            assert_eq!(composed(text, V4, Relay::Hii), Ok((frame, Form::Raw)));
+            assert_eq!(
+                composed(text, V4, Relay::Hii),
+                Ok((frame, Form::Raw(cannot)))
+            );
             assert_eq!(composed(text, V4, Relay::Original), Err(cannot));
         }
     }
@@ -214,5 +261,30 @@ mod tests {
             composed(&raw, V4, Relay::Hii),
             Err(Cannot::Fit(_))
         ));
+    }
+
+    #[test]
+    fn what_is_too_long_says_how_long_its_frame_would_be() {
+        let heads = [
+            (b'x', "[2001:db8::7]/9000 ; content : "),
+            (b':', "[2001:db8::7]/9000 ; raw : "),
+            (0xff, "[2001:db8::7]/9000 ; raw : "),
+        ];
+        for (octet, head) in heads {
+            // The sender has the longer address; the last two are too long for any payload.
+            for len in [65_490, 65_491, 65_500, MAX_DATAGRAM] {
+                let cannot = composed(&vec![octet; len], V4, Relay::Hii).unwrap_err();
+                assert_eq!(cannot, Cannot::Fit(head.len() + len), "{len}, {octet}");
+                let said = format!("would have {}", head.len() + len);
+                assert!(cannot.to_string().ends_with(&said), "{cannot}");
+            }
+        }
+        // One octet more: the relay's frame fits, and that of the receiver does not.
+        let most = MAX_DATAGRAM - heads[0].1.len();
+        assert!(composed(&vec![b'x'; most], V4, Relay::Hii).is_ok());
+        let cannot = composed(&vec![b'x'; most + 1], V4, Relay::Hii);
+        assert_eq!(cannot, Err(Cannot::Fit(MAX_DATAGRAM + 1)));
+        let text = vec![b'x'; MAX_DATAGRAM + 1];
+        assert_eq!(composed(&text, V4, Relay::Hii), Err(Cannot::FitText));
     }
 }

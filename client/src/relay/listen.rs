@@ -12,7 +12,6 @@ use hii_transport::output;
 use serde::Serialize;
 
 use super::args::RelayArgs;
-use super::compose::Form;
 use super::conversation::{Conversation, Happening, Inbox, Mail, Next, Opened};
 use super::interrupt;
 use super::moment::Zone;
@@ -67,7 +66,7 @@ enum Row<'a> {
 /// A message's payload in JSON: as text where it is some.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Body<'a> {
-    form: Form,
+    form: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,8 +226,8 @@ impl<'a> From<Payload<'a>> for Body<'a> {
         let text = std::str::from_utf8(octets).ok();
         Self {
             form: match payload {
-                Payload::Content(_) => Form::Content,
-                Payload::Raw(_) => Form::Raw,
+                Payload::Content(_) => "content",
+                Payload::Raw(_) => "raw",
             },
             text,
             hex: text.is_none().then(|| {

@@ -185,7 +185,12 @@ fn messages_wait_for_the_answer_to_the_one_before() {
     assert_eq!(bench.tells(), Event::Settled(first, sent(Form::Content)));
     assert_eq!(bench.asks(), "to:192.0.2.8/9000;raw : 12:30");
     bench.hears(SENT);
-    assert_eq!(bench.tells(), Event::Settled(second, sent(Form::Raw)));
+    let colon = Cannot::CarryOctet {
+        octet: b':',
+        index: 2,
+    };
+    let raw = sent(Form::Raw(colon));
+    assert_eq!(bench.tells(), Event::Settled(second, raw));
 }
 
 #[test]

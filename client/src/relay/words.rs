@@ -11,6 +11,9 @@ use super::told::Outcome;
 /// What an address of this host's loopback is good for.
 pub const HERE_ONLY: &str = "only programs on this host can write to it";
 
+/// What to do about a text that an original relay does not carry.
+const LEAVE_OUT: &str = "leave it out, or use a relay of Hii's own (hii-server relay)";
+
 /// Whether an address that the relay tells means nothing on other hosts.
 #[must_use]
 pub fn is_of_this_host(own: Endpoint) -> bool {
@@ -47,9 +50,11 @@ pub struct OutcomeRow {
 pub fn trouble(outcome: &Outcome, to: Endpoint) -> Option<Trouble> {
     let (what, advice) = match outcome {
         Outcome::Sent(..) => return None,
-        Outcome::Refused(Form::Raw, Code::Undeliverable) => (
-            format!("the relay cannot or will not send it to {to} (405)"),
-            "this text needs the raw form, which goes to Hii clients that are registered there (hii listen, hii chat)",
+        Outcome::Refused(Form::Raw(cannot), Code::Undeliverable) => (
+            format!(
+                "the relay cannot or will not send it to {to} in the raw form (405), and {cannot}"
+            ),
+            "the raw form goes to Hii clients that are registered there (hii listen, hii chat); leave that out for others",
         ),
         Outcome::Refused(Form::Content, Code::Undeliverable) => (
             format!("the relay cannot or will not send to {to} (405)"),
@@ -66,7 +71,9 @@ pub fn trouble(outcome: &Outcome, to: Endpoint) -> Option<Trouble> {
             ),
             "send it again, though it may then arrive twice, or give the relay more time",
         ),
-        Outcome::Cannot(cannot @ Cannot::Fit(_)) => (cannot.to_string(), "send less at once"),
+        Outcome::Cannot(cannot @ (Cannot::Fit(_) | Cannot::FitText)) => {
+            (cannot.to_string(), "send less at once")
+        }
         Outcome::Cannot(cannot @ Cannot::ReachIpv6) => (
             cannot.to_string(),
             "both sides need a relay of Hii's own (hii-server relay)",
@@ -75,9 +82,10 @@ pub fn trouble(outcome: &Outcome, to: Endpoint) -> Option<Trouble> {
             cannot.to_string(),
             "send less at once, or use a relay of Hii's own (hii-server relay)",
         ),
-        Outcome::Cannot(cannot) => (
-            cannot.to_string(),
-            "leave it out, or use a relay of Hii's own (hii-server relay)",
+        Outcome::Cannot(cannot @ Cannot::KeepBlank(_)) => (cannot.to_string(), LEAVE_OUT),
+        Outcome::Cannot(cannot @ (Cannot::CarryOctet { .. } | Cannot::CarryNoText(_))) => (
+            format!("{cannot}, and the relay is an original one, which knows no other"),
+            LEAVE_OUT,
         ),
         Outcome::NoRelay => (
             "the relay does not answer".into(),
@@ -159,10 +167,30 @@ mod tests {
             serde_json::to_string(&row).unwrap(),
             r#"{"result":"sent","form":"content","took_ns":1500000}"#
         );
-        let refused = Outcome::Refused(Form::Raw, Code::Undeliverable);
+        let refused = Outcome::Refused(Form::Raw(Cannot::CarryNoText(3)), Code::Undeliverable);
         let trouble = trouble(&refused, to).unwrap();
         assert!(trouble.what.contains("192.0.2.7/9000") && trouble.advice.contains("raw"));
         assert_eq!(OutcomeRow::new(&refused, to).code, Some(405));
+    }
+
+    #[test]
+    fn what_the_classic_form_cannot_carry_is_named_whoever_knows_no_other() {
+        let to = "192.0.2.7/9000".parse().unwrap();
+        let octet = |octet, index| Cannot::CarryOctet { octet, index };
+        for (cannot, named) in [
+            (octet(b':', 2), "the \":\" at octet 2"),
+            (octet(b' ', 0), "a blank at an end (' ' at octet 0)"),
+            (Cannot::CarryNoText(1), "UTF-8 only, which octet 1 is not"),
+        ] {
+            let refused = Outcome::Refused(Form::Raw(cannot), Code::Undeliverable);
+            for outcome in [refused, Outcome::Cannot(cannot)] {
+                let told = trouble(&outcome, to).unwrap();
+                assert!(told.what.contains(named), "{told:?}");
+                let is_relay = told.what.contains("the relay is an original one");
+                assert_eq!(is_relay, outcome != refused, "{told:?}");
+                assert_eq!(OutcomeRow::new(&outcome, to).reason, Some(told.what));
+            }
+        }
     }
 
     #[test]

@@ -37,11 +37,10 @@ impl<'a> Content<'a> {
     /// # Errors
     /// The text has a `:`, a blank (space, tab, CR, LF, VT, FF) at either end, or more octets than a datagram holds.
     pub fn new(text: &'a str) -> Result<Self, ContentError> {
-        if text.len() > Self::MAX_LEN {
-            return Err(ContentError::TooLong(text.len()));
-        }
+        // Before its length: a text that is no content has another limit.
         match Self::wrong_octet(text.as_bytes()) {
             Some((index, octet)) => Err(ContentError::Octet { octet, index }),
+            None if text.len() > Self::MAX_LEN => Err(ContentError::TooLong(text.len())),
             None => Ok(Self(text)),
         }
     }
@@ -316,6 +315,10 @@ mod tests {
         let long = "x".repeat(Content::MAX_LEN + 1);
         assert_eq!(wrong(&long), ContentError::TooLong(Content::MAX_LEN + 1));
         assert!(Content::new(&long[1..]).is_ok());
+        assert!(matches!(
+            wrong(&long.replace("xx", "x:")),
+            ContentError::Octet { index: 1, .. }
+        ));
         assert!(Content::new("").is_ok());
         // Not one of the six blanks, so part of the text.
         assert!(Content::new("\u{a0}hi\u{85}").is_ok());

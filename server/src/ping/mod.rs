@@ -63,7 +63,7 @@ const DEFAULT_RATE: &str = "20000/s";
     A TCP connection carries frames, or the plain messages of the original echo client; its first octet tells.\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
-    /// Port to listen on, UDP and TCP; 0 is any free one
+    /// Port to listen on, UDP and TCP; 0 is any free one, and another for each address
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
 

@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
     plain greeting counts from this host and from the networks of --trust only.\n\n\
     Ctrl-C stops the relay and prints what it did.")]
 pub struct Args {
-    /// Port to listen on, UDP and TCP; 0 is any free one
+    /// Port to listen on, UDP and TCP; 0 is any free one, and another for each address
     #[arg(short, long, default_value_t = 8081)]
     port: u16,
 
@@ -57,8 +57,8 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     rate: Rate,
 
-    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these: an
-    /// IPv4 address, or an IPv6 /64; 0 is no limit
+    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these, over
+    /// UDP and TCP together: an IPv4 address, or an IPv6 /64; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "10/s")]
     error_rate: Rate,
 

@@ -351,8 +351,8 @@ impl Rules {
     fn give_token(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
         let Train { from, now, .. } = *train;
         let heard = self.table().hear(sender, from.is_connected, now);
-        // A peer that proves itself anew has its own rate first.
-        let is_within = from.is_connected || heard.is_some_and(|heard| heard.is_within_rate);
+        // A peer that proves itself anew has its own rate first. A connection is no reason for more: it needs no token.
+        let is_within = heard.is_some_and(|heard| heard.is_within_rate);
         if !is_within && !lock(&self.shared.token_requests).allows(sender.ip(), now) {
             self.tally.over_error_rate += 1;
             return Decision::Silence;

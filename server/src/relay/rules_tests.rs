@@ -336,6 +336,37 @@ fn strangers_and_errors_have_a_budget_and_peers_a_rate() {
 }
 
 #[test]
+fn tokens_have_their_rate_over_connections_too() {
+    let mut rules = relay(Access::default());
+    let tokens = |rules: &mut Rules, address: &str, at| {
+        let from = Source {
+            is_connected: true,
+            ..source(address)
+        };
+        let request = token_request();
+        let answers = (0..500).map(|_| decide(rules, &request, from, Duration::from_secs(at)));
+        let silent = answers.filter(|answer| *answer == Decision::Silence);
+        500 - silent.count()
+    };
+    assert_eq!(tokens(&mut rules, "192.0.2.7:7000", 0), 10);
+    // The source's bucket, over UDP as well.
+    assert_eq!(tokens(&mut rules, "192.0.2.7:7001", 0), 0);
+    let over_udp = said(&mut rules, &token_request(), "192.0.2.7:7002", 0);
+    assert_eq!(over_udp, "silence");
+    assert_eq!(rules.tally().over_error_rate, 991);
+    // A peer has its own rate.
+    let peer = Source {
+        is_connected: true,
+        ..source("192.0.2.9:7000")
+    };
+    assert!(matches!(
+        decide(&mut rules, b"hii", peer, Duration::from_secs(1)),
+        Decision::Reply(Answer::Address(_))
+    ));
+    assert_eq!(tokens(&mut rules, "192.0.2.9:7000", 1), 99 + 10);
+}
+
+#[test]
 fn errors_in_a_host_s_name_keep_it_from_no_token() {
     let mut rules = relay(Access::default());
     prove(&mut rules, "192.0.2.7:7000", 0);

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 
-    /// Port to listen on, TCP; 0 is any free one
+    /// Port to listen on, TCP; 0 is any free one, and another for each address
     #[arg(short, long, default_value_t = 8082)]
     pub(super) port: u16,
 

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use hii_protocol::relay::Request;
 use hii_protocol::{Code, is_answer};
 use hii_tests::classic::decision::{Decision, decide};
+use hii_tests::programs::{Server, count};
 use serde_json::Value;
 
 use crate::peers::{Peer, SENT, UNDELIVERABLE, Udp};
-use crate::{count, relay, tally};
+use crate::{HII_SERVER, relay, tally};
 
 /// A sender that knows when an answer will not come: the next greeting's does.
 struct Prober(Udp);
@@ -24,7 +25,8 @@ impl Prober {
     fn probe(&mut self, datagram: &[u8]) -> Vec<String> {
         self.0.say(datagram);
         self.0.say(b"HII");
-        let end = format!("('127.0.0.1', {})", self.0.0.local_addr().unwrap().port());
+        let own = self.0.0.local_addr().unwrap();
+        let end = format!("('{}', {})", own.ip(), own.port());
         let mut answers = Vec::new();
         loop {
             let answer = self.0.hear_text();
@@ -36,8 +38,10 @@ impl Prober {
     }
 }
 
-fn unlimited() -> hii_tests::programs::Server {
-    relay(&["--rate", "0", "--error-rate", "0", "--allow-exit", "never"])
+const UNLIMITED: [&str; 6] = ["--rate", "0", "--error-rate", "0", "--allow-exit", "never"];
+
+fn unlimited() -> Server {
+    relay(&UNLIMITED)
 }
 
 /// The vectors' requests to a relay, as octets.
@@ -160,7 +164,7 @@ fn what_an_original_decides_is_decided_the_same() {
 }
 
 #[test]
-fn every_length_of_anything_has_one_short_answer() {
+fn nonsense_of_any_size_has_one_short_answer() {
     let server = unlimited();
     let mut prober = Prober::new(server.address());
     let lengths = (0..300)
@@ -172,16 +176,49 @@ fn every_length_of_anything_has_one_short_answer() {
         assert_eq!(answers.len(), 1, "{len} times {octet:?}");
         assert!(["400", "401"].contains(&answers[0].as_str()), "{answers:?}");
     }
-    // A message of any length but its last octets, and with one octet of another kind.
-    let to = format!("to:{};content:", prober.0.address());
-    let whole = [to.as_bytes(), &[b'x'; 500]].concat();
-    for len in 0..to.len() - 1 {
-        let answers = prober.probe(&whole[..len]);
-        assert_eq!(answers.len(), 1, "{len} octets");
-        let mut bent = whole.clone();
+}
+
+#[test]
+fn a_message_cut_at_any_octet_or_with_any_octet_bent_is_none_or_a_shorter_one() {
+    let server = unlimited();
+    let mut prober = Prober::new(server.address());
+    let own = prober.0.address();
+    let head = format!("to:{own};content:");
+    let whole = format!("{head}{}", "x".repeat(500));
+    for len in 0..whole.len() {
+        let answers = prober.probe(&whole.as_bytes()[..len]);
+        if let Some(content) = whole[..len].strip_prefix(&head) {
+            let message = format!("{own} ; content : {content}");
+            assert_eq!(answers, [message.as_str(), SENT], "{len} octets");
+        } else {
+            assert_eq!(answers.len(), 1, "{len} octets");
+            assert!(["400", "401"].contains(&answers[0].as_str()), "{answers:?}");
+        }
+        let mut bent = whole.clone().into_bytes();
         bent[len] ^= 0x80;
         assert_eq!(prober.probe(&bent), ["400"], "octet {len}");
     }
+}
+
+#[test]
+fn what_ipv6_alone_can_carry_is_too_long() {
+    let args = [&["relay", "-b", "::1", "--json"], &UNLIMITED[..]].concat();
+    let server = Server::start(HII_SERVER, &args);
+    let mut prober = Prober::new(server.address());
+    let own = prober.0.address();
+    for head in [
+        String::new(),
+        format!("to:{own};content:"),
+        format!("to:{own};raw : "),
+        "hii ?".into(),
+    ] {
+        // All beyond the longest payload over IPv4, up to the longest over IPv6.
+        for len in 65_508..=65_527 {
+            let datagram = format!("{head}{}", "x".repeat(len - head.len()));
+            assert_eq!(prober.probe(datagram.as_bytes()), ["400"], "{head}: {len}");
+        }
+    }
+    assert_eq!(count(&tally(server)["refused"]["400"]), 4 * 20);
 }
 
 #[test]

@@ -84,6 +84,37 @@ fn asked_to_stop_it_deals_with_what_has_come_and_lets_connections_end() {
 }
 
 #[test]
+fn asked_to_stop_it_counts_what_was_accepted_for_who_does_not_read() {
+    let server = relay(&["--rate", "0", "--error-rate", "0"]);
+    let (mut udp, mut deaf) = (Udp::of(server.address()), Tcp::of(server.address()));
+    udp.greet();
+    deaf.greet();
+    let long = "x".repeat(60_000);
+    let (mut sent, mut refused) = (0_u64, 0);
+    // Until the buffers on the way are full, and what may wait is there too.
+    while refused < 100 {
+        match udp.tell(&deaf.address(), &long).as_str() {
+            SENT => sent += 1,
+            UNDELIVERABLE => refused += 1,
+            other => panic!("{other}"),
+        }
+        assert!(sent < 10_000, "it takes everything");
+    }
+    signal(server.id(), Signal::SIGTERM);
+    let tally = checked(&server.wait());
+    assert_eq!(count(&tally["tcp"]["forwarded"]), sent);
+    assert_eq!(count(&tally["tcp"]["ended"]), 1);
+    // All that did not get as far as the buffers is counted.
+    let frame = 4 + format!("{} ; content : {long}", udp.address()).len();
+    let arrived = (deaf.rest().len() / frame) as u64;
+    let abandoned = count(&tally["abandoned"]);
+    assert!(
+        abandoned > 0 && arrived + abandoned >= sent,
+        "{arrived} of {sent}: {tally}"
+    );
+}
+
+#[test]
 fn who_may_stop_it_from_afar_is_the_operator_s_choice() {
     let server = relay(&["--allow-exit", "never"]);
     let mut udp = Udp::of(server.address());

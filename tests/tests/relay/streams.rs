@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use hii_protocol::relay::Request;
 use socket2::{Domain, Socket, Type};
 
 use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp, framed};
@@ -100,6 +101,25 @@ fn a_frame_that_is_too_long_ends_its_connection_and_an_empty_one_does_not() {
     assert_eq!(longest.hear_text(), "400");
     longest.greet();
     assert_eq!(count(&tally(server)["refused"]["400"]), 4);
+}
+
+#[test]
+fn a_connection_gets_no_more_tokens_than_datagrams_do() {
+    let server = relay(&["--error-rate", "3/s"]);
+    let mut tcp = Tcp::of(server.address());
+    for _ in 0..500 {
+        tcp.say(&Request::TokenRequest.to_vec());
+    }
+    tcp.say(b"hii");
+    let mut tokens = 0;
+    while tcp.hear_text().contains("token") {
+        tokens += 1;
+    }
+    // A second's worth at once, and what a slow machine makes of the time.
+    assert!((3..250).contains(&tokens), "{tokens}");
+    let tally = tally(server);
+    assert_eq!(count(&tally["tokens"]), tokens);
+    assert_eq!(count(&tally["over_error_rate"]), 500 - tokens);
 }
 
 #[test]

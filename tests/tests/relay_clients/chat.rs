@@ -98,6 +98,34 @@ fn the_five_acts_of_the_menu_work_with_an_original_relay() {
 }
 
 #[test]
+fn the_original_s_client_takes_part_by_a_relay_of_ours() {
+    let (server, ways) = relay("127.0.0.1", &[]);
+    for way in &ways {
+        let mut theirs = RelayClient::new(server.address()).unwrap();
+        let (ip, port) = theirs.initialise().unwrap();
+        let mut ours = Chat::start(&[way]);
+        ours.types(&format!("send {ip}/{port} hello"));
+        ours.shows("passed on");
+        assert!(theirs.receive().unwrap().ends_with(" ; content : hello"));
+        let (our_ip, our_port) = ours.address.split_once('/').unwrap();
+        let answer = theirs
+            .send(our_ip, our_port.parse().unwrap(), "a message")
+            .unwrap();
+        assert!(answer.starts_with("200"), "{answer}");
+        let shown = ours.shows("a message");
+        assert!(
+            shown.contains(&format!("{ip}/{port}: a message")),
+            "{shown}"
+        );
+        // What it cannot read is said, with the reason.
+        ours.types(&format!("send {ip}/{port} at 12:30"));
+        ours.shows("\":\" at octet 5");
+        ours.types("exit");
+        assert_eq!(ours.ends().code, Some(1));
+    }
+}
+
+#[test]
 fn a_relay_of_ours_stops_where_that_is_allowed_and_says_so_where_not() {
     for way in 0..2 {
         let (server, ways) = relay("127.0.0.1", &["--allow-exit", "never"]);

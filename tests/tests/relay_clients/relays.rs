@@ -82,7 +82,19 @@ fn the_original_s_client_gets_what_it_can_read_and_nothing_else() {
     for way in &ways {
         let ended = send(way, &[&to, "12:30"]);
         assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("\":\" at octet 2"), "{ended:?}");
         assert!(ended.stderr.contains("(405)") && ended.stderr.contains("raw form"));
+        let args = ["send", way, &to, "--json"];
+        let ended = with_input(&args, b"12:30\n x \na\xff\n");
+        assert_eq!(rows(&ended).len(), 3);
+        for (row, named) in rows(&ended).iter().zip([
+            "\":\" at octet 2",
+            "' ' at octet 0",
+            "UTF-8 only, which octet 1 is not",
+        ]) {
+            assert_eq!((&row["form"], &row["code"]), (&"raw".into(), &405.into()));
+            assert!(row["reason"].as_str().unwrap().contains(named), "{row}");
+        }
         assert_eq!(send(way, &[&to, "half past twelve"]).code, Some(0));
         let message = theirs.receive().unwrap();
         assert!(
