@@ -337,7 +337,7 @@ impl Server {
             count: Seq::new(self.received.len() as u64).unwrap(),
             window,
             held: 0,
-            received: u64::try_from(at.as_nanos()).unwrap() + 1,
+            received: EPOCH + u64::try_from(at.as_nanos()).unwrap() + 1,
         })
     }
 }
@@ -353,7 +353,13 @@ pub(in crate::ping) struct Simulated {
     pub(in crate::ping) figures: RunFigures,
 }
 
-/// When a probe is sent: one every 10 ms.
+/// After this an answer is late.
+pub(in crate::ping) const DEADLINE: Duration = ms(50);
+
+/// The wall clock at the start of a simulated run.
+pub(in crate::ping) const EPOCH: u64 = 1_789_000_000_000_000_000;
+
+/// When a probe is due: one every 10 ms.
 pub(in crate::ping) fn slot(seq: u64) -> Duration {
     ms(10) * u32::try_from(seq - 1).unwrap()
 }
@@ -391,10 +397,18 @@ pub(in crate::ping) fn happenings(truths: &[Truth]) -> Happenings {
 
 /// Runs probes, one every 10 ms, through what happens; an uncounted closing probe is sent at the end.
 pub(in crate::ping) fn simulate(truths: &[Truth], happenings: Happenings) -> Simulated {
-    let deadline = ms(50);
-    let end = end(truths);
-    let mut ledger = Ledger::new(truths.len() as u64, deadline, true);
-    let mut statistics = Statistics::new(0);
+    simulate_until(truths.len() as u64, end(truths), happenings)
+}
+
+/// The same for so many probes, each sent at any time after its slot, and an end at any time after all other answers.
+pub(in crate::ping) fn simulate_until(
+    last: u64,
+    end: Duration,
+    happenings: Happenings,
+) -> Simulated {
+    let mut ledger = Ledger::new(last, DEADLINE, true);
+    let mut statistics = Statistics::new(EPOCH);
+    let mut slots = (1..).map(slot);
     let mut verdicts = Vec::new();
     let mut closing = false;
     let mut settled = |statistics: &mut Statistics, settled: Settled| {
@@ -409,7 +423,8 @@ pub(in crate::ping) fn simulate(truths: &[Truth], happenings: Happenings) -> Sim
         let outcome = match event {
             None => {
                 let sent = Sent {
-                    deadline,
+                    due: slots.next().unwrap(),
+                    deadline: DEADLINE,
                     ..sent(at)
                 };
                 statistics.sent(&sent);
