@@ -240,6 +240,32 @@ fn what_was_not_sent_is_in_no_true_window_and_has_no_answer() {
 }
 
 #[test]
+fn what_overtook_the_answer_before_a_gap_is_not_missing_in_it() {
+    let mut server = Server::default();
+    let mut ledger = Ledger::new(102, ms(100), true);
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(10)));
+    // The second is there first, and its answer is lost.
+    server.answer(2, ms(20));
+    let report = server.answer(1, ms(25));
+    let arrival = |seq, at, report| Arrival {
+        report: Some(report),
+        ..answer(seq, at)
+    };
+    ledger.arrived(arrival(1, ms(30), report));
+    for seq in 3..=102 {
+        ledger.sent(sent(slot(seq)));
+    }
+    // One more came than before, and it is in the window: of those that were sent since, none of the others did.
+    let report = server.answer(102, slot(102));
+    ledger.arrived(arrival(102, slot(102) + ms(5), report));
+    let settled = settle_all(&mut ledger);
+    let verdict = |seq: usize| settled[seq - 1].verdict;
+    assert_eq!(verdict(2), Verdict::LostUnknown);
+    assert!((4..102).all(|seq| verdict(seq) == Verdict::LostThere));
+}
+
+#[test]
 fn a_duplicate_may_overtake_it_too() {
     let mut ledger = Ledger::new(2, ms(100), false);
     for at in [2, 3, 4] {
