@@ -1,11 +1,13 @@
 //! `hii ping --plot`, the built program: what it draws, and what it does when it cannot.
 
+use std::collections::HashSet;
 use std::fs;
+use std::io::Cursor;
 use std::net::UdpSocket;
 use std::time::Duration;
 
 use hii_tests::path::{Path, loses_one_of};
-use hii_tests::programs::{self, Ended, Server, finish, output, run, start};
+use hii_tests::programs::{self, Ended, Server, count, finish, output, run, start};
 use hii_tests::scratch::{Directory, page_data};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -50,8 +52,7 @@ fn the_three_forms_show_the_run_that_was_measured() {
         assert!(svg.contains(text), "{text}");
     }
     let png = fs::read(directory.path("a.png")).unwrap();
-    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
-    assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND");
+    assert_is_drawn(&png);
 
     let page = page_data(&fs::read_to_string(directory.path("a.html")).unwrap());
     let probes = document["probes"].as_array().unwrap();
@@ -73,22 +74,107 @@ fn the_three_forms_show_the_run_that_was_measured() {
         };
         assert_eq!(&dot[3], verdict);
     }
-    // The original's definition, from the other output.
+    assert!(page["seconds"].as_array().unwrap().len() >= 3, "{page}");
+    assert_seconds_are_those_of(&document, &page);
+}
+
+/// Checks the figures of each second that a page shows against the other output, by the original's definition.
+fn assert_seconds_are_those_of(document: &Value, page: &Value) {
+    let probes = document["probes"].as_array().unwrap();
+    let start = count(&probes[0]["sent_ns"]);
+    // A probe sent at `t` belongs to second `ceil(t)`, or `t + 1` where `t` is whole.
+    let second_of = |probe: &Value| {
+        let since = count(&probe["sent_ns"]) - start;
+        since.div_ceil(1_000_000_000) + u64::from(since.is_multiple_of(1_000_000_000))
+    };
+    let size = document["size"].as_f64().unwrap();
     let seconds = page["seconds"].as_array().unwrap();
-    assert!(seconds.len() >= 3, "{seconds:?}");
-    for row in seconds {
-        let second = row["second"].as_u64().unwrap();
+    assert_eq!(
+        Some(seconds.len() as u64),
+        probes.iter().map(second_of).max()
+    );
+    for (row, second) in seconds.iter().zip(1..) {
+        assert_eq!((count(&row["second"]), count(&row["covers"])), (second, 1));
         let rtts: Vec<f64> = probes
             .iter()
-            .filter(|probe| since(probe) / 1_000_000_000 + 1 == second)
+            .filter(|probe| second_of(probe) == second)
             .filter(|probe| probe["verdict"] == "in-time")
             .map(|probe| probe["rtt_ns"].as_f64().unwrap())
             .collect();
-        let throughput = rtts.len() as f64 * 128.0 * 8.0 * 2.0;
+        let throughput = rtts.len() as f64 * size * 8.0 * 2.0;
         assert!((row["throughput"].as_f64().unwrap() - throughput).abs() < 1e-6);
         let delay = rtts.iter().sum::<f64>() / rtts.len().max(1) as f64;
         assert!((row["delay_ns"].as_f64().unwrap() - delay).abs() < 1.0);
     }
+}
+
+#[test]
+fn a_ramp_is_drawn_second_by_second_as_the_original_counts() {
+    let directory = Directory::new("ramp");
+    // Over three seconds, and an interval that most answers come within at first and few at last.
+    let args = ["-n", "100", "-i", "0.1", "--decay", "0.97", "-s", "200"];
+    let ended = ping(&directory, &["a.html"], &[&args[..], &["--json"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document = ended.json();
+    let page = page_data(&fs::read_to_string(directory.path("a.html")).unwrap());
+    let seconds = page["seconds"].as_array().unwrap();
+    assert!(seconds.len() >= 3, "{seconds:?}");
+    assert_seconds_are_those_of(&document, &page);
+    // Late answers are shown, and are no throughput.
+    let answered = count(&document["summary"]["answered"]);
+    let in_time = count(&document["summary"]["in_time"]);
+    assert!(in_time < answered, "{}", document["summary"]);
+    let counted = seconds
+        .iter()
+        .map(|row| row["throughput"].as_f64().unwrap());
+    let octets = counted.sum::<f64>() / 8.0 / 2.0;
+    assert!((octets - in_time as f64 * 200.0).abs() < 1e-6);
+    // There is no one time after which all are late.
+    assert_eq!(page["deadline"], Value::Null);
+}
+
+#[test]
+fn a_flood_is_drawn() {
+    let directory = Directory::new("flood");
+    let server = server(&[]);
+    let address = server.address().to_string();
+    let [svg, png, html] = ["a.svg", "a.png", "a.html"].map(|name| directory.path(name));
+    let flood = [
+        "ping", &address, "--flood", "-n", "5000", "-q", "-W", "60s", "--json",
+    ];
+    let files = ["--plot", &svg, "--plot", &png, "--plot", &html];
+    let ended = run(HII, &[&flood[..], &files].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let summary = &ended.json()["summary"];
+    assert!(count(&summary["answered"]) > 0, "{summary}");
+    let svg = fs::read_to_string(svg).unwrap();
+    assert!(svg.contains("<svg") && svg.trim_end().ends_with("</svg>"));
+    for text in ["throughput", "mean delay", "as fast as they are answered"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert_is_drawn(&fs::read(png).unwrap());
+    // Probes that have no slots have no deadline: all that were answered are throughput.
+    let page = page_data(&fs::read_to_string(html).unwrap());
+    let seconds = page["seconds"].as_array().unwrap();
+    let counted = seconds
+        .iter()
+        .map(|row| row["throughput"].as_f64().unwrap());
+    let answered = counted.sum::<f64>() / (128.0 * 8.0 * 2.0);
+    assert!((answered - summary["answered"].as_f64().unwrap()).abs() < 1e-6);
+}
+
+/// Checks that a picture can be decoded to its end, and that it is not of one colour.
+fn assert_is_drawn(file: &[u8]) {
+    let mut reader = png::Decoder::new(Cursor::new(file)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    reader.finish().unwrap();
+    assert_eq!(
+        (info.color_type, info.buffer_size()),
+        (png::ColorType::Rgb, pixels.len())
+    );
+    let colours: HashSet<_> = pixels.chunks(3).collect();
+    assert!(colours.len() > 4, "{colours:?}");
 }
 
 #[test]

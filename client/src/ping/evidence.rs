@@ -22,7 +22,16 @@ pub struct Testimony {
     /// Bit k is set when it had not, as far as it can know.
     missing: u64,
     /// Further probes that it had not received.
-    gap: Range<u64>,
+    gap: Gap,
+}
+
+/// Probes between two answers, out of sight of either, none of which arrived between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// Their numbers.
+    pub probes: Range<u64>,
+    /// When the earlier of the two answers came: what was sent before may have been received before it.
+    pub since: Duration,
 }
 
 /// Follows the answers of one server through a run.
@@ -85,7 +94,12 @@ impl Testimony {
 
     /// Probes that the server had not received.
     pub fn missing(&self) -> impl Iterator<Item = u64> + use<> {
-        numbers(self.seq, self.missing).chain(self.gap.clone())
+        numbers(self.seq, self.missing)
+    }
+
+    /// Further ones, out of sight of its window.
+    pub fn gap(&self) -> Gap {
+        self.gap.clone()
     }
 }
 
@@ -127,7 +141,7 @@ impl Witness {
         self.recent.push_back(this);
         self.heard.add(this.seq, 1);
         let gap = before.and_then(|before| self.gap(before, this, window));
-        Some(self.in_window(this.seq, window, gap.unwrap_or(0..0)))
+        Some(self.in_window(this.seq, window, gap.unwrap_or_default()))
     }
 
     /// Whether the window lacks a probe that the server had answered before.
@@ -172,7 +186,7 @@ impl Witness {
     }
 
     /// What the window tells, and was not told before.
-    fn in_window(&mut self, seq: u64, window: u64, gap: Range<u64>) -> Testimony {
+    fn in_window(&mut self, seq: u64, window: u64, gap: Gap) -> Testimony {
         let earlier = bits_from(1, seq) & !1;
         let received = window & earlier & !self.told_received.up_to(seq);
         let known = bits_from(self.remembers_from.max(1), seq) & !1;
@@ -188,13 +202,17 @@ impl Witness {
     }
 
     /// Between two answers further apart than a window, `count` tells how many arrived out of its sight. When none did,
-    /// all of those were missing. More says nothing of any one of them, since duplicates are in the count.
-    fn gap(&self, before: Answered, this: Answered, window: u64) -> Option<Range<u64>> {
-        let unseen = before.seq.max(self.remembers_from) + 1..this.seq.saturating_sub(63);
+    /// all of those were missing that cannot have overtaken the earlier one. More says nothing of any one of them, since
+    /// duplicates are in the count.
+    fn gap(&self, before: Answered, this: Answered, window: u64) -> Option<Gap> {
+        let probes = before.seq.max(self.remembers_from) + 1..this.seq.saturating_sub(63);
         // Longer gaps than a client remembers say nothing that could be used.
-        let is_short = unseen.end.saturating_sub(unseen.start) <= 1 << 20;
+        let is_short = probes.end.saturating_sub(probes.start) <= 1 << 20;
         let in_sight = u64::from(window.count_ones());
-        (is_short && this.count - before.count == in_sight).then_some(unseen)
+        (is_short && this.count - before.count == in_sight).then_some(Gap {
+            probes,
+            since: before.trip.arrived,
+        })
     }
 }
 
@@ -240,7 +258,7 @@ mod tests {
         let testimony = witness.hear(answer, trip).unwrap();
         (
             testimony.received().collect(),
-            testimony.missing().collect(),
+            testimony.missing().chain(testimony.gap().probes).collect(),
         )
     }
 

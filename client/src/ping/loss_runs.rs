@@ -77,7 +77,7 @@ impl LossRuns {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ping::refusal::Refusal;
     use proptest::prelude::*;
@@ -85,6 +85,72 @@ mod tests {
     const ANSWERED: Verdict = Verdict::InTime {
         rtt: Duration::from_millis(1),
     };
+
+    /// The definitions, word for word, of probes in their order: when each was sent, and what became of it.
+    pub(in crate::ping) fn plainly(probes: &[(Duration, Verdict)]) -> LossRunFigures {
+        let is_answered = |(_, verdict): &&(Duration, Verdict)| verdict.rtt().is_some();
+        let counting: Vec<_> = probes
+            .iter()
+            .filter(|probe| is_answered(probe) || probe.1.is_lost())
+            .collect();
+        let lengths: Vec<_> = counting
+            .split(is_answered)
+            .map(<[_]>::len)
+            .filter(|length| *length > 0)
+            .collect();
+        let is_out =
+            |(_, verdict): &&(Duration, Verdict)| verdict.is_lost() || verdict.refusal().is_some();
+        let telling: Vec<_> = probes
+            .iter()
+            .filter(|probe| is_answered(probe) || is_out(probe))
+            .collect();
+        // From each probe to each later one, with nothing but an outage between, and one at an end as well where that is
+        // an end of the measurement.
+        let last = telling.len().saturating_sub(1);
+        let mut longest = Duration::ZERO;
+        for (from, first) in telling.iter().enumerate() {
+            for (to, second) in telling.iter().enumerate().skip(from + 1) {
+                let begins = is_answered(first) || from == 0;
+                let ends = is_answered(second) || to == last;
+                let between = &telling[from + 1..to];
+                let all_out = between.iter().all(is_out);
+                let is_outage = [first, second].into_iter().chain(between).any(is_out);
+                if begins && ends && all_out && is_outage {
+                    longest = longest.max(second.0.abs_diff(first.0));
+                }
+            }
+        }
+        LossRunFigures {
+            runs: lengths.len() as u64,
+            longest: lengths.into_iter().max().unwrap_or(0) as u64,
+            longest_outage_ns: nanos(longest),
+        }
+    }
+
+    /// Probes in their order, with any time between them.
+    fn probes() -> impl Strategy<Value = Vec<(Duration, Verdict)>> {
+        const RTT: Duration = Duration::from_millis(3);
+        let verdict = prop_oneof![
+            4 => Just(ANSWERED),
+            1 => Just(Verdict::Late { rtt: RTT }),
+            2 => Just(Verdict::LostThere),
+            2 => Just(Verdict::LostBack),
+            2 => Just(Verdict::LostUnknown),
+            2 => Just(Verdict::Refused(Refusal::PortUnreachable)),
+            1 => Just(Verdict::DroppedLocally),
+            1 => Just(Verdict::Unknown),
+            1 => Just(Verdict::NotSent),
+            1 => Just(Verdict::InFlight),
+        ];
+        let pause = (0..1_000_000_u64).prop_map(Duration::from_nanos);
+        prop::collection::vec((pause, verdict), 0..60).prop_map(|probes| {
+            let at = |now: &mut Duration, (pause, verdict)| {
+                *now += pause;
+                Some((*now, verdict))
+            };
+            probes.into_iter().scan(Duration::ZERO, at).collect()
+        })
+    }
 
     fn figures(lost: &[bool]) -> LossRunFigures {
         let verdict = |lost: &bool| if *lost { Verdict::LostBack } else { ANSWERED };
@@ -129,11 +195,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_plain_recomputation(lost in prop::collection::vec(any::<bool>(), 0..60)) {
-            let runs: Vec<_> = lost.chunk_by(|a, b| a == b).filter(|run| run[0]).map(<[bool]>::len).collect();
-            let found = figures(&lost);
-            prop_assert_eq!(found.runs, runs.len() as u64);
-            prop_assert_eq!(found.longest, runs.iter().max().copied().unwrap_or(0) as u64);
+        fn agrees_with_a_plain_recomputation(probes in probes()) {
+            let mut runs = LossRuns::default();
+            for (seq, (sent, verdict)) in (1..).zip(&probes) {
+                runs.take(&Settled::of(seq, *sent, *verdict));
+            }
+            prop_assert_eq!(runs.figures(), plainly(&probes));
         }
     }
 }

@@ -39,6 +39,8 @@ pub mod method;
 pub mod output;
 pub mod own_clock;
 pub mod pacing;
+#[cfg(test)]
+mod pair_tests;
 pub mod plausibility;
 pub mod plot;
 pub mod port_pool;

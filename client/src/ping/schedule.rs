@@ -295,4 +295,36 @@ mod tests {
         // It ends at twenty intervals, however many probes there are.
         assert!(schedule.slot(u64::MAX) <= Duration::from_secs(20));
     }
+
+    #[test]
+    fn a_ramp_s_deadline_shrinks_with_its_interval_and_a_given_one_does_not() {
+        let ramp = Schedule {
+            decay: 0.5,
+            ..Schedule::fixed(Some(5), Duration::from_millis(40))
+        };
+        let deadlines: Vec<_> = (1..=5).map(|seq| ramp.deadline_of(seq)).collect();
+        let expected = [40_000, 20_000, 10_000, 5_000, 2_500].map(Duration::from_micros);
+        assert_eq!(deadlines, expected);
+        let given = Schedule {
+            deadline: Some(Duration::from_millis(7)),
+            ..ramp
+        };
+        assert!((1..=5).all(|seq| given.deadline_of(seq) == Duration::from_millis(7)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_ramp_s_answer_is_late_when_the_next_probe_is_due(
+            millis in 1..5_000_u64,
+            decay in 0.1..0.9999_f64,
+            seq in 1..200_u64,
+        ) {
+            let ramp = Schedule { decay, ..Schedule::fixed(None, Duration::from_millis(millis)) };
+            let (slot, next) = (ramp.slot(seq), ramp.slot(seq + 1));
+            // Both are rounded, and the slots are sums.
+            let apart = next.abs_diff(slot).abs_diff(ramp.deadline_of(seq));
+            prop_assert!(apart <= Duration::from_nanos(10), "{apart:?}");
+            prop_assert!(ramp.deadline_of(seq + 1) <= ramp.deadline_of(seq));
+        }
+    }
 }

@@ -137,9 +137,66 @@ impl Default for Variation {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The definitions, word for word, of answers in the order of their arrival: the number of each, and its round trip in
+    /// nanoseconds.
+    pub(in crate::ping) fn plainly(answers: &[(u64, u64)]) -> Option<VariationFigures> {
+        let mut jitter = 0.0;
+        for pair in answers.windows(2) {
+            let difference = pair[1].1.abs_diff(pair[0].1) as f64;
+            jitter += (difference - jitter) / 16.0;
+        }
+        let mut differences = Distribution::new();
+        let mut reordered = 0;
+        for (at, (seq, rtt)) in answers.iter().enumerate() {
+            let before = &answers[..at];
+            reordered += u64::from(before.iter().any(|(earlier, _)| earlier > seq));
+            let neighbour = |(earlier, _): &(u64, u64)| earlier.abs_diff(*seq) == 1;
+            for (index, (earlier, of_neighbour)) in before.iter().enumerate() {
+                let is_displaced = || {
+                    let mut later = before[index + 1..].iter();
+                    later.any(|(later, _)| later % 1024 == earlier % 1024)
+                };
+                if neighbour(&before[index]) && at - index <= 128 && !is_displaced() {
+                    let difference = Duration::from_nanos(rtt.abs_diff(*of_neighbour));
+                    differences.record(difference);
+                }
+            }
+        }
+        (answers.len() > 1).then(|| VariationFigures {
+            jitter_ns: Some(jitter),
+            difference_ns: differences.figures(),
+            reordered,
+            reordered_percent: reordered as f64 * 100.0 / answers.len() as f64,
+        })
+    }
+
+    /// Answers in the order of their arrival. Some numbers want the same place, and a probe may be overtaken by none, by a
+    /// few, or by more than are compared.
+    fn arrivals() -> impl Strategy<Value = Vec<(u64, u64)>> {
+        let probe = (any::<prop::sample::Index>(), 0..50_000_000_u64);
+        let reach = prop_oneof![Just(1), Just(9), Just(130), Just(600)];
+        let probes = (50..250_u64, 1..4_u64, any::<bool>(), reach);
+        probes.prop_flat_map(move |(length, stretches, in_turn, reach)| {
+            let mut seqs: Vec<u64> = (0..stretches)
+                .flat_map(|stretch| (1..=length).map(move |seq| seq + 1024 * stretch))
+                .collect();
+            if in_turn {
+                seqs.sort_by_key(|seq| seq % 1024);
+            }
+            prop::collection::vec(probe.clone(), seqs.len()).prop_map(move |drawn| {
+                let numbered = seqs.iter().zip(drawn).enumerate();
+                let mut keyed: Vec<_> = numbered
+                    .map(|(at, (seq, (late, rtt)))| (at + late.index(reach), (*seq, rtt)))
+                    .collect();
+                keyed.sort_by_key(|(at, _)| *at);
+                keyed.into_iter().map(|(_, answer)| answer).collect()
+            })
+        })
+    }
 
     fn figures(answers: &[(u64, u64)]) -> Option<VariationFigures> {
         let mut variation = Variation::new();
@@ -201,6 +258,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn all_figures_agree_with_a_plain_recomputation(answers in arrivals()) {
+            let mut variation = Variation::new();
+            for (seq, nanos) in &answers {
+                variation.take(*seq, Duration::from_nanos(*nanos));
+            }
+            prop_assert_eq!(variation.figures(), plainly(&answers));
+        }
+
         #[test]
         fn reordering_agrees_with_a_plain_recomputation(seqs in Just((1..40_u64).collect::<Vec<_>>()).prop_shuffle()) {
             let answers: Vec<_> = seqs.iter().map(|seq| (*seq, 1)).collect();

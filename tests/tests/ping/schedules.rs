@@ -9,7 +9,7 @@ use hii_tests::schema;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{HII, count, judge, passes, ping, server};
+use crate::{HII, count, judge, passes, ping, server, verdicts};
 
 /// When each probe was due, less when the first was.
 fn slots(document: &Value) -> Vec<Duration> {
@@ -124,6 +124,30 @@ fn a_ramp_shrinks_its_interval() {
     assert!(last >= Duration::from_millis(490), "{last:?}");
     let ended = ping(server.address(), &["-n", "0", "--decay", "0.9"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn a_ramp_s_later_probe_is_late_where_an_earlier_one_with_the_same_delay_is_in_time() {
+    // An answer takes 70 ms at the least, and is late after 800, 400, 200, 100, 50 and 25.
+    let server = server(&["--delay", "70ms"]);
+    let ramp = ["-n", "6", "-i", "800ms", "--decay", "0.5"];
+    let ended = ping(server.address(), &ramp);
+    let document = ended.json();
+    let probes = document["probes"].as_array().unwrap();
+    assert_eq!(probes.len(), 6);
+    for (probe, halvings) in probes.iter().zip(0..) {
+        let rtt = Duration::from_nanos(count(&probe["rtt_ns"]));
+        let deadline = Duration::from_millis(800) / 2_u32.pow(halvings);
+        // A stalled machine may make any answer late, and none early.
+        let expected = if rtt <= deadline { "in-time" } else { "late" };
+        assert_eq!(probe["verdict"], expected, "{probe}");
+        assert!(halvings < 4 || probe["verdict"] == "late", "{probe}");
+    }
+    assert_eq!(document["summary"]["loss_percent"], 0.0);
+    // A deadline that is given is that of all of them.
+    let given = ["-W", "60s", "-n", "6", "-i", "80ms", "--decay", "0.5"];
+    let ended = ping(server.address(), &given);
+    assert_eq!(verdicts(&ended.json()), ["in-time"; 6]);
 }
 
 #[test]

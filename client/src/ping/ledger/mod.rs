@@ -408,6 +408,14 @@ impl Ledger {
                 record.missing = true;
             }
         }
+        let gap = testimony.gap();
+        for seq in gap.probes {
+            if let Some(record) = self.record(seq)
+                && record.sent >= gap.since
+            {
+                record.missing = true;
+            }
+        }
     }
 
     /// When a probe was sent that is still remembered.

@@ -240,6 +240,32 @@ fn what_was_not_sent_is_in_no_true_window_and_has_no_answer() {
 }
 
 #[test]
+fn what_overtook_the_answer_before_a_gap_is_not_missing_in_it() {
+    let mut server = Server::default();
+    let mut ledger = Ledger::new(102, ms(100), true);
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(10)));
+    // The second is there first, and its answer is lost.
+    server.answer(2, ms(20));
+    let report = server.answer(1, ms(25));
+    let arrival = |seq, at, report| Arrival {
+        report: Some(report),
+        ..answer(seq, at)
+    };
+    ledger.arrived(arrival(1, ms(30), report));
+    for seq in 3..=102 {
+        ledger.sent(sent(slot(seq)));
+    }
+    // One more came than before, and it is in the window: of those that were sent since, none of the others did.
+    let report = server.answer(102, slot(102));
+    ledger.arrived(arrival(102, slot(102) + ms(5), report));
+    let settled = settle_all(&mut ledger);
+    let verdict = |seq: usize| settled[seq - 1].verdict;
+    assert_eq!(verdict(2), Verdict::LostUnknown);
+    assert!((4..102).all(|seq| verdict(seq) == Verdict::LostThere));
+}
+
+#[test]
 fn a_duplicate_may_overtake_it_too() {
     let mut ledger = Ledger::new(2, ms(100), false);
     for at in [2, 3, 4] {
@@ -337,7 +363,7 @@ impl Server {
             count: Seq::new(self.received.len() as u64).unwrap(),
             window,
             held: 0,
-            received: u64::try_from(at.as_nanos()).unwrap() + 1,
+            received: EPOCH + u64::try_from(at.as_nanos()).unwrap() + 1,
         })
     }
 }
@@ -353,7 +379,13 @@ pub(in crate::ping) struct Simulated {
     pub(in crate::ping) figures: RunFigures,
 }
 
-/// When a probe is sent: one every 10 ms.
+/// After this an answer is late.
+pub(in crate::ping) const DEADLINE: Duration = ms(50);
+
+/// The wall clock at the start of a simulated run.
+pub(in crate::ping) const EPOCH: u64 = 1_789_000_000_000_000_000;
+
+/// When a probe is due: one every 10 ms.
 pub(in crate::ping) fn slot(seq: u64) -> Duration {
     ms(10) * u32::try_from(seq - 1).unwrap()
 }
@@ -391,10 +423,18 @@ pub(in crate::ping) fn happenings(truths: &[Truth]) -> Happenings {
 
 /// Runs probes, one every 10 ms, through what happens; an uncounted closing probe is sent at the end.
 pub(in crate::ping) fn simulate(truths: &[Truth], happenings: Happenings) -> Simulated {
-    let deadline = ms(50);
-    let end = end(truths);
-    let mut ledger = Ledger::new(truths.len() as u64, deadline, true);
-    let mut statistics = Statistics::new(0);
+    simulate_until(truths.len() as u64, end(truths), happenings)
+}
+
+/// The same for so many probes, each sent at any time after its slot, and an end at any time after all other answers.
+pub(in crate::ping) fn simulate_until(
+    last: u64,
+    end: Duration,
+    happenings: Happenings,
+) -> Simulated {
+    let mut ledger = Ledger::new(last, DEADLINE, true);
+    let mut statistics = Statistics::new(EPOCH);
+    let mut slots = (1..).map(slot);
     let mut verdicts = Vec::new();
     let mut closing = false;
     let mut settled = |statistics: &mut Statistics, settled: Settled| {
@@ -409,7 +449,8 @@ pub(in crate::ping) fn simulate(truths: &[Truth], happenings: Happenings) -> Sim
         let outcome = match event {
             None => {
                 let sent = Sent {
-                    deadline,
+                    due: slots.next().unwrap(),
+                    deadline: DEADLINE,
                     ..sent(at)
                 };
                 statistics.sent(&sent);
