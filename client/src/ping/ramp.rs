@@ -35,7 +35,8 @@ impl Ramp {
     /// Takes the next probe.
     pub fn take(&mut self, settled: &Settled) {
         self.knee.take(settled);
-        if settled.verdict == Verdict::NotSent {
+        // Of what is still in flight nothing is known.
+        if matches!(settled.verdict, Verdict::NotSent | Verdict::InFlight) {
             return;
         }
         let start = *self.start.get_or_insert(settled.sent);
@@ -72,6 +73,7 @@ mod tests {
             (3, 5_900, Verdict::Late { rtt }),
             (4, 6_100, Verdict::LostBack),
             (5, 6_900, Verdict::InTime { rtt: 2 * rtt }),
+            (6, 7_900, Verdict::InFlight),
         ] {
             ramp.take(&Settled::of(seq, Duration::from_millis(sent), verdict));
         }

@@ -1,6 +1,8 @@
-//! When this program fell behind its own schedule, and caught up: probes that were due before the one before them had
-//! gone out. They go out one after the other then, none is skipped, and their round trips count from their sending; what
-//! somebody saw who waited for their turns is the round trip from when they were due.
+//! When sending fell behind the schedule, and caught up: this program was not let run, or, over TCP, the other side took no
+//! more. What is caught up are the probes that were due before the one before them had gone out.
+//!
+//! They go out one after the other then, none is skipped, and their round trips count from their sending; what somebody saw
+//! who waited for their turns is the round trip from when they were due.
 
 use serde::Serialize;
 

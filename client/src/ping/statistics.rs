@@ -47,7 +47,7 @@ pub struct RunFigures {
     pub rtt_from_due_ns: Option<Figures>,
     /// How much later than due probes were sent.
     pub schedule_error_ns: Option<Figures>,
-    /// When this program fell behind, and caught up; null where probes may go out several at a time.
+    /// When sending fell behind, and caught up; null where probes may go out several at a time.
     pub stalls: Option<StallFigures>,
     /// Jitter, delay variation, reordering.
     pub variation: Option<VariationFigures>,

@@ -64,7 +64,13 @@ impl RampFigures {
             } else {
                 second.to_string()
             };
-            let (throughput, delay) = (Bits(throughput).to_string(), Time(delay_ns).to_string());
+            // Without an answer in time there is no delay.
+            let delay = if throughput > 0.0 {
+                Time(delay_ns).to_string()
+            } else {
+                "n/a".into()
+            };
+            let throughput = Bits(throughput).to_string();
             writeln!(f, "{seconds:>6}  {throughput:>12}  {delay:>10}")?;
         }
         Ok(())
@@ -79,8 +85,8 @@ mod tests {
         let row = |second| Second {
             second,
             covers: 1,
-            throughput: 20_480.0,
-            delay_ns: 312_400.0,
+            throughput: if second == 2 { 0.0 } else { 20_480.0 },
+            delay_ns: if second == 2 { 0.0 } else { 312_400.0 },
         };
         RampFigures {
             knee: None,
@@ -98,7 +104,7 @@ mod tests {
             [
                 "second   throughput       delay",
                 "     1  20.48 kbit/s    312.4 us",
-                "     2  20.48 kbit/s    312.4 us",
+                "     2   0.000 bit/s         n/a",
             ]
         );
         assert_eq!(figures(0).to_string().lines().count(), 1);

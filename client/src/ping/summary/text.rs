@@ -323,22 +323,22 @@ impl RunFigures {
             }
             writeln!(f, ", max {}", time(error.max))?;
         }
-        if let Some(stalls) = &self.stalls
-            && stalls.count > 0
-        {
+        let has_stalled = self.stalls.is_none_or(|stalls| stalls.count > 0);
+        if let Some(stalls) = self.stalls.filter(|_| has_stalled) {
             let StallFigures {
                 count,
                 caught_up,
                 longest_ns,
-            } = *stalls;
+            } = stalls;
+            let times = if count == 1 { "time" } else { "times" };
             let longest = Time(longest_ns as f64);
             writeln!(
                 f,
-                "this program fell behind its schedule: {count} times, by {longest} at most; {caught_up} probes went out late to catch up"
+                "sending fell behind the schedule {count} {times}, by {longest} at most: probes that went out late to catch up: {caught_up}"
             )?;
-            if let Some(from_due) = &self.rtt_from_due_ns {
-                writeln!(f, "RTT from when each was due: {from_due}")?;
-            }
+        }
+        if let Some(from_due) = self.rtt_from_due_ns.filter(|_| has_stalled) {
+            writeln!(f, "RTT from when each was due: {from_due}")?;
         }
         Ok(())
     }
