@@ -8,7 +8,7 @@ use quinn_udp::RecvMeta;
 use crate::udp::{BUFFER_LEN, canonical};
 
 /// Buffers that one system call fills, each with one datagram or with several of one sender.
-pub(crate) const BUFFERS: usize = 8;
+pub const BUFFERS: usize = 8;
 
 /// Datagrams that came in one call.
 #[derive(Debug)]
@@ -64,7 +64,8 @@ impl Arrivals {
     }
 
     /// How many buffers were filled.
-    pub(crate) fn filled(&self) -> usize {
+    #[must_use]
+    pub fn filled(&self) -> usize {
         self.filled
     }
 

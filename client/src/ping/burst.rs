@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hii_protocol::ping::ProbeSize;
-use hii_transport::arrivals::Arrivals;
-use hii_transport::burst::BurstSocket;
+use hii_transport::arrivals::{Arrivals, BUFFERS};
+use hii_transport::burst::{BurstSocket, MOST_SEGMENTS};
 use hii_transport::clock::{Clock, SPIN, sleep_exactly};
 use hii_transport::elsewhere::{Elsewhere, Strays};
 
@@ -31,6 +31,10 @@ const TELL_WITHIN: Duration = Duration::from_millis(2);
 /// A flood with nothing to do looks again for so long before it sleeps, while that is worth it: to be woken takes as long
 /// as most answers do.
 const AWAKE: Duration = Duration::from_micros(50);
+
+/// System calls in a row that take answers, where each brings as many as it can: more than those to the probes that go out
+/// at a time, were all to come one by one. Fewer would let answers wait until this host has no room for them.
+const LOOKS: usize = 2 * MOST_SEGMENTS / BUFFERS;
 
 /// This socket does not tell which probe was refused.
 const REFUSED: Event = Event::Refused {
@@ -210,7 +214,7 @@ impl<'a> Bursts<'a> {
         sleep_exactly();
         let mut sending = true;
         while !self.stage.is(Stage::OVER) {
-            let received = self.receive();
+            let received = self.receive_all();
             let mut sent = false;
             if sending {
                 sent = self.send();
@@ -234,6 +238,18 @@ impl<'a> Bursts<'a> {
             }
         }
         self.tell();
+    }
+
+    /// Takes what has come, if it ends. False when there was nothing.
+    fn receive_all(&mut self) -> bool {
+        let mut looks = 0;
+        while looks < LOOKS && self.receive() {
+            looks += 1;
+            if self.arrivals.filled() < BUFFERS {
+                break;
+            }
+        }
+        looks > 0
     }
 
     /// Takes what one system call gives. False when there was nothing.
@@ -390,5 +406,45 @@ impl<'a> Bursts<'a> {
         let stage = self.stage;
         // Who ends the run takes nothing until this thread has told what it sent.
         self.teller.tell(|| !stage.is(Stage::SENDING))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+    use std::num::NonZeroU32;
+
+    use hii_protocol::ping::Run;
+    use hii_transport::udp;
+
+    use super::*;
+
+    #[test]
+    fn what_came_one_by_one_is_taken_before_more_goes_out() {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = udp::connect(peer.local_addr().unwrap()).unwrap();
+        peer.connect(socket.local_addr().unwrap()).unwrap();
+        let line = BurstLine {
+            socket: BurstSocket::new(socket, false).unwrap(),
+            method: Method::Numbered(Run(1)),
+            size: ProbeSize::new(64).unwrap(),
+            clock: Clock::start(),
+            precise: false,
+        };
+        let schedule = Schedule::at_rate(Some(1000), NonZeroU32::new(1_000_000).unwrap());
+        let (events, inbox) = channel();
+        let stage = Stage::default();
+        let mut bursts = Bursts::new(&line, schedule, Teller::new(events), &stage);
+        // As many as go out at a time where a sender is behind.
+        for _ in 0..MOST_SEGMENTS {
+            peer.send(b"an answer").unwrap();
+        }
+        assert!(bursts.receive_all());
+        assert!(bursts.tell());
+        let Ok(Event::Batch(mut batch)) = inbox.try_recv() else {
+            panic!("nothing was told");
+        };
+        assert_eq!(batch.drain().count(), MOST_SEGMENTS);
+        assert!(!bursts.receive_all());
     }
 }
