@@ -28,6 +28,7 @@ pub struct KneeFinder {
 #[derive(Debug, Clone, Copy)]
 struct Judged {
     seq: u64,
+    due: Duration,
     sent: Duration,
     rtt: Option<Duration>,
 }
@@ -72,8 +73,13 @@ impl KneeFinder {
             | Verdict::NotSent
             | Verdict::InFlight => return,
         };
-        let &Settled { seq, sent, .. } = settled;
-        self.current.push(Judged { seq, sent, rtt });
+        let &Settled { seq, due, sent, .. } = settled;
+        self.current.push(Judged {
+            seq,
+            due,
+            sent,
+            rtt,
+        });
         if self.current.len() == GROUP {
             let group = Group::of(&self.current);
             self.current.clear();
@@ -148,7 +154,9 @@ fn rate(probes: &[Judged]) -> f64 {
     let (Some(first), Some(last)) = (probes.first(), probes.last()) else {
         return 0.0;
     };
-    let took = last.sent.saturating_sub(first.sent).as_secs_f64();
+    // Those that are caught up after a stall go out faster than any path was asked for.
+    let took = last.sent.saturating_sub(first.sent);
+    let took = took.max(last.due.saturating_sub(first.due)).as_secs_f64();
     last.seq.saturating_sub(first.seq) as f64 / took.max(1e-9)
 }
 

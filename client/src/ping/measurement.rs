@@ -15,9 +15,10 @@ use super::output::{Output, Overdue, Printer};
 use super::own_clock::OwnClock;
 use super::plot::data::Collector;
 use super::ramp::Ramp;
-use super::schedule::Schedule;
+use super::schedule::{Pace, Schedule};
 use super::statistics::Statistics;
 use super::summary::{FromElsewhere, Summary, Uncounted};
+use super::throughput::Rates;
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -390,9 +391,14 @@ impl Measurement {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
+        let asked = match self.schedule.pace {
+            Pace::Rate { rate } => Some(rate.get()),
+            Pace::Interval {} | Pace::Flood { .. } => None,
+        };
         summary.rates = self
             .rates_of
-            .and_then(|size| self.statistics.rates(summary.answered, size));
+            .and_then(|size| self.statistics.rates(summary.answered, size))
+            .map(|rates| Rates { asked, ..rates });
         summary.ramp = self.ramp.as_ref().map(|(ramp, size)| ramp.figures(*size));
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;

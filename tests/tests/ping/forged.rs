@@ -249,7 +249,7 @@ fn of_a_server_that_answers_from_another_port_only_just_that_is_known() {
         assert!(out.contains("3 sent, 0 answered"), "{out}");
         // The closing probes' as well.
         let told = format!(
-            "datagrams from elsewhere, which count for nothing, the first from {from}: 6\n"
+            "6 datagrams came from elsewhere, the first from {from}, and count for nothing\n"
         );
         assert!(out.contains(&told), "{out}");
         assert!(out.contains("answers from another address"), "{out}");

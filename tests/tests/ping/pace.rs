@@ -107,7 +107,9 @@ fn a_ramp_tells_throughput_and_delay_of_each_second() {
         );
     }
     let text = run(HII, &[&["ping", &target], &args[..], &["-q"]].concat()).stdout;
-    let titles = text.lines().skip_while(|line| !line.starts_with("second "));
+    let titles = text
+        .lines()
+        .skip_while(|line| !line.starts_with("answers in time: second"));
     assert!(titles.count() > 2, "{text}");
     // Any other schedule has none.
     let fixed = ping(&target, &["-n", "2", "-i", "1ms", "-q"]).json();

@@ -72,8 +72,8 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
     host has no room for is dropped here: neither is lost.\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, all refused, or the connection\n\
-    ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second Ctrl-C\n\
-    ends at once); of several targets, that of the first that is not 0.")]
+    ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second\n\
+    Ctrl-C ends at once); of several targets, that of the first that is not 0.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]

@@ -49,7 +49,10 @@ impl RampFigures {
             );
         }
         if rows > 0 {
-            writeln!(f, "second   throughput       delay")?;
+            writeln!(
+                f,
+                "answers in time: second, throughput there and back, mean delay"
+            )?;
         }
         for row in &self.seconds {
             let Second {
@@ -102,7 +105,7 @@ mod tests {
         assert_eq!(
             rows[..3],
             [
-                "second   throughput       delay",
+                "answers in time: second, throughput there and back, mean delay",
                 "     1  20.48 kbit/s    312.4 us",
                 "     2   0.000 bit/s         n/a",
             ]

@@ -14,6 +14,9 @@ use crate::ping::throughput::Rates;
 /// Probes a second that a server answers one source unless told otherwise.
 const SERVERS_RATE: f64 = 20_000.0;
 
+/// A lower part of a rate than this is not that rate.
+const ENOUGH: f64 = 0.95;
+
 /// So much loss is more than a path's.
 const MUCH_LOSS: f64 = 0.1;
 
@@ -122,8 +125,10 @@ impl Summary {
             return false;
         };
         let is_known = self.server.is_some() || self.refused_unknown > 0;
+        // A second's worth goes at once beside that.
         !is_known
             && rates.offered > SERVERS_RATE * 1.01
+            && rates.answered < SERVERS_RATE * 3.0
             && (back + unknown) as f64 > self.sent as f64 * MUCH_LOSS
     }
 
@@ -132,6 +137,14 @@ impl Summary {
             return Ok(());
         };
         writeln!(f, "{rates}")?;
+        if let Some(asked) = rates.asked.map(f64::from)
+            && rates.offered < asked * ENOUGH
+        {
+            writeln!(
+                f,
+                "that is less than the {asked} probes/s asked for: this host did not send more, and the probes went out late"
+            )?;
+        }
         if self.may_be_limited(rates) {
             writeln!(
                 f,
@@ -163,7 +176,12 @@ impl fmt::Display for Summary {
         } else if self.sent > 0 && all_silent {
             writeln!(
                 f,
-                "nothing answered: no server there, one that answers from another address, or something on the way drops it"
+                "nothing answered: {}",
+                if self.from_elsewhere.is_some_and(|strays| strays.count > 0) {
+                    "the server may be the one that answers from another address or port, see above"
+                } else {
+                    "no server there, one that answers from another address, or something on the way drops it"
+                }
             )?;
         }
         let Uncounted { sent, unanswered } = self.uncounted;
@@ -175,10 +193,11 @@ impl fmt::Display for Summary {
         }
         self.fmt_rates(f)?;
         self.figures.fmt(f)?;
-        if self.in_time == 0 && self.late > 0 && self.rates.is_none() {
+        if self.late > self.in_time && self.rates.is_none() {
+            let most = if self.in_time == 0 { "all" } else { "most" };
             writeln!(
                 f,
-                "all answers were late, which is later than the next probe; -W gives them more time"
+                "{most} answers were late, which is later than the next probe; -W gives them more time"
             )?;
         }
         if let Some(nanos) = self.clock_set_ns {
@@ -221,12 +240,13 @@ impl fmt::Display for FromElsewhere {
         if *count == 0 {
             return Ok(());
         }
-        write!(f, "datagrams from elsewhere, which count for nothing")?;
-        if let Some(first) = first {
-            write!(f, ", the first from {first}")?;
-        }
         let at_least = if *may_be_more { "at least " } else { "" };
-        writeln!(f, ": {at_least}{count}")
+        let datagrams = if *count == 1 { "datagram" } else { "datagrams" };
+        write!(f, "{at_least}{count} {datagrams} came from elsewhere")?;
+        if let Some(first) = first {
+            write!(f, ", the first from {first},")?;
+        }
+        writeln!(f, " and count for nothing")
     }
 }
 
@@ -360,8 +380,8 @@ mod tests {
             strays.to_string()
         };
         assert_eq!(told(0, false), "");
-        let words = "datagrams from elsewhere, which count for nothing, the first from 192.0.2.7:9";
-        assert_eq!(told(3, false), format!("{words}: 3\n"));
-        assert_eq!(told(3, true), format!("{words}: at least 3\n"));
+        let words = "came from elsewhere, the first from 192.0.2.7:9, and count for nothing\n";
+        assert_eq!(told(1, false), format!("1 datagram {words}"));
+        assert_eq!(told(3, true), format!("at least 3 datagrams {words}"));
     }
 }
