@@ -173,7 +173,15 @@ fn tell_offer(offer: &Offer, log: LogFormat) {
     }
     let (entries, files, octets) = (offer.entries(), offer.files(), offer.octets());
     match log {
-        LogFormat::Text => note(format_args!("  offers {}", offered(entries, files, octets))),
+        LogFormat::Text => {
+            let all = offered(entries, files, octets);
+            let stdin = if offer.has_stdin() {
+                ", and what comes from stdin"
+            } else {
+                ""
+            };
+            note(format_args!("  offers {all}{stdin}"));
+        }
         LogFormat::Json => tracing::info!(entries, files, octets, "offers"),
     }
 }

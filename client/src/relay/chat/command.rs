@@ -74,14 +74,21 @@ pub fn parse(line: &str, goes_to_somebody: bool) -> Command<'_> {
                 "send what to whom? send TO TEXT, as: send 192.0.2.7/9000 hello".into(),
             ),
             (to, "") => Command::Wrong(format!("send what? send TO TEXT, as: send {to} hello")),
-            (to, text) => endpoint(to).map_or_else(Command::Wrong, |to| Command::Send(to, text)),
+            (to, text) => endpoint(to).map_or_else(
+                |wrong| Command::Wrong(without_colon(to, text).unwrap_or(wrong)),
+                |to| Command::Send(to, text),
+            ),
         },
         ("receive" | "3", "") => Command::Receive,
         ("exit" | "quit" | "4", "") => Command::Exit,
         ("exit", "server") | ("5", "") => Command::ExitServer,
         ("to", "") => Command::To(None),
         ("to", to) => endpoint(to).map_or_else(Command::Wrong, |to| Command::To(Some(to))),
-        ("help" | "?", "") => Command::Help,
+        ("help" | "?", _) => Command::Help,
+        (_, text) if endpoint(word).is_ok() => {
+            let slash = if goes_to_somebody { "/" } else { "" };
+            Command::Wrong(format!("to send there: {slash}send {word} {text}"))
+        }
         _ => {
             let slash = if goes_to_somebody { "/" } else { "" };
             Command::Wrong(format!(
@@ -89,6 +96,12 @@ pub fn parse(line: &str, goes_to_somebody: bool) -> Command<'_> {
             ))
         }
     }
+}
+
+/// What to say where an address is right but for a colon behind it.
+fn without_colon(to: &str, text: &str) -> Option<String> {
+    let address = to.strip_suffix(':').filter(|to| endpoint(to).is_ok())?;
+    Some(format!("no \":\" after the address: send {address} {text}"))
 }
 
 /// The first word, and the rest without the blanks between.
@@ -197,6 +210,31 @@ mod tests {
                 "{command:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_was_nearly_right_is_told_as_it_should_be() {
+        for (line, goes_to_somebody, told) in [
+            (
+                "192.0.2.7/9000 hi",
+                false,
+                "to send there: send 192.0.2.7/9000 hi",
+            ),
+            (
+                "/192.0.2.7/9000 hi",
+                true,
+                "to send there: /send 192.0.2.7/9000 hi",
+            ),
+            (
+                "send 192.0.2.7/9000: hi",
+                false,
+                "no \":\" after the address: send 192.0.2.7/9000 hi",
+            ),
+        ] {
+            let expected = Command::Wrong(told.into());
+            assert_eq!(parse(line, goes_to_somebody), expected, "{line}");
+        }
+        assert_eq!(parse("help me", false), Command::Help);
     }
 
     #[test]
