@@ -13,6 +13,7 @@ use super::statistics::RunFigures;
 use super::throughput::Rates;
 use super::verdict::Counts;
 
+mod figures;
 mod ramp;
 mod text;
 
