@@ -41,3 +41,26 @@ pub fn shell(script: &str, variables: &[(&str, &str)]) -> Option<Ended> {
     }
     run(&format!("{prepare}\n{script}")).map(finish)
 }
+
+/// The same beside a ping server there: `hii` is `$HII` in the script, the server's address `$address`, and what it needs goes to
+/// `$DIRECTORY`.
+///
+/// # Panics
+/// It hangs.
+#[must_use]
+pub fn shell_beside_server(
+    [hii, hii_server]: [&str; 2],
+    directory: &str,
+    script: &str,
+) -> Option<Ended> {
+    let serve = r#"
+        "$HII_SERVER" ping -b 127.0.0.1 -p 0 2> "$DIRECTORY/server" &
+        until address=$(grep -om1 '127\.0\.0\.1:[0-9]*' "$DIRECTORY/server"); do sleep 0.05; done
+    "#;
+    let variables = [
+        ("HII", hii),
+        ("HII_SERVER", hii_server),
+        ("DIRECTORY", directory),
+    ];
+    shell(&format!("{serve}\n{script}"), &variables)
+}

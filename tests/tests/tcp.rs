@@ -289,16 +289,10 @@ fn a_name_is_measured_at_the_second_of_its_addresses_when_nothing_listens_at_the
     let script = r#"
         printf '::1 two\n127.0.0.1 two\n' > "$DIRECTORY/hosts"
         mount --bind "$DIRECTORY/hosts" /etc/hosts
-        "$HII_SERVER" ping -b 127.0.0.1 -p 0 2> "$DIRECTORY/server" &
-        until address=$(grep -om1 '127\.0\.0\.1:[0-9]*' "$DIRECTORY/server"); do sleep 0.05; done
         "$HII" ping "tcp://two:${address##*:}" -n 3 -i 1ms --json
     "#;
-    let variables = [
-        ("HII", HII),
-        ("HII_SERVER", HII_SERVER),
-        ("DIRECTORY", &directory.path("")),
-    ];
-    let Some(ended) = namespace::shell(script, &variables) else {
+    let programs = [HII, HII_SERVER];
+    let Some(ended) = namespace::shell_beside_server(programs, &directory.path(""), script) else {
         return;
     };
     assert_eq!(ended.code, Some(0), "{ended:?}");

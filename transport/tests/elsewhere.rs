@@ -4,7 +4,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
-use std::time::Duration;
 
 use hii_transport::arrivals::Arrivals;
 use hii_transport::burst::BurstSocket;
@@ -15,8 +14,9 @@ use hii_transport::probe::{Buffer, Note, ProbeSocket};
 use hii_transport::udp;
 use socket2::{Domain, Socket, Type};
 
-/// Guards against a test that hangs; none depends on how long it is.
-const WATCHDOG: Duration = Duration::from_secs(60);
+mod waiting;
+
+use waiting::{WATCHDOG, receive};
 
 /// Which of several sockets at a port gets a datagram may go by chance, that of the port's number.
 const PORTS: usize = 60;
@@ -49,18 +49,9 @@ fn heard(elsewhere: &mut Elsewhere, count: u64) -> Strays {
     }
 }
 
-/// Takes what comes next, which may take a moment.
-fn receive(socket: &ProbeSocket, buffer: &mut Buffer) -> io::Result<Vec<u8>> {
-    let clock = Clock::start();
-    loop {
-        match socket.receive(buffer, &clock) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                assert!(clock.elapsed() < WATCHDOG, "nothing comes");
-                thread::yield_now();
-            }
-            result => return result.map(|received| buffer.octets(&received).to_vec()),
-        }
-    }
+/// The octets that come next, which may take a moment.
+fn octets(socket: &ProbeSocket, buffer: &mut Buffer) -> io::Result<Vec<u8>> {
+    receive(socket, buffer).map(|received| buffer.octets(&received).to_vec())
 }
 
 /// Has a client's first datagram come to its target; returns where from.
@@ -92,7 +83,7 @@ fn what_the_target_sends_is_never_from_elsewhere_and_all_else_is() {
                     count += 1;
                 }
                 target.send_to(&[number], port).unwrap();
-                assert_eq!(receive(&socket, &mut buffer).unwrap(), [number]);
+                assert_eq!(octets(&socket, &mut buffer).unwrap(), [number]);
             }
             let strays = Strays {
                 count,
@@ -144,7 +135,7 @@ fn refusals_still_come_to_who_sent() {
         let mut buffer = Buffer::for_datagrams();
         for number in 0..20_u8 {
             socket.send(&[number]).unwrap();
-            receive(&socket, &mut buffer).unwrap_err();
+            octets(&socket, &mut buffer).unwrap_err();
             let note = socket.note_of_receiving(&mut buffer);
             assert!(
                 matches!(note, Some(Note::Refused { quoted: [quoted], .. }) if *quoted == number),

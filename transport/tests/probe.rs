@@ -3,16 +3,15 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::thread;
-use std::time::Duration;
 
 use hii_transport::clock::Clock;
 use hii_transport::options::SocketOptions;
 use hii_transport::probe::{Buffer, Icmp, IcmpVersion, Note, ProbeSocket, Received, StampClock};
 use mio::{Events, Poll, Token};
 
-/// Guards against a test that hangs; none depends on how long it is.
-const WATCHDOG: Duration = Duration::from_secs(60);
+mod waiting;
+
+use waiting::{WATCHDOG, receive};
 
 /// Loopback addresses of this host.
 fn hosts() -> Vec<UdpSocket> {
@@ -36,20 +35,6 @@ fn echo(socket: &UdpSocket) -> SocketAddr {
     let (len, from) = socket.recv_from(&mut octets).unwrap();
     socket.send_to(&octets[..len], from).unwrap();
     from
-}
-
-/// What comes next, which may take a moment.
-fn receive(socket: &ProbeSocket, buffer: &mut Buffer) -> io::Result<Received> {
-    let clock = Clock::start();
-    loop {
-        match socket.receive(buffer, &clock) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                assert!(clock.elapsed() < WATCHDOG, "nothing comes");
-                thread::yield_now();
-            }
-            result => return result,
-        }
-    }
 }
 
 /// The next note that comes from the network.

@@ -122,19 +122,13 @@ fn what_shared_a_port_is_answered_or_lost_and_the_loss_a_range() {
 fn what_this_host_cannot_send_is_told_apart_from_what_is_lost() {
     let directory = Directory::new("not-sent");
     let script = r#"
-        "$HII_SERVER" ping -b 127.0.0.1 -p 0 2> "$DIRECTORY/server" &
-        until address=$(grep -om1 '127\.0\.0\.1:[0-9]*' "$DIRECTORY/server"); do sleep 0.05; done
         "$HII" ping "$address" -n 40 -i 20ms | while read -r line; do
             echo "$line"
             case $line in "seq 5: "*) ip addr del 127.0.0.1/8 dev lo ;; esac
         done
     "#;
-    let variables = [
-        ("HII", HII),
-        ("HII_SERVER", HII_SERVER),
-        ("DIRECTORY", &directory.path("")),
-    ];
-    let Some(ended) = namespace::shell(script, &variables) else {
+    let programs = [HII, HII_SERVER];
+    let Some(ended) = namespace::shell_beside_server(programs, &directory.path(""), script) else {
         return;
     };
     let lines = ended.stdout.lines();

@@ -8,7 +8,7 @@ use hii_tests::programs::{Server, count, finish, output, run, signal, start};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp};
+use crate::peers::{Peer, SENT, Tcp, UNDELIVERABLE, Udp, tell_until_full};
 use crate::{HII_SERVER, checked, relay, relay_that_logs, tally};
 
 #[test]
@@ -90,16 +90,7 @@ fn asked_to_stop_it_counts_what_was_accepted_for_who_does_not_read() {
     udp.greet();
     deaf.greet();
     let long = "x".repeat(60_000);
-    let (mut sent, mut refused) = (0_u64, 0);
-    // Until the buffers on the way are full, and what may wait is there too.
-    while refused < 100 {
-        match udp.tell(&deaf.address(), &long).as_str() {
-            SENT => sent += 1,
-            UNDELIVERABLE => refused += 1,
-            other => panic!("{other}"),
-        }
-        assert!(sent < 10_000, "it takes everything");
-    }
+    let (sent, _) = tell_until_full(&mut udp, &deaf, &long, |_| {});
     signal(server.id(), Signal::SIGTERM);
     let tally = checked(&server.wait());
     assert_eq!(count(&tally["tcp"]["forwarded"]), sent);

@@ -140,6 +140,27 @@ impl Peer for Tcp {
     }
 }
 
+/// Tells somebody who does not read so much of this text that it fills all buffers on the way, and what may wait is there too;
+/// after each time something else may be done. Returns how many were accepted, and how many refused.
+pub(crate) fn tell_until_full(
+    from: &mut Udp,
+    deaf: &Tcp,
+    text: &str,
+    mut meanwhile: impl FnMut(&mut Udp),
+) -> (u64, u64) {
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 100 {
+        match from.tell(&deaf.address(), text).as_str() {
+            SENT => sent += 1,
+            UNDELIVERABLE => refused += 1,
+            other => panic!("{other}"),
+        }
+        assert!(sent < 10_000, "it takes everything");
+        meanwhile(from);
+    }
+    (sent, refused)
+}
+
 /// A frame on a stream.
 pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap();
