@@ -17,7 +17,7 @@ pub struct Strays {
     pub count: u64,
     /// Where the first one came from.
     pub first: Option<SocketAddr>,
-    /// Whether there may have been more: some came faster than they were looked at.
+    /// Whether there may have been more: some may have come faster than they were looked at.
     pub may_be_more: bool,
 }
 

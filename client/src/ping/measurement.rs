@@ -18,7 +18,6 @@ use super::ramp::Ramp;
 use super::schedule::{Pace, Schedule};
 use super::statistics::Statistics;
 use super::summary::{FromElsewhere, Summary, Uncounted};
-use super::throughput::Rates;
 
 /// Uncounted probes that may settle the end of a run.
 pub const CLOSING_PROBES: u64 = 3;
@@ -391,14 +390,13 @@ impl Measurement {
             sent: questions.sent + self.closing.sent,
             unanswered: questions.unanswered + self.closing.unanswered,
         };
-        let asked = match self.schedule.pace {
+        summary.asked_rate = match self.schedule.pace {
             Pace::Rate { rate } => Some(rate.get()),
             Pace::Interval {} | Pace::Flood { .. } => None,
         };
         summary.rates = self
             .rates_of
-            .and_then(|size| self.statistics.rates(summary.answered, size))
-            .map(|rates| Rates { asked, ..rates });
+            .and_then(|size| self.statistics.rates(summary.answered, size));
         summary.ramp = self.ramp.as_ref().map(|(ramp, size)| ramp.figures(*size));
         summary.refused_by = self.ledger.refusals().by_reason().clone();
         summary.path_mtu = self.path_mtu;

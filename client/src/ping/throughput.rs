@@ -23,9 +23,6 @@ pub struct Rates {
     pub offered: f64,
     /// Of these, those that were answered, sooner or later.
     pub answered: f64,
-    /// What was asked for, where that was a rate.
-    #[serde(skip)]
-    pub asked: Option<u32>,
     /// The answered ones in bit/s, by the originals' definition: their octets there and back.
     #[serde(rename = "bits_per_second")]
     pub bits: f64,
@@ -53,7 +50,6 @@ impl Throughput {
         Some(Rates {
             offered,
             answered,
-            asked: None,
             bits: answered * size as f64 * 8.0 * 2.0,
         })
     }
@@ -65,7 +61,6 @@ impl fmt::Display for Rates {
             offered,
             answered,
             bits,
-            asked: _,
         } = *self;
         write!(
             f,
@@ -132,7 +127,6 @@ mod tests {
             let rates = Rates {
                 offered,
                 answered,
-                asked: None,
                 bits,
             };
             rates.to_string()

@@ -116,7 +116,8 @@ pub struct Args {
     #[arg(short = 'W', long, value_name = "TIME", value_parser = interval)]
     pub(in crate::ping) deadline: Option<Duration>,
 
-    /// Ramp: each interval is so much of the one before, as 0.95; tells the rate where delay or loss breaks away
+    /// Ramp: each interval is so much of the one before, as 0.95; lists throughput and delay of each second, and tells the
+    /// rate where delay or loss breaks away
     #[arg(long, value_name = "FACTOR", value_parser = decay)]
     pub(in crate::ping) decay: Option<f64>,
 

@@ -79,6 +79,9 @@ pub struct Summary {
     /// Probes a second, with `--rate` and `--flood`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
+    /// What was asked for, with `--rate`; the document has it before the summary.
+    #[serde(skip)]
+    pub asked_rate: Option<u32>,
     /// Times, variation, loss runs, one-way delay.
     #[serde(flatten)]
     pub figures: RunFigures,
@@ -113,7 +116,7 @@ pub struct Uncounted {
 pub struct FromElsewhere {
     /// How many.
     pub count: u64,
-    /// Whether there may have been more: some came faster than they were looked at.
+    /// Whether there may have been more: some may have come faster than they were looked at.
     pub may_be_more: bool,
     /// Where the first one came from.
     pub first: Option<SocketAddr>,
@@ -197,6 +200,7 @@ impl Summary {
             server_forgot: 0,
             clock_set_ns: None,
             rates: None,
+            asked_rate: None,
             figures,
             ramp: None,
             interrupted: false,

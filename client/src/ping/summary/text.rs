@@ -121,7 +121,7 @@ impl Summary {
             return false;
         };
         let is_known = self.server.is_some() || self.refused_unknown > 0;
-        // A second's worth goes at once beside that.
+        // In the first second it may answer twice that, since a second's worth goes at once.
         !is_known
             && rates.offered > SERVERS_RATE * 1.01
             && rates.answered < SERVERS_RATE * 3.0
@@ -133,7 +133,7 @@ impl Summary {
             return Ok(());
         };
         writeln!(f, "{rates}")?;
-        if let Some(asked) = rates.asked.map(f64::from)
+        if let Some(asked) = self.asked_rate.map(f64::from)
             && rates.offered < asked * ENOUGH
         {
             writeln!(
@@ -193,7 +193,7 @@ impl fmt::Display for Summary {
             let most = if self.in_time == 0 { "all" } else { "most" };
             writeln!(
                 f,
-                "{most} answers were late, which is later than the next probe; -W gives them more time"
+                "{most} answers were late, later than the deadline (-W, or else the time to the next probe); a longer -W gives them more time"
             )?;
         }
         if let Some(nanos) = self.clock_set_ns {
