@@ -9,9 +9,12 @@ use hii_protocol::{Code, Limits, MAX_DATAGRAM};
 use hii_server::allow_exit::AllowExit;
 use hii_server::args::Rate;
 use hii_server::ping::{Config, Connection, Impairments, PingService, Tally};
-use hii_server::quiet::Quiet;
+use hii_server::policy::local_addrs::LocalAddrs;
+use hii_server::policy::origin::Origin;
 use hii_server::streams::{Conversation as _, End};
 use hii_transport::clock::Now;
+
+use crate::origin;
 
 /// What a ping server takes (`WIRE.md` section 4).
 const LIMITS: Limits = Limits {
@@ -133,7 +136,7 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
         allow_exit: AllowExit::Any,
         rate: Rate(None),
     };
-    let mut service = PingService::new(&config, Quiet::default());
+    let mut service = PingService::new(&config, LocalAddrs::default());
     let mut now = Now {
         monotonic: Duration::ZERO,
         wall: 1,
@@ -194,8 +197,8 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
     Conversed { reads, sent, tally }
 }
 
-fn from(port: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], port))
+fn from(port: u16) -> Origin {
+    origin(SocketAddr::from(([192, 0, 2, 1], port)))
 }
 
 /// Another connection to the same service, which is none of the first one's concern.

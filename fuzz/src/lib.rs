@@ -1,12 +1,15 @@
 //! What the fuzz targets assert. An ordinary test can replay an input by calling the function of the target's name.
 
 use std::fmt::{Debug, Display};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use arbitrary::Arbitrary;
 use bytes::BytesMut;
 use hii_protocol::codec::StreamCodec;
 use hii_protocol::{Frame, Limits, MAX_DATAGRAM, ParseError, Rule, ping, relay, share, stream};
+use hii_server::policy::local_addrs::HostAddrs;
+use hii_server::policy::origin::{Origin, Transport};
+use hii_transport::packet_info::{Bound, PacketInfo};
 use tokio_util::codec::Decoder;
 
 use crate::decision::{Decision, decide};
@@ -18,6 +21,22 @@ mod connection;
 #[path = "../../tests/src/classic/decision.rs"]
 mod decision;
 mod sequences;
+
+/// The origin of what arrived from this address as it should.
+fn origin(source: SocketAddr) -> Origin {
+    let info = PacketInfo {
+        source,
+        destination: Some(match source.ip() {
+            ip if ip.is_loopback() => ip,
+            IpAddr::V4(_) => Ipv4Addr::new(203, 0, 113, 1).into(),
+            IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
+        }),
+        interface: None,
+        bound: Bound::dual_stack(),
+        socket: 0,
+    };
+    Origin::validate(&info, Transport::Tcp, &HostAddrs::default()).expect("a valid source")
+}
 
 /// A canonical frame may be longer than the one that was read, and so over the limit.
 const NO_LIMIT: Limits = Limits {

@@ -10,11 +10,13 @@ use hii_protocol::relay::{Content, Raw};
 use hii_protocol::{Code, Endpoint, is_answer};
 use hii_server::allow_exit::AllowExit;
 use hii_server::args::rate;
-use hii_server::quiet::Quiet;
+use hii_server::policy::local_addrs::LocalAddrs;
 use hii_server::relay::access::network;
 use hii_server::relay::{
-    Access, Config, Decision, Delivery, Peer, Reach, Rules, Shared, Source, Standing, Train, Way,
+    Access, Config, Decision, Delivery, Peer, Rules, Shared, Source, Standing, Train, Way,
 };
+
+use crate::origin;
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
 const PLACES: [&str; 16] = [
@@ -44,6 +46,8 @@ const LOOPBACK: [usize; 3] = [0, 11, 10];
 const DENIED: [usize; 2] = [5, 15];
 /// These are never answered: a low port, and the relay's own address.
 const QUIET: [usize; 2] = [3, 7];
+/// No single host sends from these.
+const NO_HOST: [usize; 4] = [8, 9, 10, 14];
 /// This one's network may be trusted.
 const TRUSTED: usize = 4;
 
@@ -65,6 +69,9 @@ pub fn relay_sequences(octets: &[u8]) {
     while let [step, after @ ..] = rest {
         rest = after;
         let who = usize::from(step & 15);
+        if NO_HOST.contains(&who) {
+            continue;
+        }
         match step >> 4 {
             0 => day.frame(who, false, take_some(&mut rest)),
             1 => day.frame(who, false, b"hii"),
@@ -159,11 +166,10 @@ impl Day {
             allow_exit: AllowExit::Loopback,
             peers: if bit(2) { FEW } else { 1000 },
         };
-        let sockets = ["[::]:8081".parse().unwrap()];
-        let host = || ["198.51.100.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
-        let (reach, quiet) = (Reach::new(&sockets, host()), Quiet::new(&sockets, host()));
+        let sockets = ["[::]:8081", "198.51.100.1:8081"].map(|socket| socket.parse().unwrap());
+        let local = LocalAddrs::fixed(&sockets, Vec::new());
         let draw = Box::new(hii_server::relay::keys([7; 16]));
-        let shared = Arc::new(Shared::new(&config, reach, quiet, draw));
+        let shared = Arc::new(Shared::new(&config, local, draw));
         Self {
             rules: Rules::new(Arc::clone(&shared)),
             shared,
@@ -184,7 +190,7 @@ impl Day {
     /// Each place has one connection, of its own number.
     fn source(who: usize, is_connected: bool) -> Source {
         Source {
-            address: PLACES[who].parse().unwrap(),
+            origin: origin(PLACES[who].parse().unwrap()),
             way: Way {
                 socket: u32::try_from(who).unwrap(),
                 asked: None,
@@ -261,7 +267,7 @@ impl Day {
         let (from, to, way, is_raw) = self.passed_on.expect("no message before");
         assert_eq!(from, source);
         assert_eq!(is_raw, matches!(payload, Payload::Raw(_)));
-        let from = Endpoint::try_from(from.address).unwrap();
+        let from = Endpoint::try_from(from.address()).unwrap();
         let forward = Forward::new(from, payload).unwrap();
         Decision::Forward { to, way, forward }
     }

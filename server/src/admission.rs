@@ -1,9 +1,9 @@
 //! Which TCP connections are taken: so many in all, and so many of one source, so that one alone cannot keep out the others.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::policy::origin::Origin;
 use crate::source::Source;
 
 /// Of all connections, one source may have this part.
@@ -49,12 +49,12 @@ pub struct Place {
 }
 
 impl ConnectionLimits {
-    /// How many there may be from this address's source.
+    /// How many there may be from this origin's source.
     #[must_use]
-    pub fn of(&self, address: IpAddr) -> usize {
+    pub fn of(&self, origin: &Origin) -> usize {
         match self.each {
             Some(each) => each,
-            None if address.to_canonical().is_loopback() => self.all,
+            None if origin.is_loopback() => self.all,
             None => (self.all / SHARE).max(1),
         }
     }
@@ -70,18 +70,18 @@ impl Admission {
         }
     }
 
-    /// Takes a connection from this address.
+    /// Takes a connection from there.
     ///
     /// # Errors
     /// It would be one too many.
-    pub fn enter(&self, address: IpAddr) -> Result<Place, Refusal> {
+    pub fn enter(&self, origin: &Origin) -> Result<Place, Refusal> {
         let mut open = locked(&self.open);
         if open.all >= self.limits.all {
             return Err(Refusal::All);
         }
-        let source = Source::of(address);
+        let source = Source::of(origin.ip());
         let of_source = open.of.get(&source).copied().unwrap_or_default();
-        if of_source >= self.limits.of(address) {
+        if of_source >= self.limits.of(origin) {
             return Err(Refusal::Source);
         }
         open.all += 1;
@@ -114,14 +114,17 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::policy::origin::origin;
 
     fn admission(all: usize, each: Option<usize>) -> Admission {
         Admission::new(ConnectionLimits { all, each })
     }
 
     fn enter(admission: &Admission, address: &str) -> Result<Place, Refusal> {
-        admission.enter(address.parse().unwrap())
+        admission.enter(&origin(SocketAddr::new(address.parse().unwrap(), 9)))
     }
 
     /// As many as get in.

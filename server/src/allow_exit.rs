@@ -1,8 +1,8 @@
 //! Who may stop a server from afar.
 
-use std::net::IpAddr;
-
 use clap::ValueEnum;
+
+use crate::policy::origin::Origin;
 
 /// Whose `exit` stops the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,12 +16,12 @@ pub enum AllowExit {
 }
 
 impl AllowExit {
-    /// Whether an `exit` from this address is honoured.
+    /// Whether an `exit` from there is honoured.
     #[must_use]
-    pub fn honours(self, from: IpAddr) -> bool {
+    pub fn honours(self, from: &Origin) -> bool {
         match self {
             Self::Any => true,
-            Self::Loopback => from.to_canonical().is_loopback(),
+            Self::Loopback => from.is_loopback(),
             Self::Never => false,
         }
     }
@@ -29,11 +29,17 @@ impl AllowExit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::policy::origin::origin;
 
     #[test]
     fn this_host_is_loopback_in_any_form() {
-        let honours = |who: AllowExit, ip: &str| who.honours(ip.parse().unwrap());
+        let honours = |who: AllowExit, ip: &str| {
+            let source = SocketAddr::new(ip.parse().unwrap(), 9);
+            who.honours(&origin(source))
+        };
         for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(honours(AllowExit::Loopback, ip), "{ip}");
             assert!(!honours(AllowExit::Never, ip), "{ip}");

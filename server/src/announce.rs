@@ -34,7 +34,7 @@ impl Announcement {
             transports,
             sockets: sockets.to_vec(),
             host: host_name(),
-            reachable: reachable(sockets, &interface_addresses()),
+            reachable: reachable(sockets, &host_addresses()),
             command,
         }
     }
@@ -50,6 +50,11 @@ impl Announcement {
             }
         }
     }
+}
+
+fn host_addresses() -> Vec<IpAddr> {
+    let addresses = interface_addresses().into_iter();
+    addresses.map(|address| address.ip).collect()
 }
 
 /// The addresses by which others reach the sockets: the bound one, or each non-loopback one of the host.

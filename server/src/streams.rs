@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::Service;
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
-use hii_transport::udp::canonical;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Admission, ConnectionLimits, Refusal};
+use crate::policy::origin::Origin;
 
 /// How long no connection is accepted after one could not be, for lack of memory or files.
 const BREATH: Duration = Duration::from_millis(50);
@@ -37,13 +38,11 @@ pub trait StreamService: Service + Sized + 'static {
     /// Its side of one connection.
     type Conversation: Conversation<Service = Self>;
 
-    /// Begins a conversation with this address, to be ended when nothing happens for `idle`.
-    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Self::Conversation;
+    /// Begins a conversation with this origin, to be ended when nothing happens for `idle`.
+    fn connect(&mut self, from: Origin, idle: Duration, now: Duration) -> Self::Conversation;
 
-    /// Whether anything may come from this address; else its connection is closed at once.
-    fn admits(&mut self, _from: SocketAddr) -> bool {
-        true
-    }
+    /// The origin of a connection, if anything may come from there; else it is closed at once.
+    fn admit(&mut self, from: &PacketInfo, now: Duration) -> Option<Origin>;
 
     /// Learns that a connection was closed at once, being one too many.
     fn refused(&mut self, refusal: Refusal);
@@ -192,37 +191,40 @@ async fn accept_all<S: StreamService>(
     let admission = Admission::new(limits);
     let mut told = false;
     loop {
-        let (stream, from) = accept(listeners, &mut told).await;
-        if !common.service.on_stream(|service| service.admits(from)) {
-            tracing::debug!(%from, "denied");
+        let (stream, info) = accept(listeners, &mut told).await;
+        let now = common.clock.elapsed();
+        let Some(origin) = common
+            .service
+            .on_stream(|service| service.admit(&info, now))
+        else {
+            tracing::debug!(from = %info.source, "denied");
             continue;
-        }
-        let place = match admission.enter(from.ip()) {
+        };
+        let place = match admission.enter(&origin) {
             Ok(place) => place,
             Err(refusal) => {
-                tracing::debug!(%from, ?refusal, "over the limit of connections");
+                tracing::debug!(from = %origin.address(), ?refusal, "over the limit of connections");
                 common.service.on_stream(|service| service.refused(refusal));
                 continue;
             }
         };
-        let now = common.clock.elapsed();
         let conversation = common
             .service
-            .on_stream(|service| service.connect(from, common.idle, now));
+            .on_stream(|service| service.connect(origin, common.idle, now));
         let connected = Connected {
             conversation: Some(conversation),
             service: common.service.clone(),
         };
         let (common, open) = (Rc::clone(common), open.clone());
         tokio::task::spawn_local(async move {
-            converse(stream, from, connected, &common).await;
+            converse(stream, origin.address(), connected, &common).await;
             drop((place, open));
         });
     }
 }
 
 /// The next connection of any listener, however long that takes. `told`: whether it has been said that none can be accepted.
-pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpStream, SocketAddr) {
+pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpStream, PacketInfo) {
     loop {
         match next(listeners).await {
             Ok(accepted) => return accepted,
@@ -238,8 +240,8 @@ pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpSt
 }
 
 /// The next connection of any listener.
-async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
-    let (stream, from) = poll_fn(|context| {
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, PacketInfo)> {
+    let (stream, source) = poll_fn(|context| {
         for listener in listeners {
             match listener.poll_accept(context) {
                 // Whoever hung up while waiting is no trouble of this side's.
@@ -253,7 +255,8 @@ async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> 
         Poll::Pending
     })
     .await?;
-    Ok((stream, canonical(from)))
+    let info = PacketInfo::of_connection(source, stream.local_addr().ok());
+    Ok((stream, info))
 }
 
 /// A conversation that is closed however its task ends: one that does not end in the farewell's time is dropped in the

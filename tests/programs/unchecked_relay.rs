@@ -12,6 +12,7 @@ use hii_protocol::relay::{Answer, Content, Forward, Payload, Prefix, Request};
 use hii_protocol::{Code, Endpoint};
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::stop::stopper;
 use hii_transport::udp;
 
@@ -58,7 +59,8 @@ impl Service for Unchecked {
     type Answer = Outgoing;
     type Train = Train;
 
-    fn train(&mut self, from: Peer, _: Now) -> Train {
+    fn train(&mut self, from: &PacketInfo, _: Now) -> Train {
+        let from = from.peer();
         self.trains += 1;
         let number = self.trains;
         Train { from, number }

@@ -1,7 +1,7 @@
 //! This host's own name and addresses.
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// The host's name, where the platform tells it.
 #[must_use]
@@ -13,24 +13,65 @@ pub fn host_name() -> Option<String> {
     name.filter(|name| !name.is_empty())
 }
 
-/// The addresses of the host's interfaces, loopback included; empty where the platform does not tell them.
+/// An address of one of this host's interfaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// What reaches all hosts on the interface's network, and the network's own address, which older systems take for the
+    /// same. Empty for IPv6 and for links without broadcast.
+    pub broadcasts: Vec<Ipv4Addr>,
+    /// Index of the interface, where the platform reports it.
+    pub interface: Option<u32>,
+    /// Whether the interface is the loopback interface.
+    pub is_loopback_interface: bool,
+}
+
+/// The addresses of this host's interfaces, loopback included; empty where the platform does not report them.
 #[must_use]
-pub fn interface_addresses() -> Vec<IpAddr> {
+pub fn interface_addresses() -> Vec<InterfaceAddress> {
     #[cfg(unix)]
     {
         let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
             return Vec::new();
         };
         interfaces
-            .filter_map(|interface| {
-                let address = interface.address?;
-                let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-                v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-            })
+            .filter_map(|one| interface_address(&one))
             .collect()
     }
     #[cfg(not(unix))]
     Vec::new()
+}
+
+#[cfg(unix)]
+fn interface_address(from: &nix::ifaddrs::InterfaceAddress) -> Option<InterfaceAddress> {
+    use nix::net::if_::{InterfaceFlags, if_nametoindex};
+    use nix::sys::socket::SockaddrStorage;
+
+    let v4 = |address: &Option<SockaddrStorage>| {
+        let address = address.as_ref()?.as_sockaddr_in()?;
+        Some(address.ip())
+    };
+    let ip = match v4(&from.address) {
+        Some(ip) => IpAddr::V4(ip),
+        None => IpAddr::V6(from.address.as_ref()?.as_sockaddr_in6()?.ip()),
+    };
+    let mut broadcasts = Vec::new();
+    if let (IpAddr::V4(ip), Some(mask)) = (ip, v4(&from.netmask))
+        && from.flags.contains(InterfaceFlags::IFF_BROADCAST)
+        // A link of two hosts (RFC 3021) has no broadcast address.
+        && mask.to_bits().trailing_zeros() > 1
+    {
+        broadcasts.push(Ipv4Addr::from_bits(ip.to_bits() | !mask.to_bits()));
+        broadcasts.push(Ipv4Addr::from_bits(ip.to_bits() & mask.to_bits()));
+        broadcasts.extend(v4(&from.broadcast));
+    }
+    Some(InterfaceAddress {
+        ip,
+        broadcasts,
+        interface: if_nametoindex(from.interface_name.as_str()).ok(),
+        is_loopback_interface: from.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+    })
 }
 
 /// Whether this host can send from an address.
@@ -51,6 +92,16 @@ pub fn can_send_from(ip: IpAddr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn loopback_is_an_interface_without_broadcast_addresses() {
+        let addresses = interface_addresses();
+        let loopback = addresses.iter().find(|one| one.ip == Ipv4Addr::LOCALHOST);
+        let loopback = loopback.expect("a loopback address");
+        assert!(loopback.is_loopback_interface && loopback.interface.is_some());
+        assert_eq!(loopback.broadcasts, [] as [Ipv4Addr; 0]);
+    }
 
     #[test]
     fn tells_own_addresses_from_others() {

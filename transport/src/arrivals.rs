@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use quinn_udp::RecvMeta;
 
-use crate::udp::{BUFFER_LEN, canonical};
+use crate::udp::BUFFER_LEN;
 
 /// Buffers that one system call fills, each with one datagram or with several of one sender.
 pub const BUFFERS: usize = 8;
@@ -16,17 +16,17 @@ pub struct Arrivals {
     octets: Vec<u8>,
     metas: [RecvMeta; BUFFERS],
     filled: usize,
-    /// Whether the socket has several addresses.
-    asked_counts: bool,
 }
 
 /// What came in one buffer: datagrams of one sender.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
-    /// Where it came from.
-    pub(crate) address: SocketAddr,
-    /// The address of this host that it came to, where the socket has several and the platform tells it.
-    pub(crate) asked: Option<IpAddr>,
+    /// Its source address, as the socket reports it.
+    pub(crate) source: SocketAddr,
+    /// The destination address of its IP header, where the socket reports it.
+    pub(crate) destination: Option<IpAddr>,
+    /// The interface that received it, where the socket reports it.
+    pub(crate) interface: Option<u32>,
     /// Where it stands in [`Arrivals::octets`].
     start: usize,
     octets: &'a [u8],
@@ -41,20 +41,16 @@ impl Arrivals {
             octets: vec![0; BUFFERS * BUFFER_LEN],
             metas: std::array::from_fn(|_| RecvMeta::default()),
             filled: 0,
-            asked_counts: false,
         }
     }
 
     /// Replaces what is there by what `receive` puts into so many buffers at most.
-    /// `asked_counts`: the socket has several addresses.
     pub(crate) fn fill(
         &mut self,
         most: usize,
-        asked_counts: bool,
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<()> {
         self.filled = 0;
-        self.asked_counts = asked_counts;
         let mut rooms = self.octets.chunks_mut(BUFFER_LEN);
         let mut rooms: [_; BUFFERS] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
@@ -93,10 +89,9 @@ impl Arrivals {
             .zip(starts)
             .zip(rooms)
             .map(|((meta, start), room)| Arrival {
-                address: canonical(meta.addr),
-                asked: meta
-                    .dst_ip
-                    .filter(|ip| self.asked_counts && can_answer(*ip)),
+                source: meta.addr,
+                destination: meta.dst_ip,
+                interface: meta.interface_index,
                 start,
                 octets: room.get(..meta.len).unwrap_or_default(),
                 stride: meta.stride,
@@ -121,15 +116,6 @@ impl<'a> Arrival<'a> {
 impl Default for Arrivals {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Whether an answer can go out from the address that was asked: not from one that is many hosts'. The kernel would
-/// refuse it, and quinn-udp would take that for a network card that cannot send several together.
-fn can_answer(asked: IpAddr) -> bool {
-    match asked.to_canonical() {
-        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
-        IpAddr::V6(v6) => !v6.is_multicast(),
     }
 }
 

@@ -10,6 +10,7 @@ use socket2::{SockRef, Socket as Socket2};
 use crate::arrivals::{Arrivals, BUFFERS};
 use crate::datagrams::Peer;
 use crate::offload;
+use crate::packet_info::Bound;
 use crate::parcels::Carrier;
 use crate::singles::{self, Headers, Single};
 
@@ -21,21 +22,19 @@ pub(crate) struct BatchSocket {
     /// How many buffers the next call may fill. After a wait it is one, since what comes alone is to be answered before it
     /// is looked for more; where more came than a call could take, it is all.
     rooms: Cell<usize>,
-    /// Whether it has several addresses, so that an answer has to say from which of them it goes: the routing table
-    /// knows nothing of the question, and may choose one that the other side never asked.
-    is_everywhere: bool,
+    bound: Bound,
 }
 
 impl BatchSocket {
     /// Of a socket that is bound and does not block.
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
         let outlet = Outlet::of(&socket)?;
-        let is_everywhere = socket.local_addr()?.ip().is_unspecified();
+        let bound = Bound::of(&SockRef::from(&socket))?;
         Ok(Self {
             socket,
             outlet,
             rooms: Cell::new(1),
-            is_everywhere,
+            bound,
         })
     }
 
@@ -43,10 +42,14 @@ impl BatchSocket {
         &self.socket
     }
 
+    pub(crate) fn bound(&self) -> Bound {
+        self.bound
+    }
+
     /// Takes what is there; the datagrams are then in `arrivals`. Returns whether anything came.
     pub(crate) fn receive(&self, arrivals: &mut Arrivals) -> bool {
         let rooms = self.rooms.get();
-        let received = arrivals.fill(rooms, self.is_everywhere, |rooms, metas| {
+        let received = arrivals.fill(rooms, |rooms, metas| {
             self.outlet.state.recv((&self.socket).into(), rooms, metas)
         });
         self.rooms.set(if arrivals.filled() < rooms {
@@ -149,7 +152,7 @@ impl Outlet {
         let is_ipv6 = address.is_ipv6();
         let socket = SockRef::from(socket);
         Ok(Self {
-            state: offload::prepare(&socket, address.ip().is_unspecified())?,
+            state: offload::prepare(&socket, true)?,
             is_ipv6,
             takes_ipv4: !is_ipv6 || !socket.only_v6()?,
         })

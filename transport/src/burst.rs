@@ -91,7 +91,7 @@ impl BurstSocket {
     /// # Errors
     /// Nothing is there ([`WouldBlock`](io::ErrorKind::WouldBlock)), or an ICMP error came.
     pub fn receive(&self, arrivals: &mut Arrivals) -> io::Result<()> {
-        arrivals.fill(BUFFERS, false, |rooms, metas| {
+        arrivals.fill(BUFFERS, |rooms, metas| {
             self.state.recv((&self.socket).into(), rooms, metas)
         })
     }

@@ -9,6 +9,7 @@ use crate::arrivals::Arrivals;
 use crate::batch::{BatchSocket, Carriers};
 use crate::clock::{Clock, Now};
 use crate::outbox::Outbox;
+use crate::packet_info::{Bound, PacketInfo};
 use crate::stop::Stop;
 use crate::traffic::Traffic;
 use crate::waiting::{Alarm, Waiting};
@@ -70,8 +71,8 @@ pub trait Service {
     /// Whether what is written tells the time: then each answer is written just before it goes, and not with others.
     const TELLS_TIME: bool = false;
 
-    /// Begins a train from this peer, at this moment.
-    fn train(&mut self, from: Peer, now: Now) -> Self::Train;
+    /// Begins a train of datagrams that arrived so, at this moment.
+    fn train(&mut self, from: &PacketInfo, now: Now) -> Self::Train;
 
     /// The part of a datagram that goes where the last [`Effect::Forward`] went, behind what that begins with; without one
     /// before it, it goes nowhere. Where this is none, [`handle`](Self::handle) decides about the datagram, and else not: what
@@ -177,10 +178,10 @@ impl<S: Service> Round<'_, S> {
     fn take(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
         for index in waiting.ready() {
             let socket = self.sockets.get(index);
-            if !socket.is_some_and(|socket| socket.receive(&mut self.arrivals)) {
+            let Some(socket) = socket.filter(|socket| socket.receive(&mut self.arrivals)) else {
                 continue;
-            }
-            let taken = self.handle(service, index);
+            };
+            let taken = self.handle(service, index, socket.bound());
             // What is passed on is kept where the next socket's datagrams go.
             self.outbox.flush(service, self.arrivals.octets());
             if taken == Taken::Last {
@@ -191,20 +192,23 @@ impl<S: Service> Round<'_, S> {
     }
 
     /// Lets the service decide about each datagram of one socket.
-    fn handle(&mut self, service: &mut S, socket: usize) -> Taken {
+    fn handle(&mut self, service: &mut S, socket: usize, bound: Bound) -> Taken {
         let now = self.clock.now();
         let came = self.arrivals.octets();
         let outbox = &mut self.outbox;
         let mut taken = 0;
-        let mut train: Option<(Peer, S::Train)> = None;
+        let mut train: Option<(PacketInfo, S::Train)> = None;
         for arrival in self.arrivals.buffers() {
-            let peer = Peer {
-                address: arrival.address,
+            let info = PacketInfo {
+                source: arrival.source,
+                destination: arrival.destination,
+                interface: arrival.interface,
+                bound,
                 socket,
-                asked: arrival.asked,
             };
-            train = train.filter(|(of, _)| *of == peer);
-            let (_, train) = train.get_or_insert_with(|| (peer, service.train(peer, now)));
+            let peer = info.peer();
+            train = train.filter(|(of, _)| *of == info);
+            let (_, train) = train.get_or_insert_with(|| (info, service.train(&info, now)));
             for (start, datagram) in arrival.with_places() {
                 taken += 1;
                 outbox.traffic().received.count(1, peer.address);
@@ -257,6 +261,7 @@ mod tests {
     #[derive(Default)]
     struct Trains {
         begun: usize,
+        infos: Vec<PacketInfo>,
         datagrams: Vec<(usize, Vec<u8>)>,
     }
 
@@ -264,8 +269,9 @@ mod tests {
         type Answer = ();
         type Train = usize;
 
-        fn train(&mut self, _: Peer, _: Now) -> usize {
+        fn train(&mut self, info: &PacketInfo, _: Now) -> usize {
             self.begun += 1;
+            self.infos.push(*info);
             self.begun
         }
 
@@ -320,6 +326,28 @@ mod tests {
         let mut trains = Trains::default();
         serve(vec![socket], &mut trains, &Clock::start(), &stop).unwrap();
         assert_eq!(trains.datagrams, expected);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_arrived_before_the_loop_began_reports_its_destination_and_interface() {
+        for socket in [
+            udp::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap(),
+            udp::listen_everywhere(0).unwrap(),
+        ] {
+            let port = socket.local_addr().unwrap().port();
+            let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            sender
+                .send_to(b"stop", (Ipv4Addr::LOCALHOST, port))
+                .unwrap();
+            let (_stopper, stop) = stopper().unwrap();
+            let mut trains = Trains::default();
+            serve(vec![socket], &mut trains, &Clock::start(), &stop).unwrap();
+            let info = trains.infos[0];
+            let destination = info.destination.map(|ip| ip.to_canonical());
+            assert_eq!(destination, Some(Ipv4Addr::LOCALHOST.into()));
+            assert!(info.interface.is_some_and(|index| index > 0), "{info:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod offload;
 pub mod options;
 mod outbox;
 pub mod output;
+pub mod packet_info;
 mod parcels;
 pub mod probe;
 mod queue;

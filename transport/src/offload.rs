@@ -15,13 +15,13 @@ pub const MOST_OCTETS: usize = 65_507;
 /// path, and quinn-udp would never again send two together.
 const LONGEST_SEGMENT: usize = 1232;
 
-/// Sets a socket up for it, and leaves its other options as they were. `tells_asked`: whether each datagram that comes is to
-/// tell which address of this host it came to.
-pub(crate) fn prepare(socket: &Socket, tells_asked: bool) -> io::Result<UdpSocketState> {
+/// Sets a socket up for it, and leaves its other options as they were. `reports_destination`: whether each datagram that comes
+/// reports its destination address and interface.
+pub(crate) fn prepare(socket: &Socket, reports_destination: bool) -> io::Result<UdpSocketState> {
     let fragments = Fragments::of(socket);
     let state = UdpSocketState::new(socket.into())?;
     fragments.restore(socket);
-    take_bare(socket, tells_asked);
+    take_bare(socket, reports_destination);
     Ok(state)
 }
 
@@ -98,13 +98,20 @@ mod imp {
         }
     }
 
+    /// Has each datagram report its destination address and interface. The kernel notes these when a datagram arrives, so it
+    /// is asked before the socket is bound. An option of the other family fails.
+    pub(crate) fn report_destination(socket: &Socket) {
+        let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &true);
+        let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true);
+    }
+
     /// Leaves out what nobody reads: the kernel makes and copies each control message for each datagram. An option of the
     /// other family fails.
-    pub(crate) fn take_bare(socket: &Socket, tells_asked: bool) {
+    pub(crate) fn take_bare(socket: &Socket, reports_destination: bool) {
         let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
         let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
         let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
-        if !tells_asked {
+        if !reports_destination {
             let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);
             let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false);
         }
@@ -137,6 +144,8 @@ mod imp {
         pub(crate) fn restore(self, _: &Socket) {}
     }
 
+    pub(crate) fn report_destination(_: &Socket) {}
+
     pub(crate) fn take_bare(_: &Socket, _: bool) {}
 
     pub(crate) fn is_marked(_: &Socket) -> bool {
@@ -147,7 +156,7 @@ mod imp {
 }
 
 use imp::{Fragments, take_bare};
-pub(crate) use imp::{is_marked, take_one_by_one};
+pub(crate) use imp::{is_marked, report_destination, take_one_by_one};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

@@ -8,6 +8,7 @@ use crate::batch::BatchSocket;
 use crate::burst::BurstSocket;
 use crate::clock::Now;
 use crate::datagrams::Effect;
+use crate::packet_info::PacketInfo;
 use crate::udp;
 
 /// An answer is who a forward is from; what became of those is kept.
@@ -20,7 +21,7 @@ impl Service for Senders {
     type Answer = char;
     type Train = ();
 
-    fn train(&mut self, _: Peer, _: Now) {}
+    fn train(&mut self, _: &PacketInfo, _: Now) {}
 
     fn handle(&mut self, _: &[u8], (): &()) -> Effect<char> {
         Effect::Nothing

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::offload;
 use crate::options::SocketOptions;
 use crate::socket::{self, Kind};
 
@@ -19,6 +20,7 @@ const KIND: Kind = Kind {
     protocol: Protocol::UDP,
     prepare: |socket| {
         enlarge(socket);
+        offload::report_destination(socket);
         Ok(())
     },
 };
@@ -27,6 +29,7 @@ const KIND: Kind = Kind {
 const SHARED: Kind = Kind {
     prepare: |socket| {
         enlarge(socket);
+        offload::report_destination(socket);
         share(socket)
     },
     ..KIND

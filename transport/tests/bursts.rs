@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::stop::stopper;
 use hii_transport::traffic::Traffic;
 use hii_transport::udp;
@@ -25,7 +26,7 @@ impl Service for Echo {
     type Answer = Vec<u8>;
     type Train = ();
 
-    fn train(&mut self, _: Peer, _: Now) {}
+    fn train(&mut self, _: &PacketInfo, _: Now) {}
 
     fn handle(&mut self, datagram: &[u8], (): &()) -> Effect<Vec<u8>> {
         if datagram == b"stop" {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service, serve};
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::stop::stopper;
 use hii_transport::udp;
 
@@ -27,8 +28,8 @@ impl Service for Passes {
     type Answer = Outgoing;
     type Train = Peer;
 
-    fn train(&mut self, from: Peer, _: Now) -> Peer {
-        from
+    fn train(&mut self, from: &PacketInfo, _: Now) -> Peer {
+        from.peer()
     }
 
     fn alike(&mut self, datagram: &[u8], from: &Peer) -> Option<Range<usize>> {

@@ -1,7 +1,6 @@
 //! One TCP connection's side of the ping service (`WIRE.md` section 4), without a socket: octets in, octets out.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::stream;
@@ -10,6 +9,7 @@ use hii_transport::clock::Now;
 use super::delay_queue::DelayQueue;
 use super::service::{Decision, PingService, Reply};
 use crate::inbox::{Inbox, LIMITS, Next};
+use crate::policy::origin::Origin;
 use crate::streams::{Conversation, End};
 
 /// Answers that one connection may have waiting. Beyond, nothing more is read from it: the sender's own buffers fill.
@@ -27,7 +27,7 @@ const WRITE: usize = 16 * 1024;
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
-    from: SocketAddr,
+    from: Origin,
     speaks: Speaks,
     input: Input,
     inbox: Inbox,
@@ -65,9 +65,9 @@ struct Writing {
 }
 
 impl Connection {
-    /// A connection from this address, closed when nothing happens for `idle`.
+    /// A connection from there, closed when nothing happens for `idle`.
     #[must_use]
-    pub fn new(from: SocketAddr, idle: Duration, now: Duration) -> Self {
+    pub fn new(from: Origin, idle: Duration, now: Duration) -> Self {
         Self {
             from,
             speaks: Speaks::Unknown,
@@ -96,7 +96,7 @@ impl Connection {
                 }
             };
             self.progress = now.monotonic;
-            let decision = service.handle_frame(frame, self.from, now);
+            let decision = service.handle_frame(frame, &self.from, now);
             self.apply(decision, service);
         }
         if self.input == Input::Refused {
@@ -182,7 +182,7 @@ impl Conversation for Connection {
             if octets == b"exit" {
                 self.refuse_more(service);
             } else {
-                let decision = service.handle_classic(self.from, now);
+                let decision = service.handle_classic(&self.from, now);
                 self.apply(decision, service);
             }
         } else {

@@ -11,7 +11,8 @@ use super::service::{Config, PingService};
 use super::tally::Tally;
 use crate::allow_exit::AllowExit;
 use crate::args::{Rate, delay_range};
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::origin;
 use crate::streams::{Conversation as _, End};
 
 const IDLE: Duration = Duration::from_secs(60);
@@ -26,12 +27,12 @@ fn service(impairments: Impairments) -> PingService {
         allow_exit: AllowExit::Never,
         rate: Rate(None),
     };
-    PingService::new(&config, Quiet::default())
+    PingService::new(&config, LocalAddrs::default())
 }
 
 fn connection() -> Connection {
     // Below port 1024, which is silenced on UDP only.
-    Connection::new("192.0.2.1:53".parse().unwrap(), IDLE, START)
+    Connection::new(origin("192.0.2.1:53".parse().unwrap()), IDLE, START)
 }
 
 fn at(millis: u64) -> Now {

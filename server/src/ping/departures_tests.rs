@@ -5,7 +5,7 @@ use std::time::Duration;
 use hii_protocol::ping::Answer;
 use hii_transport::datagrams::{Effect, Peer, Service as _};
 
-use super::service_tests::{PLAIN, answer, assert_balanced, at, peer, service};
+use super::service_tests::{PLAIN, answer, assert_balanced, at, peer, service, train};
 use super::*;
 
 /// Sends probes from these ports, 1 ms apart, and gives each answer as it goes out: port, number, whether it is a copy.
@@ -13,9 +13,10 @@ fn departures(service: &mut PingService, ports: &[u16]) -> Vec<(u16, u64, bool)>
     let mut out = Vec::new();
     for (millis, port) in (0..).zip(ports) {
         let probe = format!("{:<128}", format!("P 00c0ffee {}", millis + 1));
-        let from = peer(&format!("192.0.2.1:{port}"));
-        if let Effect::Answer(answer) = service.handle(probe.as_bytes(), &(from, at(millis))) {
-            out.push(departure(service, from, answer));
+        let address = format!("192.0.2.1:{port}");
+        let train = train(&address, at(millis));
+        if let Effect::Answer(answer) = service.handle(probe.as_bytes(), &train) {
+            out.push(departure(service, peer(&address), answer));
         }
         drain(service, at(millis).monotonic, &mut out);
     }

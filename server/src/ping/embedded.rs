@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread::JoinHandle;
 
+use hii_transport::addresses::interface_addresses;
 use hii_transport::clock::Clock;
 use hii_transport::stop::{Stopper, stopper};
 use hii_transport::{datagrams, udp};
@@ -11,7 +12,7 @@ use hii_transport::{datagrams, udp};
 use super::{Config, Impairments, PingService, Tally, random_seed};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
 
 /// A ping server inside another program, on a thread of its own, for that program alone.
 #[derive(Debug)]
@@ -35,11 +36,12 @@ impl Embedded {
         };
         let socket = udp::listen(SocketAddr::new(loopback, 0))?;
         let address = socket.local_addr()?;
+        let local = LocalAddrs::new(&[address], interface_addresses);
         let (stopper, stop) = stopper()?;
         let thread = std::thread::Builder::new()
             .name("ping server".into())
             .spawn(move || {
-                let mut service = PingService::new(&config, Quiet::new(&[address], []));
+                let mut service = PingService::new(&config, local);
                 datagrams::serve(vec![socket], &mut service, &Clock::start(), &stop)?;
                 Ok(service.tally())
             })?;

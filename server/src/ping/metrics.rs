@@ -152,6 +152,7 @@ impl Collector for Board {
         for now in sums.values() {
             all += *now;
         }
+        all.tally.all_refused_sources().encode(&mut encoder)?;
         let help = "TCP connections served";
         let served = encoder.encode_descriptor("connections", help, None, MetricType::Counter)?;
         count(served, all.tally.tcp.connections)?;
@@ -176,6 +177,7 @@ impl Collector for Board {
 mod tests {
     use super::*;
     use crate::ping::Connections;
+    use crate::policy::source_validation::RefusedSources;
 
     #[test]
     fn parts_with_one_transport_are_summed_and_all_of_the_tally_is_there() {
@@ -185,6 +187,10 @@ mod tests {
             answered: 2,
             dropped: 3,
             ignored: 4,
+            refused_sources: RefusedSources {
+                disguised: 17,
+                ..RefusedSources::default()
+            },
             over_rate: 5,
             queue_full: 6,
             send_failed: 7,
@@ -223,6 +229,10 @@ mod tests {
                 r#"hii_ping_unanswered_total{transport="udp",reason="queue_full"} 12"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="send_failed"} 14"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="abandoned"} 4"#,
+                r#"hii_ping_refused_sources_total{reason="disguised"} 34"#,
+                r#"hii_ping_refused_sources_total{reason="no_host"} 0"#,
+                r#"hii_ping_refused_sources_total{reason="forged_loopback"} 0"#,
+                r#"hii_ping_refused_sources_total{reason="to_many"} 0"#,
                 "hii_ping_connections_total 24",
                 r#"hii_ping_connections_closed_total{reason="limit"} 26"#,
                 r#"hii_ping_connections_closed_total{reason="source_limit"} 28"#,

@@ -14,7 +14,7 @@ use crate::exit::{Failure, note};
 use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
 use crate::running;
 use crate::streams::StreamLimits;
 use crate::threads::{self, Part};
@@ -43,7 +43,7 @@ pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
 pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
-pub use service::{Config, Decision, PingService, Reply};
+pub use service::{Config, Decision, PingService, Reply, Train};
 pub use tally::{Connections, Tally};
 
 /// Datagrams a second from one source that a server answers unless told otherwise.
@@ -200,7 +200,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }
-        let quiet = Quiet::new(&addresses, interface_addresses());
+        let local = LocalAddrs::new(&addresses, interface_addresses);
         let service = |part| {
             let config = Config {
                 // The same whatever the number of threads.
@@ -211,7 +211,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 ..config.clone()
             };
             let seat = |transport| metrics.as_ref().map(|_| board.seat(transport));
-            let service = PingService::new(&config, quiet.clone());
+            let service = PingService::new(&config, local.clone());
             match part {
                 Part::Datagrams(_) => service.with_metrics(seat("udp")),
                 Part::Streams => service.with_stream_metrics(seat("tcp")),

@@ -1,13 +1,13 @@
 //! What the ping service decides, without sockets or clocks.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::ParseError;
 use hii_protocol::ping::{Answer, Probe, Report, Request};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Receipt, Service};
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::traffic::Traffic;
 
 use super::connection::Connection;
@@ -20,6 +20,9 @@ use crate::admission::Refusal;
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::logs::Shown;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::{Origin, SourceRefusal, Transport};
+use crate::policy::source_validation::SourceValidator;
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
 use crate::streams::StreamService;
@@ -41,6 +44,7 @@ pub struct Config {
 /// The ping service.
 #[derive(Debug)]
 pub struct PingService {
+    sources: SourceValidator,
     quiet: Quiet,
     limiter: RateLimiter,
     allow_exit: AllowExit,
@@ -56,6 +60,13 @@ pub struct PingService {
     streams: Tally,
     seat: Option<Seat>,
     stream_seat: Option<Seat>,
+}
+
+/// Datagrams of one source that came in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Train {
+    pub(super) origin: Result<Origin, SourceRefusal>,
+    pub(super) now: Now,
 }
 
 /// What becomes of one message of a TCP connection.
@@ -88,11 +99,12 @@ pub enum Reply {
 }
 
 impl PingService {
-    /// A service that behaves so.
+    /// A service that behaves so, at these addresses.
     #[must_use]
-    pub fn new(config: &Config, quiet: Quiet) -> Self {
+    pub fn new(config: &Config, local: LocalAddrs) -> Self {
         Self {
-            quiet,
+            sources: SourceValidator::new(local.clone()),
+            quiet: Quiet::new(local),
             limiter: RateLimiter::new(config.rate),
             allow_exit: config.allow_exit,
             dice: Dice::new(config.impairments, config.seed),
@@ -151,7 +163,7 @@ impl PingService {
     pub fn handle_frame(
         &mut self,
         frame: Result<&[u8], ParseError>,
-        from: SocketAddr,
+        from: &Origin,
         now: Now,
     ) -> Decision {
         self.streams.received += 1;
@@ -179,7 +191,7 @@ impl PingService {
 
     /// Decides about a message of a classic TCP connection. Its answer may be delayed on purpose, but is not dropped:
     /// the originals send nothing more until it has come.
-    pub fn handle_classic(&mut self, from: SocketAddr, now: Now) -> Decision {
+    pub fn handle_classic(&mut self, from: &Origin, now: Now) -> Decision {
         self.streams.received += 1;
         self.streams.tcp.messages += 1;
         self.streams.tcp.classic_messages += 1;
@@ -242,7 +254,14 @@ impl PingService {
 impl StreamService for PingService {
     type Conversation = Connection;
 
-    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Connection {
+    fn admit(&mut self, from: &PacketInfo, now: Duration) -> Option<Origin> {
+        let validated = self.sources.validate(from, Transport::Tcp, now);
+        validated
+            .inspect_err(|reason| self.connections().refused_sources.add(*reason))
+            .ok()
+    }
+
+    fn connect(&mut self, from: Origin, idle: Duration, now: Duration) -> Connection {
         self.connections().connections += 1;
         Connection::new(from, idle, now)
     }
@@ -275,19 +294,28 @@ impl Tallied for PingService {
 
 impl Service for PingService {
     type Answer = Outgoing;
-    type Train = (Peer, Now);
+    type Train = Train;
 
     /// A probe's answer tells how long it was held.
     const TELLS_TIME: bool = true;
 
-    fn train(&mut self, from: Peer, now: Now) -> (Peer, Now) {
-        (from, now)
+    fn train(&mut self, from: &PacketInfo, now: Now) -> Train {
+        let origin = self.sources.validate(from, Transport::Udp, now.monotonic);
+        Train { origin, now }
     }
 
-    fn handle(&mut self, datagram: &[u8], (from, now): &(Peer, Now)) -> Effect<Outgoing> {
+    fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
         self.tally.received += 1;
-        tracing::trace!(from = %from.address, datagram = %Shown(datagram), "received");
-        if self.quiet.applies(datagram, from.address) {
+        let Train { origin, now } = train;
+        let from = match origin {
+            Ok(origin) => origin,
+            Err(reason) => {
+                self.tally.refused_sources.add(*reason);
+                return Effect::Nothing;
+            }
+        };
+        tracing::trace!(from = %from.address(), datagram = %Shown(datagram), "received");
+        if self.quiet.applies(datagram, from) {
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
@@ -296,25 +324,19 @@ impl Service for PingService {
             copy: false,
         };
         let request = Request::decode(datagram);
-        let verdict = judge(
-            &mut self.runs,
-            &mut self.limiter,
-            request,
-            from.address,
-            *now,
-        );
+        let verdict = judge(&mut self.runs, &mut self.limiter, request, from, *now);
         match verdict {
             Verdict::OverRate => {
                 self.tally.over_rate += 1;
                 Effect::Nothing
             }
             Verdict::AtOnce(answer) => Effect::Answer(at_once(answer)),
-            Verdict::Exit if self.allow_exit.honours(from.address.ip()) => {
-                tracing::info!(reason = "exit", from = %from.address, "stopping");
+            Verdict::Exit if self.allow_exit.honours(from) => {
+                tracing::info!(reason = "exit", from = %from.address(), "stopping");
                 Effect::AnswerAndStop(at_once(Answer::Stopping))
             }
             Verdict::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),
-            Verdict::Impaired(reply) => self.impair(*from, reply, now.monotonic),
+            Verdict::Impaired(reply) => self.impair(from.reply_to(), reply, now.monotonic),
         }
     }
 
@@ -374,12 +396,12 @@ fn judge(
     runs: &mut Runs,
     limiter: &mut RateLimiter,
     request: Result<Request<'_>, ParseError>,
-    from: SocketAddr,
+    from: &Origin,
     now: Now,
 ) -> Verdict {
     // What is received is received, whether or not it is within the rate: the run's window says so.
     let standing = match request {
-        Ok(Request::Probe(probe)) => Some(runs.record(from, probe, now.monotonic)),
+        Ok(Request::Probe(probe)) => Some(runs.record(from.address(), probe, now.monotonic)),
         _ => None,
     };
     if !limiter.allows(from.ip(), now.monotonic) {

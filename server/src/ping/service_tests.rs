@@ -8,6 +8,7 @@ use hii_transport::datagrams::{Effect, Peer, Service as _};
 
 use super::*;
 use crate::args::rate as parse_rate;
+use crate::policy::origin::{Origin, origin};
 
 pub(super) const PLAIN: Config = Config {
     impairments: Impairments::NONE,
@@ -17,14 +18,23 @@ pub(super) const PLAIN: Config = Config {
 };
 
 pub(super) fn service(config: &Config) -> PingService {
-    PingService::new(config, Quiet::new(&["[::]:8080".parse().unwrap()], []))
+    let bound = ["[::]:8080".parse().unwrap()];
+    PingService::new(config, LocalAddrs::fixed(&bound, Vec::new()))
+}
+
+pub(super) fn from(address: &str) -> Origin {
+    origin(address.parse().unwrap())
 }
 
 pub(super) fn peer(address: &str) -> Peer {
-    Peer {
-        address: address.parse().unwrap(),
-        socket: 0,
-        asked: None,
+    from(address).reply_to()
+}
+
+/// Datagrams from there at this moment.
+pub(super) fn train(address: &str, now: Now) -> Train {
+    Train {
+        origin: Ok(from(address)),
+        now,
     }
 }
 
@@ -37,7 +47,7 @@ pub(super) fn at(millis: u64) -> Now {
 
 /// The answer's text to a datagram at time 0, and whether the service stops.
 pub(super) fn answer(service: &mut PingService, datagram: &[u8], from: &str) -> (String, bool) {
-    match service.handle(datagram, &(peer(from), at(0))) {
+    match service.handle(datagram, &train(from, at(0))) {
         Effect::Nothing => (String::new(), false),
         Effect::Answer(answer) => (answer.reply.at(Duration::ZERO).to_string(), false),
         Effect::AnswerAndStop(answer) => (answer.reply.at(Duration::ZERO).to_string(), true),
@@ -53,6 +63,7 @@ pub(super) fn assert_balanced(tally: Tally) {
         answered,
         dropped,
         ignored,
+        refused_sources,
         over_rate,
         queue_full,
         send_failed,
@@ -63,7 +74,14 @@ pub(super) fn assert_balanced(tally: Tally) {
     } = tally;
     assert_eq!(
         received,
-        answered + dropped + ignored + over_rate + queue_full + send_failed + abandoned,
+        answered
+            + dropped
+            + ignored
+            + refused_sources.total()
+            + over_rate
+            + queue_full
+            + send_failed
+            + abandoned,
         "{tally:?}"
     );
 }
@@ -216,7 +234,7 @@ fn delayed_answers_come_when_due_with_the_time_they_were_held() {
     });
     let probe = format!("{:<128}", "P 00c0ffee 1");
     assert_eq!(
-        service.handle(probe.as_bytes(), &(peer("192.0.2.1:5000"), at(5))),
+        service.handle(probe.as_bytes(), &train("192.0.2.1:5000", at(5))),
         Effect::Nothing
     );
     assert_eq!(service.next_due(), Some(Duration::from_millis(25)));
@@ -258,7 +276,7 @@ fn a_probe_over_rate_was_received_all_the_same() {
     // A second later there is room for another.
     let probe = format!("{:<128}", "P 00c0ffee 5");
     let Effect::Answer(reply) =
-        service.handle(probe.as_bytes(), &(peer("192.0.2.1:5000"), at(1_000)))
+        service.handle(probe.as_bytes(), &train("192.0.2.1:5000", at(1_000)))
     else {
         panic!("it is within the rate");
     };
@@ -281,7 +299,7 @@ fn a_hundred_thousand_delayed_answers_wait_and_what_exceeds_the_cap_is_counted()
     let datagrams = 150_000;
     for seq in 1..=datagrams {
         let datagram = format!("P 00c0ffee {seq}");
-        let effect = service.handle(datagram.as_bytes(), &(peer("192.0.2.1:5000"), at(0)));
+        let effect = service.handle(datagram.as_bytes(), &train("192.0.2.1:5000", at(0)));
         assert_eq!(effect, Effect::Nothing);
     }
     let tally = service.tally();

@@ -5,6 +5,8 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
+use crate::policy::source_validation::RefusedSources;
+
 /// Counts of messages: datagrams, and what came over TCP connections. Every one received is in exactly one of the counts
 /// from `answered` to `abandoned`; the two after these are about answers that are counted there already.
 ///
@@ -19,6 +21,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Never answered: answers, datagrams of the server's own, senders below port 1024.
     pub ignored: u64,
+    /// Never answered: their source address is not believed.
+    pub refused_sources: RefusedSources,
     /// Over the rate allowed for one source.
     pub over_rate: u64,
     /// Delayed beyond what the queue of delayed answers holds.
@@ -42,6 +46,8 @@ pub struct Connections {
     pub connections: u64,
     /// Of these, those without frames, as the originals have them.
     pub classic_connections: u64,
+    /// Connections closed at once: their source address is not believed.
+    pub refused_sources: RefusedSources,
     /// Connections closed at once: there were as many as allowed.
     pub refused: u64,
     /// Connections closed at once: their source had as many as it may.
@@ -56,6 +62,16 @@ pub struct Connections {
     pub classic_messages: u64,
 }
 
+impl Tally {
+    /// Datagrams and connections whose source address is not believed.
+    #[must_use]
+    pub fn all_refused_sources(&self) -> RefusedSources {
+        let mut sources = self.refused_sources;
+        sources += self.tcp.refused_sources;
+        sources
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         // A count that is added to the tally and forgotten here does not compile.
@@ -64,6 +80,7 @@ impl AddAssign for Tally {
             answered,
             dropped,
             ignored,
+            refused_sources,
             over_rate,
             queue_full,
             send_failed,
@@ -76,6 +93,7 @@ impl AddAssign for Tally {
         self.answered += answered;
         self.dropped += dropped;
         self.ignored += ignored;
+        self.refused_sources += refused_sources;
         self.over_rate += over_rate;
         self.queue_full += queue_full;
         self.send_failed += send_failed;
@@ -91,6 +109,7 @@ impl AddAssign for Connections {
         let Self {
             connections,
             classic_connections,
+            refused_sources,
             refused,
             over_source,
             idle,
@@ -100,6 +119,7 @@ impl AddAssign for Connections {
         } = other;
         self.connections += connections;
         self.classic_connections += classic_connections;
+        self.refused_sources += refused_sources;
         self.refused += refused;
         self.over_source += over_source;
         self.idle += idle;
@@ -116,6 +136,9 @@ impl fmt::Display for Tally {
             "{} received: {} answered, {} dropped on purpose, {} ignored, {} over rate",
             self.received, self.answered, self.dropped, self.ignored, self.over_rate,
         )?;
+        if self.refused_sources.total() > 0 {
+            write!(f, ", {}", self.refused_sources)?;
+        }
         for (count, what) in [
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
@@ -127,7 +150,9 @@ impl fmt::Display for Tally {
                 write!(f, ", {count} {what}")?;
             }
         }
-        if self.tcp.connections + self.tcp.refused + self.tcp.over_source > 0 {
+        let turned_away =
+            self.tcp.refused_sources.total() + self.tcp.refused + self.tcp.over_source;
+        if self.tcp.connections + turned_away > 0 {
             write!(f, "; {}", self.tcp)?;
         }
         Ok(())
@@ -157,6 +182,9 @@ impl fmt::Display for Connections {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if self.refused_sources.total() > 0 {
+            write!(f, ", connections: {}", self.refused_sources)?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::reach::faces;
+use crate::policy::embedded_ipv4::with_embedded;
+use crate::policy::origin::Origin;
 
 /// The operator's rules about addresses.
 #[derive(Debug, Clone, Default)]
@@ -27,18 +28,23 @@ impl Access {
             return false;
         }
         match ip.to_canonical() {
-            // It has no other face, and most are such.
+            // It embeds no other address, and most are such.
             ip @ IpAddr::V4(_) => contains(&self.deny, ip),
-            ip @ IpAddr::V6(_) => faces(ip).any(|ip| contains(&self.deny, ip)),
+            ip @ IpAddr::V6(_) => with_embedded(ip).any(|ip| contains(&self.deny, ip)),
         }
     }
 
-    /// Whether a greeting from this address registers without a token. A sender can forge its address, so this is for
+    /// Whether a greeting from there registers without a token. A sender can forge an address of a network, so this is for
     /// networks where nobody does.
     #[must_use]
-    pub fn trusts(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        ip.is_loopback() && !self.distrusts_loopback || contains(&self.trust, ip)
+    pub fn trusts(&self, origin: &Origin) -> bool {
+        origin.is_loopback() && self.trusts_loopback() || contains(&self.trust, origin.ip())
+    }
+
+    /// Whether a greeting from this host registers without a token, whatever networks are trusted.
+    #[must_use]
+    pub fn trusts_loopback(&self) -> bool {
+        !self.distrusts_loopback
     }
 }
 
@@ -69,7 +75,10 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::policy::origin::origin;
 
     fn access() -> Access {
         let networks = |list: &[&str]| list.iter().map(|text| network(text).unwrap()).collect();
@@ -80,10 +89,14 @@ mod tests {
         }
     }
 
+    fn from(ip: &str) -> Origin {
+        origin(SocketAddr::new(ip.parse().unwrap(), 9))
+    }
+
     #[test]
     fn trusts_loopback_and_what_it_is_told() {
         let access = access();
-        let trusts = |ip: &str| access.trusts(ip.parse().unwrap());
+        let trusts = |ip: &str| access.trusts(&from(ip));
         assert!(trusts("127.0.0.1") && trusts("::1") && trusts("::ffff:127.0.0.9"));
         assert!(trusts("192.0.2.7") && trusts("2001:db8:9::1"));
         assert!(!trusts("192.0.3.1") && !trusts("10.0.0.1"));
@@ -91,8 +104,8 @@ mod tests {
             distrusts_loopback: true,
             ..access
         };
-        assert!(!access.trusts("127.0.0.1".parse().unwrap()));
-        assert!(!Access::default().trusts("10.0.0.1".parse().unwrap()));
+        assert!(!access.trusts(&from("127.0.0.1")));
+        assert!(!Access::default().trusts(&from("10.0.0.1")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use hii_protocol::relay::Payload;
 use hii_protocol::{Endpoint, MAX_DATAGRAM};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service as _};
+use hii_transport::packet_info::{Bound, PacketInfo};
 use hii_transport::traffic::Traffic;
 use proptest::prelude::*;
 
@@ -160,16 +161,18 @@ fn the_second_of_two_messages_is_like_the_first() {
 #[test]
 fn what_goes_of_a_message_that_is_like_the_last_is_its_payload() {
     let mut service = RelayService::new(relay(), Mailboxes::default());
-    let peer = Peer {
-        address: PLACES[0].parse().unwrap(),
+    let from = PacketInfo {
+        source: PLACES[0].parse().unwrap(),
+        destination: None,
+        interface: None,
+        bound: Bound::to("192.0.2.8".parse().unwrap()),
         socket: 0,
-        asked: None,
     };
     let now = Now {
         monotonic: Duration::from_secs(1),
         wall: 0,
     };
-    let train = service.train(peer, now);
+    let train = service.train(&from, now);
     for (begins, rest, payload) in [
         ("to:[2001:db8::1]/9000;content:", " b  c ", 1..5),
         ("to:[2001:db8::1]/9000;content:", "", 0..0),

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use super::access::Access;
 use super::connection::Connection;
 use super::mailbox::Mailboxes;
-use super::reach::Reach;
 use super::rules::{Config, Rules, Shared};
 use super::service::RelayService;
 use super::tokens::keys;
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::origin;
 use crate::streams::{Conversation as _, End, StreamService as _};
 use crate::threads::Tallied as _;
 
@@ -34,12 +34,12 @@ fn relay() -> RelayService {
         peers: 100,
     };
     let draw = Box::new(keys([1; 16]));
-    let shared = Shared::new(&config, Reach::default(), Quiet::default(), draw);
+    let shared = Shared::new(&config, LocalAddrs::default(), draw);
     RelayService::new(Rules::new(Arc::new(shared)), Mailboxes::default())
 }
 
 fn connect(relay: &mut RelayService, port: u16) -> Connection {
-    relay.connect(([192, 0, 2, 7], port).into(), IDLE, START)
+    relay.connect(origin(([192, 0, 2, 7], port).into()), IDLE, START)
 }
 
 fn at(monotonic: Duration) -> Now {
@@ -149,7 +149,7 @@ fn a_relay_that_stops_lets_what_waits_go_out() {
     assert_eq!(one.end(START), None);
     assert!(!hear(&mut relay, &mut one, START, 5).is_empty());
     assert_eq!(one.end(START), Some(End::Done));
-    let mut local = relay.connect(([127, 0, 0, 1], 1000).into(), IDLE, START);
+    let mut local = relay.connect(origin(([127, 0, 0, 1], 1000).into()), IDLE, START);
     local.receive(&frame(b"exit server"), &mut relay, at(START));
     assert_eq!(local.end(START), Some(End::Stops));
 }

@@ -151,6 +151,7 @@ impl Collector for Board {
         for (reason, figure) in DROPPED {
             count(family.encode_family(&[("reason", reason)])?, figure(&tally))?;
         }
+        tally.all_refused_sources().encode(&mut encoder)?;
         let help = "TCP connections closed by the relay, at once or later, by reason";
         let mut family =
             encoder.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;

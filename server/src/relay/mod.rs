@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
 use crate::running;
 use crate::threads::{self, Part};
 
@@ -73,9 +73,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let addresses = sockets.addresses();
         let sender = Sender::of(sockets.udp.iter().filter_map(|shared| shared.first()));
         let sender = sender.map_err(|error| running::cannot_serve(&error))?;
-        let reach = Reach::new(&addresses, interface_addresses());
-        let quiet = Quiet::new(&addresses, interface_addresses());
-        let shared = Arc::new(Shared::new(&config, reach, quiet, Box::new(keys)));
+        let local = LocalAddrs::new(&addresses, interface_addresses);
+        let shared = Arc::new(Shared::new(&config, local, Box::new(keys)));
         let board = Board::new(Arc::clone(&shared));
         let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
         let metrics = metrics.transpose()?;

@@ -1,8 +1,9 @@
 //! Where a relay never sends, in any mode and whatever it looks like.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::own::Own;
+use crate::policy::embedded_ipv4::with_embedded;
+use crate::policy::local_addrs::LocalAddrs;
 
 /// Why nothing is sent to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,16 +27,14 @@ pub enum Unreachable {
 /// Knows which addresses are the relay's own.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    own: Own,
+    local: LocalAddrs,
 }
 
 impl Reach {
-    /// For a relay on these sockets of a host with these addresses.
+    /// For a relay at these addresses.
     #[must_use]
-    pub fn new(sockets: &[SocketAddr], host: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self {
-            own: Own::new(sockets, host),
-        }
+    pub fn new(local: LocalAddrs) -> Self {
+        Self { local }
     }
 
     /// Whether anything may be sent to an address and port on behalf of this sender.
@@ -44,9 +43,11 @@ impl Reach {
     /// It may not, for this reason.
     pub fn allows(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
         match ip.to_canonical() {
-            // It has no other face, and most are such.
-            ip @ IpAddr::V4(_) => self.allows_face(ip, port, sender),
-            ip @ IpAddr::V6(_) => faces(ip).try_for_each(|ip| self.allows_face(ip, port, sender)),
+            // It embeds no other address, and most are such.
+            ip @ IpAddr::V4(_) => self.allows_one(ip, port, sender),
+            ip @ IpAddr::V6(_) => {
+                with_embedded(ip).try_for_each(|ip| self.allows_one(ip, port, sender))
+            }
         }
     }
 
@@ -54,12 +55,12 @@ impl Reach {
     /// would seem to come from that host itself, unless the sender is on that host.
     #[must_use]
     pub fn allows_stranger(&self, ip: IpAddr, sender: IpAddr) -> bool {
-        let is_here = |ip| self.own.is_host(ip);
-        is_here(sender.to_canonical()) || !faces(ip).any(is_here)
+        let is_here = |ip| self.local.is_host(ip);
+        is_here(sender.to_canonical()) || !with_embedded(ip).any(is_here)
     }
 
-    fn allows_face(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
-        if self.own.is_service(ip, port) {
+    fn allows_one(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
+        if self.local.is_service(ip, port) {
             return Err(Unreachable::Relay);
         }
         if ip.is_loopback() && !sender.to_canonical().is_loopback() {
@@ -99,52 +100,13 @@ fn of_v6(ip: Ipv6Addr) -> Option<Unreachable> {
     }
 }
 
-/// All that an address may turn out to be: itself, and the IPv4 addresses that a translator or tunnel on the way takes
-/// out of it.
-pub(super) fn faces(ip: IpAddr) -> impl Iterator<Item = IpAddr> {
-    let ip = ip.to_canonical();
-    let inner = match ip {
-        IpAddr::V4(_) => [None; 2],
-        IpAddr::V6(v6) => embedded(v6),
-    };
-    std::iter::once(ip).chain(inner.into_iter().flatten().map(IpAddr::V4))
-}
-
-/// The IPv4 addresses within an IPv6 one.
-fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
-    match ip.segments() {
-        // `::1` is loopback, and `::` is unspecified.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None; 2],
-        // IPv4-compatible (RFC 4291), IPv4-translated (RFC 2765), NAT64 with the well-known prefix (RFC 6052),
-        // 6to4 (RFC 3056), ISATAP (RFC 5214).
-        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..]
-        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => [Some(v4(high, low)), None],
-        // Teredo (RFC 4380): its server, and its client with every bit turned over.
-        [0x2001, 0, high, low, _, _, client_high, client_low] => {
-            [v4(high, low), v4(!client_high, !client_low)].map(Some)
-        }
-        _ => [None; 2],
-    }
-}
-
-fn v4(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn reason(ip: &str, port: u16, sender: &str) -> Option<Unreachable> {
-        let reach = Reach::new(
-            &["[::]:8081".parse().unwrap()],
-            [
-                "198.51.100.1".parse().unwrap(),
-                "127.0.0.1".parse().unwrap(),
-            ],
-        );
+        let bound = ["[::]:8081", "198.51.100.1:8081"].map(|socket| socket.parse().unwrap());
+        let reach = Reach::new(LocalAddrs::fixed(&bound, Vec::new()));
         let sender = sender.parse().unwrap();
         reach.allows(ip.parse().unwrap(), port, sender).err()
     }

@@ -15,6 +15,8 @@ use super::tally::Tally;
 use super::tokens::{Key, Tokens};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::{Origin, SourceRefusal};
 use crate::quiet::Quiet;
 use crate::rate::RateLimiter;
 
@@ -36,12 +38,20 @@ pub struct Config {
 /// Where a frame came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    /// The sender's address; never an IPv4-mapped one.
-    pub address: SocketAddr,
+    /// Who sent it.
+    pub origin: Origin,
     /// How it is answered.
     pub way: Way,
     /// Whether it came over a connection: then its address is no forgery.
     pub is_connected: bool,
+}
+
+impl Source {
+    /// The sender's address; never an IPv4-mapped one.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.origin.address()
+    }
 }
 
 /// What becomes of a frame.
@@ -88,6 +98,7 @@ pub struct Shared {
     allow_exit: AllowExit,
     reach: Reach,
     quiet: Quiet,
+    local: LocalAddrs,
 }
 
 /// The rules, and one thread's counts.
@@ -103,13 +114,8 @@ pub struct Rules {
 }
 
 impl Shared {
-    /// What a relay has that behaves so, never sends beyond this reach, never answers these, and draws keys so.
-    pub fn new(
-        config: &Config,
-        reach: Reach,
-        quiet: Quiet,
-        draw: Box<dyn FnMut() -> Key + Send>,
-    ) -> Self {
+    /// What a relay has that behaves so, at these addresses, and draws keys so.
+    pub fn new(config: &Config, local: LocalAddrs, draw: Box<dyn FnMut() -> Key + Send>) -> Self {
         Self {
             peers: Mutex::new(Peers::new(config.peers, config.rate)),
             tokens: Mutex::new(Tokens::new(draw)),
@@ -118,8 +124,9 @@ impl Shared {
             strangers: Mutex::new(RateLimiter::new(config.rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
-            reach,
-            quiet,
+            reach: Reach::new(local.clone()),
+            quiet: Quiet::new(local.clone()),
+            local,
         }
     }
 
@@ -176,13 +183,13 @@ impl Rules {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        if self.shared.access.denies(from.address.ip()) {
+        if self.shared.access.denies(from.origin.ip()) {
             self.tally.denied += 1;
             return Decision::Silence;
         }
         // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, from.address);
-        let sender = Endpoint::try_from(from.address);
+        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, &from.origin);
+        let sender = Endpoint::try_from(from.address());
         let (Ok(sender), false) = (sender, is_quiet) else {
             self.tally.ignored += 1;
             return Decision::Silence;
@@ -196,7 +203,7 @@ impl Rules {
             Request::Greeting => self.greet(sender, train),
             Request::TokenRequest => self.give_token(sender, train),
             Request::TokenGreeting(token) => self.prove(token, sender, train),
-            Request::ExitServer if self.shared.allow_exit.honours(sender.ip()) => {
+            Request::ExitServer if self.shared.allow_exit.honours(&from.origin) => {
                 self.tally.exits += 1;
                 Decision::Stop
             }
@@ -237,7 +244,7 @@ impl Rules {
     /// A frame of a connection that is malformed, or too long.
     pub fn malformed(&mut self, from: Source, now: Duration) -> Decision<'static> {
         self.tally.received += 1;
-        match Endpoint::try_from(from.address) {
+        match Endpoint::try_from(from.address()) {
             Ok(sender) if !self.shared.access.denies(sender.ip()) => {
                 self.refuse(Code::NotARequest, sender, now)
             }
@@ -246,6 +253,18 @@ impl Rules {
                 Decision::Silence
             }
         }
+    }
+
+    /// A datagram whose source is not believed.
+    pub fn refuse_source(&mut self, reason: SourceRefusal) {
+        self.tally.received += 1;
+        self.tally.refused_sources.add(reason);
+    }
+
+    /// This host's addresses.
+    #[must_use]
+    pub fn local(&self) -> LocalAddrs {
+        self.shared.local.clone()
     }
 
     /// How many peers there are, for all threads together.
@@ -259,16 +278,16 @@ impl Rules {
         &mut self.tally
     }
 
-    /// Whether a connection from this address is taken.
-    pub fn admits(&mut self, address: SocketAddr) -> bool {
-        let is_denied = self.shared.access.denies(address.ip());
+    /// Whether a connection from there is taken.
+    pub fn admits(&mut self, origin: &Origin) -> bool {
+        let is_denied = self.shared.access.denies(origin.ip());
         self.tally.tcp.denied += u64::from(is_denied);
         !is_denied
     }
 
     /// A connection has ended: what greeted by it is no peer any more.
     pub fn disconnected(&mut self, from: Source) {
-        if let Ok(endpoint) = Endpoint::try_from(from.address) {
+        if let Ok(endpoint) = Endpoint::try_from(from.address()) {
             self.table().disconnect(endpoint, from.way.socket);
         }
     }
@@ -340,7 +359,7 @@ impl Rules {
     fn greet(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
         let standing = if train.from.is_connected {
             Standing::Connected
-        } else if self.shared.access.trusts(sender.ip()) {
+        } else if self.shared.access.trusts(&train.from.origin) {
             Standing::Greeted
         } else {
             return self.answer_stranger(sender, train.now);
@@ -383,7 +402,7 @@ impl Rules {
         train: &Train,
     ) -> Decision<'static> {
         let Train { from, now, .. } = *train;
-        let is_trusted = self.shared.access.trusts(sender.ip());
+        let is_trusted = self.shared.access.trusts(&train.from.origin);
         let way = from.way;
         let mut peers = self.table();
         let registration = peers.register(sender, Peer { standing, way }, is_trusted, now);

@@ -9,11 +9,11 @@ use hii_protocol::relay::{Answer, Request};
 
 use super::access::{Access, network};
 use super::peers::Way;
-use super::reach::Reach;
 use super::rules::{Config, Decision, Delivery, Rules, Shared, Source};
 use crate::allow_exit::AllowExit;
 use crate::args::rate;
-use crate::quiet::Quiet;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::origin;
 
 const OWN: &str = "[::]:8081";
 
@@ -33,19 +33,13 @@ pub(super) fn config(access: Access) -> Config {
 
 /// A relay on port 8081 of a host with the address 198.51.100.1.
 pub(super) fn relay_of(config: &Config) -> Rules {
-    let host = || ["198.51.100.1", "127.0.0.1"].map(|ip| ip.parse().unwrap());
-    let sockets = [OWN.parse().unwrap()];
+    let own = [OWN.parse().unwrap(), "198.51.100.1:8081".parse().unwrap()];
     let mut key = 0;
     let draw = Box::new(move || {
         key += 1;
         [key; 16]
     });
-    let shared = Shared::new(
-        config,
-        Reach::new(&sockets, host()),
-        Quiet::new(&sockets, host()),
-        draw,
-    );
+    let shared = Shared::new(config, LocalAddrs::fixed(&own, Vec::new()), draw);
     Rules::new(Arc::new(shared))
 }
 
@@ -58,7 +52,7 @@ fn trusting(networks: &[&str]) -> Rules {
 
 pub(super) fn source(address: &str) -> Source {
     Source {
-        address: address.parse().unwrap(),
+        origin: origin(address.parse().unwrap()),
         way: Way {
             socket: 0,
             asked: None,
@@ -88,7 +82,7 @@ pub(super) fn said(rules: &mut Rules, frame: &[u8], from: &str, at: u64) -> Stri
         Decision::Reply(answer) => answer.to_string(),
         Decision::Forward { to, forward, .. } => {
             let forward = Answer::Forward(forward).to_string();
-            let result = rules.forwarded(Delivery::Sent, from.address, now);
+            let result = rules.forwarded(Delivery::Sent, from.address(), now);
             assert_eq!(result, Decision::Reply(Answer::Sent));
             format!("{to} <- {forward}")
         }
@@ -427,7 +421,7 @@ fn a_million_forged_greetings_hold_no_more_than_the_table_may() {
         // Half of them from where a greeting is enough, half from elsewhere.
         for net in [10, 11] {
             let from = Source {
-                address: nth(net, n),
+                origin: origin(nth(net, n)),
                 ..source("192.0.2.7:7000")
             };
             let decision = decide(&mut rules, b"hii", from, Duration::from_secs(1));

@@ -9,6 +9,7 @@ use hii_protocol::Endpoint;
 use hii_protocol::relay::{Answer, Forward};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Receipt, Sender, Service};
+use hii_transport::packet_info::PacketInfo;
 use hii_transport::traffic::Traffic;
 
 use super::burst::Train;
@@ -21,6 +22,8 @@ use super::peers::{self, Way};
 use super::rules::{Decision, Delivery, Rules, Source};
 use super::tally::Tally;
 use crate::admission::Refusal;
+use crate::policy::origin::{Origin, SourceRefusal, Transport};
+use crate::policy::source_validation::SourceValidator;
 use crate::streams::{End, StreamService};
 use crate::threads::Tallied;
 
@@ -51,6 +54,7 @@ pub enum Verdict {
 
 /// The relay on one thread.
 pub struct RelayService {
+    sources: SourceValidator,
     rules: Rules,
     mailboxes: Mailboxes,
     /// How messages of connections go to peers that have none.
@@ -69,6 +73,7 @@ impl RelayService {
     #[must_use]
     pub fn new(rules: Rules, mailboxes: Mailboxes) -> Self {
         Self {
+            sources: SourceValidator::new(rules.local()),
             rules,
             mailboxes,
             sender: None,
@@ -99,7 +104,7 @@ impl RelayService {
         self.rules.tally_mut().tcp.frames += 1;
         let train = self.rules.train(from, now);
         let decision = self.rules.decide(frame, &train);
-        self.log.decided(frame, from.address, &decision, now);
+        self.log.decided(frame, from.address(), &decision, now);
         let decision = match decision {
             Decision::Forward { to, way, forward } => {
                 let delivery = match way {
@@ -108,12 +113,12 @@ impl RelayService {
                     }
                     _ => self.send(to, way, forward),
                 };
-                self.rules.forwarded(delivery, from.address, now)
+                self.rules.forwarded(delivery, from.address(), now)
             }
             Decision::Silence => Decision::Silence,
             Decision::Reply(answer) => Decision::Reply(answer),
             Decision::Stop => {
-                tell_stop(from.address);
+                tell_stop(from.address());
                 Decision::Stop
             }
         };
@@ -198,7 +203,7 @@ impl RelayService {
         datagram: &[u8],
         train: &Train,
     ) -> Effect<Outgoing> {
-        let from = train.from.address;
+        let from = train.from.address();
         match decision {
             Decision::Silence => Effect::Nothing,
             Decision::Stop => {
@@ -255,27 +260,36 @@ fn verdict(decision: &Decision<'_>) -> Verdict {
 
 impl Service for RelayService {
     type Answer = Outgoing;
-    type Train = Train;
+    type Train = Result<Train, SourceRefusal>;
 
-    fn train(&mut self, from: Peer, now: Now) -> Train {
+    fn train(&mut self, from: &PacketInfo, now: Now) -> Self::Train {
         self.now = now.monotonic;
-        self.rules.train(source(from), now.monotonic)
+        let origin = self.sources.validate(from, Transport::Udp, self.now)?;
+        Ok(self.rules.train(source(origin), self.now))
     }
 
     #[inline]
-    fn alike(&mut self, datagram: &[u8], train: &Train) -> Option<Range<usize>> {
+    fn alike(&mut self, datagram: &[u8], train: &Self::Train) -> Option<Range<usize>> {
+        let train = train.as_ref().ok()?;
         let payload = self.rules.alike(datagram, train)?;
-        self.log.alike(datagram, train.from.address, train.now);
+        self.log.alike(datagram, train.from.address(), train.now);
         let (_, octets) = heads::parts(payload);
         let place = heads::place(octets, datagram);
         debug_assert!(place.is_some(), "a payload is part of its datagram");
         place
     }
 
-    fn handle(&mut self, datagram: &[u8], train: &Train) -> Effect<Outgoing> {
+    fn handle(&mut self, datagram: &[u8], train: &Self::Train) -> Effect<Outgoing> {
+        let train = match train {
+            Ok(train) => train,
+            Err(reason) => {
+                self.rules.refuse_source(*reason);
+                return Effect::Nothing;
+            }
+        };
         let decision = self.rules.decide(datagram, train);
         self.log
-            .decided(datagram, train.from.address, &decision, train.now);
+            .decided(datagram, train.from.address(), &decision, train.now);
         self.effect(decision, datagram, train)
     }
 
@@ -343,11 +357,11 @@ impl Service for RelayService {
 impl StreamService for RelayService {
     type Conversation = Connection;
 
-    fn connect(&mut self, from: SocketAddr, idle: Duration, now: Duration) -> Connection {
+    fn connect(&mut self, from: Origin, idle: Duration, now: Duration) -> Connection {
         self.rules.tally_mut().tcp.connections += 1;
         let (number, mailbox) = self.mailboxes.open();
         let source = Source {
-            address: from,
+            origin: from,
             way: Way {
                 socket: number,
                 asked: None,
@@ -357,8 +371,15 @@ impl StreamService for RelayService {
         Connection::new(source, mailbox, idle, now)
     }
 
-    fn admits(&mut self, from: SocketAddr) -> bool {
-        self.rules.admits(from)
+    fn admit(&mut self, from: &PacketInfo, now: Duration) -> Option<Origin> {
+        match self.sources.validate(from, Transport::Tcp, now) {
+            Ok(origin) => self.rules.admits(&origin).then_some(origin),
+            Err(reason) => {
+                let counts = &mut self.rules.tally_mut().tcp;
+                counts.refused_sources.add(reason);
+                None
+            }
+        }
     }
 
     fn refused(&mut self, refusal: Refusal) {
@@ -383,9 +404,10 @@ impl Tallied for RelayService {
     }
 }
 
-fn source(from: Peer) -> Source {
+fn source(origin: Origin) -> Source {
+    let from = origin.reply_to();
     Source {
-        address: from.address,
+        origin,
         way: Way {
             socket: u32::try_from(from.socket).unwrap_or(u32::MAX),
             asked: from.asked,

@@ -32,7 +32,7 @@ fn who_takes_part(access: &Access) -> String {
         ];
         let is_here = own
             .iter()
-            .any(|ip| access.trusts(*ip) && !access.denies(*ip));
+            .any(|ip| access.trusts_loopback() && !access.denies(*ip));
         let here = is_here.then(|| "this host".to_owned());
         let trusted = access.trust.iter().filter(|network| !denied(network));
         let from: Vec<_> = here

@@ -7,6 +7,7 @@ use hii_protocol::Code;
 use serde::{Serialize, Serializer};
 
 use crate::exit::count;
+use crate::policy::source_validation::RefusedSources;
 
 /// Counts of frames, over both transports. Every one received is in exactly one of the counts from `addresses` to
 /// `exits`.
@@ -24,6 +25,8 @@ pub struct Tally {
     pub refused: Refused,
     /// Never answered: answers, datagrams of the relay's own, senders below port 1024.
     pub ignored: u64,
+    /// Never answered: their source address is not believed.
+    pub refused_sources: RefusedSources,
     /// From a network that the operator denies.
     pub denied: u64,
     /// Messages over the rate allowed for one peer.
@@ -61,6 +64,8 @@ pub struct Connections {
     pub frames: u64,
     /// Messages that went to them.
     pub forwarded: u64,
+    /// Connections closed at once: their source address is not believed.
+    pub refused_sources: RefusedSources,
     /// Connections closed at once: there were as many as allowed.
     pub refused: u64,
     /// Connections closed at once: their source had as many as it may.
@@ -113,6 +118,16 @@ impl AddAssign for Refused {
     }
 }
 
+impl Tally {
+    /// Datagrams and connections whose source address is not believed.
+    #[must_use]
+    pub fn all_refused_sources(&self) -> RefusedSources {
+        let mut sources = self.refused_sources;
+        sources += self.tcp.refused_sources;
+        sources
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         let Self {
@@ -122,6 +137,7 @@ impl AddAssign for Tally {
             forwarded,
             refused,
             ignored,
+            refused_sources,
             denied,
             over_rate,
             over_error_rate,
@@ -141,6 +157,7 @@ impl AddAssign for Tally {
         self.forwarded += forwarded;
         self.refused += refused;
         self.ignored += ignored;
+        self.refused_sources += refused_sources;
         self.denied += denied;
         self.over_rate += over_rate;
         self.over_error_rate += over_error_rate;
@@ -163,6 +180,7 @@ impl AddAssign for Connections {
             ended,
             frames,
             forwarded,
+            refused_sources,
             refused,
             over_source,
             denied,
@@ -173,6 +191,7 @@ impl AddAssign for Connections {
         self.ended += ended;
         self.frames += frames;
         self.forwarded += forwarded;
+        self.refused_sources += refused_sources;
         self.refused += refused;
         self.over_source += over_source;
         self.denied += denied;
@@ -214,8 +233,15 @@ impl fmt::Display for Tally {
                 write!(f, ", {count} {what}")?;
             }
         }
+        if self.refused_sources.total() > 0 {
+            write!(f, ", {}", self.refused_sources)?;
+        }
         write!(f, "; {} peers registered", self.registered)?;
-        if self.tcp.connections + self.tcp.refused + self.tcp.over_source + self.tcp.denied > 0 {
+        let turned_away = self.tcp.refused_sources.total()
+            + self.tcp.refused
+            + self.tcp.over_source
+            + self.tcp.denied;
+        if self.tcp.connections + turned_away > 0 {
             write!(f, "; {}", self.tcp)?;
         }
         Ok(())
@@ -241,6 +267,9 @@ impl fmt::Display for Connections {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if self.refused_sources.total() > 0 {
+            write!(f, ", connections: {}", self.refused_sources)?;
         }
         Ok(())
     }

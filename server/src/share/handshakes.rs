@@ -1,12 +1,12 @@
 //! Who may try to prove that it has the key: so many at once, and not for ever with other keys.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
 
+use crate::policy::origin::Origin;
 use crate::source::Source;
 
 /// Handshakes that fail in a row before the rate counts, of each source.
@@ -43,17 +43,17 @@ impl Default for Failures {
 impl Failures {
     /// Whether this source has failed too often to be heard now. This host itself never has: behind a tunnel or a proxy
     /// everybody comes from there, and one stranger would keep all out.
-    pub fn bars(&mut self, address: IpAddr, now: Duration) -> bool {
-        if address.to_canonical().is_loopback() {
+    pub fn bars(&mut self, origin: &Origin, now: Duration) -> bool {
+        if origin.is_loopback() {
             return false;
         }
-        let all = self.of.peek(&Source::of(address));
+        let all = self.of.peek(&Source::of(origin.ip()));
         all.is_some_and(|all| *all > now.saturating_add(GAP * (BURST - 1)))
     }
 
     /// Notes that a handshake has failed.
-    pub fn add(&mut self, address: IpAddr, now: Duration) {
-        let all = self.of.get_or_insert_mut(Source::of(address), || now);
+    pub fn add(&mut self, origin: &Origin, now: Duration) {
+        let all = self.of.get_or_insert_mut(Source::of(origin.ip()), || now);
         *all = (*all).max(now).saturating_add(GAP);
     }
 }
@@ -78,9 +78,9 @@ impl<T> Default for HalfOpen<T> {
 
 impl<T> HalfOpen<T> {
     /// Takes one more, and gives its number, and the one that has to go for it.
-    pub fn enter(&mut self, address: IpAddr, handshake: T) -> (u64, Option<T>) {
-        let source = Source::of(address);
-        let share = if address.to_canonical().is_loopback() {
+    pub fn enter(&mut self, origin: &Origin, handshake: T) -> (u64, Option<T>) {
+        let source = Source::of(origin.ip());
+        let share = if origin.is_loopback() {
             MOST
         } else {
             MOST / SHARE
@@ -117,43 +117,53 @@ impl<T> HalfOpen<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
     use super::*;
+    use crate::policy::origin::origin;
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn from(text: &str) -> Origin {
+        let ip: IpAddr = text.parse().unwrap();
+        origin(SocketAddr::new(ip, 9))
+    }
+
+    /// A host of 10.0.0.0/8.
+    fn host(number: u32) -> Origin {
+        let ip = Ipv4Addr::from_bits(0x0a00_0000 + number);
+        origin(SocketAddr::new(ip.into(), 9))
     }
 
     #[test]
     fn ten_failures_bar_a_source_and_nobody_else_and_not_for_ever() {
         let mut failures = Failures::default();
-        let source = ip("2001:db8::1");
+        let source = from("2001:db8::1");
         for _ in 0..10 {
-            assert!(!failures.bars(source, at(5)));
-            failures.add(source, at(5));
+            assert!(!failures.bars(&source, at(5)));
+            failures.add(&source, at(5));
         }
-        assert!(failures.bars(source, at(5)));
-        assert!(failures.bars(ip("2001:db8::2"), at(5)));
-        assert!(!failures.bars(ip("192.0.2.1"), at(5)));
+        assert!(failures.bars(&source, at(5)));
+        assert!(failures.bars(&from("2001:db8::2"), at(5)));
+        assert!(!failures.bars(&from("192.0.2.1"), at(5)));
         // One try for each gap.
-        assert!(failures.bars(source, at(10)));
-        assert!(!failures.bars(source, at(11)));
-        failures.add(source, at(11));
-        assert!(failures.bars(source, at(11)));
-        assert!(!failures.bars(source, at(1000)));
+        assert!(failures.bars(&source, at(10)));
+        assert!(!failures.bars(&source, at(11)));
+        failures.add(&source, at(11));
+        assert!(failures.bars(&source, at(11)));
+        assert!(!failures.bars(&source, at(1000)));
     }
 
     #[test]
     fn this_host_is_never_barred() {
         let mut failures = Failures::default();
-        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map(ip) {
+        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             for _ in 0..1000 {
-                failures.add(own, at(5));
+                failures.add(&from(own), at(5));
             }
-            assert!(!failures.bars(own, at(5)), "{own}");
+            assert!(!failures.bars(&from(own), at(5)), "{own}");
         }
     }
 
@@ -161,7 +171,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut failures = Failures::default();
         for host in 0..100_000_u32 {
-            failures.add(IpAddr::V4(host.into()), at(0));
+            failures.add(&self::host(host), at(0));
         }
         assert_eq!(failures.of.len(), SOURCES.get());
     }
@@ -169,11 +179,11 @@ mod tests {
     #[test]
     fn a_source_that_has_its_share_drives_out_its_own_oldest() {
         let mut half_open = HalfOpen::default();
-        let (good, none) = half_open.enter(ip("192.0.2.1"), 0);
+        let (good, none) = half_open.enter(&from("192.0.2.1"), 0);
         assert_eq!(none, None);
         let mut gone = Vec::new();
         for number in 1..=1000 {
-            gone.extend(half_open.enter(ip("198.51.100.7"), number).1);
+            gone.extend(half_open.enter(&from("198.51.100.7"), number).1);
         }
         let stays = u32::try_from(MOST / SHARE).unwrap();
         assert_eq!(gone, (1..=1000 - stays).collect::<Vec<_>>());
@@ -185,7 +195,7 @@ mod tests {
     fn all_together_drive_out_the_oldest_and_counts_end_at_none() {
         let mut half_open = HalfOpen::default();
         let numbers: Vec<_> = (0..1000_u32)
-            .map(|host| half_open.enter(IpAddr::V4(host.into()), host))
+            .map(|host| half_open.enter(&self::host(host), host))
             .collect();
         let gone: Vec<_> = numbers.iter().filter_map(|(_, gone)| *gone).collect();
         assert_eq!(gone, (0..744).collect::<Vec<_>>());

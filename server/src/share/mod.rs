@@ -4,12 +4,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use hii_protocol::share::{Id, Path};
+use hii_transport::addresses::interface_addresses;
 use tokio::sync::{Notify, watch};
 
 use crate::admission::{Admission, ConnectionLimits};
 use crate::announce::Announcement;
 use crate::exit::{Exit, Failure, count, note};
 use crate::logs::LogFormat;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::source_validation::SourceValidator;
 use crate::{listen, running};
 
 mod args;
@@ -85,7 +88,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
             state: Mutex::new(State::default()),
             may_end: Notify::new(),
         };
-        serve::serve(sockets, Arc::new(common), max_receivers, stop)
+        let sources = SourceValidator::new(LocalAddrs::new(&addresses, interface_addresses));
+        serve::serve(sockets, sources, Arc::new(common), max_receivers, stop)
             .await
             .map_err(|error| running::cannot_serve(&error))
     })?;

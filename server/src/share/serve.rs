@@ -23,6 +23,8 @@ use super::tally::Tally;
 use crate::admission::Admission;
 use crate::exit::note;
 use crate::logs::LogFormat;
+use crate::policy::origin::{Origin, Transport};
+use crate::policy::source_validation::SourceValidator;
 use crate::streams::{accept, stopped};
 
 /// How long a stranger has to shake hands and to say hello.
@@ -125,6 +127,7 @@ impl Drop for HalfOpenPlace<'_> {
 /// The sockets cannot be had.
 pub(super) async fn serve(
     listeners: Vec<StdListener>,
+    sources: SourceValidator,
     common: Arc<Common>,
     max_receivers: usize,
     stop: impl Future<Output = ()>,
@@ -139,7 +142,7 @@ pub(super) async fn serve(
     // Nothing is ever sent: it ends with the last connection.
     let (open, mut none_open) = mpsc::channel::<()>(1);
     tokio::select! {
-        () = accept_all(&listeners, &common, &open) => {}
+        () = accept_all(&listeners, sources, &common, &open) => {}
         () = over(&common) => {}
         () = stop => {}
     }
@@ -159,29 +162,42 @@ async fn over(common: &Common) {
     }
 }
 
-async fn accept_all(listeners: &[TcpListener], common: &Arc<Common>, open: &mpsc::Sender<()>) {
+async fn accept_all(
+    listeners: &[TcpListener],
+    mut sources: SourceValidator,
+    common: &Arc<Common>,
+    open: &mpsc::Sender<()>,
+) {
     let clock = Clock::start();
     let mut told = false;
     loop {
-        let (stream, from) = accept(listeners, &mut told).await;
+        let (stream, info) = accept(listeners, &mut told).await;
         let (evict, evicted) = oneshot::channel();
-        let number = common.with(|state| {
+        let admitted = common.with(|state| {
+            let now = clock.elapsed();
             state.tally.connections += 1;
-            if common.key.is_some() && state.failures.bars(from.ip(), clock.elapsed()) {
+            let origin = match sources.validate(&info, Transport::Tcp, now) {
+                Ok(origin) => origin,
+                Err(reason) => {
+                    state.tally.refused_sources.add(reason);
+                    return None;
+                }
+            };
+            if common.key.is_some() && state.failures.bars(&origin, now) {
                 state.tally.barred += 1;
                 return None;
             }
             // Who has to go learns it from the loss of its sender.
-            let (number, _) = state.half_open.enter(from.ip(), evict);
-            Some(number)
+            let (number, _) = state.half_open.enter(&origin, evict);
+            Some((origin, number))
         });
-        let Some(number) = number else {
-            tracing::debug!(%from, "failed too often, closed unread");
+        let Some((origin, number)) = admitted else {
+            tracing::debug!(from = %info.source, "closed unread");
             continue;
         };
         let (common, open) = (Arc::clone(common), open.clone());
         tokio::spawn(async move {
-            receive(stream, from, &common, number, evicted, clock).await;
+            receive(stream, origin, &common, number, evicted, clock).await;
             drop(open);
         });
     }
@@ -240,12 +256,13 @@ impl<'a> Guest<'a> {
 /// Serves one connection to its end.
 async fn receive(
     mut stream: TcpStream,
-    from: SocketAddr,
+    origin: Origin,
     common: &Common,
     number: u64,
     evicted: oneshot::Receiver<()>,
     clock: Clock,
 ) {
+    let from = origin.address();
     let place = HalfOpenPlace { number, common };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%from, %error, "no TCP_NODELAY");
@@ -261,12 +278,12 @@ async fn receive(
     match met {
         Ok(guest) => {
             drop(place);
-            Box::pin(welcome(guest, from, common)).await;
+            Box::pin(welcome(guest, origin, common)).await;
         }
         Err(Refusal::Key) => {
             common.with(|state| {
                 state.tally.wrong_key += 1;
-                state.failures.add(from.ip(), clock.elapsed());
+                state.failures.add(&origin, clock.elapsed());
             });
             close_gently(stream).await;
         }
@@ -278,8 +295,9 @@ async fn receive(
 }
 
 /// Lets in who has the key, if there is room.
-async fn welcome(guest: Guest<'_>, from: SocketAddr, common: &Common) {
-    let Ok(_place) = common.admission.enter(from.ip()) else {
+async fn welcome(guest: Guest<'_>, origin: Origin, common: &Common) {
+    let from = origin.address();
+    let Ok(_place) = common.admission.enter(&origin) else {
         tracing::info!(%from, "busy");
         common.tally(|tally| tally.busy += 1);
         guest.turn_away().await;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::exit::count;
+use crate::policy::source_validation::RefusedSources;
 
 /// Counts of connections and files. Every receiver that was let in and has left is in exactly one of the counts from `done`
 /// to `stopped`.
@@ -12,6 +13,8 @@ use crate::exit::count;
 pub struct Tally {
     /// Connections, those that were closed unread included.
     pub connections: u64,
+    /// Closed unread, since their source address is not believed.
+    pub refused_sources: RefusedSources,
     /// Closed unread, since their source had failed too often.
     pub barred: u64,
     /// With another key, or with something else than a handshake.
@@ -80,6 +83,9 @@ impl fmt::Display for Tally {
             if number > 0 {
                 write!(f, ", {number} {what}")?;
             }
+        }
+        if self.refused_sources.total() > 0 {
+            write!(f, ", {}", self.refused_sources)?;
         }
         Ok(())
     }

@@ -391,8 +391,9 @@ impl Args {
             return Ok(());
         };
         let own = addresses::interface_addresses();
-        let own = own.iter().filter(|own| own.is_ipv4() == source.is_ipv4());
-        let own: Vec<_> = own.map(ToString::to_string).collect();
+        let own = own.iter().map(|own| own.ip);
+        let own = own.filter(|own| own.is_ipv4() == source.is_ipv4());
+        let own: Vec<_> = own.map(|own| own.to_string()).collect();
         Err(Failure::new(
             Exit::Usage,
             format_args!("cannot send from {source}: {error}"),
