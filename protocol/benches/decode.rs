@@ -101,6 +101,7 @@ fn probe_answer() -> ping::Answer {
         window: 0x5f,
         held: 1200,
         received: 1_789_000_000_000_000_000,
+        limited: 0,
     }))
 }
 

@@ -63,12 +63,15 @@ impl<'a> Arbitrary<'a> for ping::Request<'a> {
 
 impl<'a> Arbitrary<'a> for ping::Answer {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=5)? {
+        Ok(match u.int_in_range(0..=6)? {
             0 => Self::Calibrated,
             1 => Self::Stopping,
             2 => Self::PacketAcknowledged,
             3 => Self::Acknowledgement,
             4 => Self::Refused(Code::arbitrary(u)?),
+            5 => Self::LimitedNotice(
+                Probe::arbitrary(u)?.limited_notice(Option::arbitrary(u)?, u64::arbitrary(u)?),
+            ),
             _ => {
                 let probe = Probe::arbitrary(u)?;
                 Self::Probe(probe.answer(&Report {
@@ -76,6 +79,7 @@ impl<'a> Arbitrary<'a> for ping::Answer {
                     window: u64::arbitrary(u)?,
                     held: u64::arbitrary(u)?,
                     received: u64::arbitrary(u)?,
+                    limited: u64::arbitrary(u)?,
                 }))
             }
         })

@@ -39,6 +39,9 @@ mod tests {
             "Acknowledgement",
             "A 00c0ffee 7",
             "A 00c0ffee 7 6 000000000000005f 1200 1789000000000000000     ",
+            "A 00c0ffee 7 6 000000000000005f 1200 1789000000000000000 3   ",
+            "L 00c0ffee 7",
+            "L 00c0ffee 7 601 599",
             "('192.0.2.7', 9000)",
             "('2001:db8::7', 9000) ; token : 000102030405060708090a0b0c0d0e0f",
             "200, UDP Packet Sent Successfully",
@@ -48,7 +51,7 @@ mod tests {
         ];
         for answer in answers {
             assert!(is_answer(answer.as_bytes()), "{answer}");
-            // One octet more or less is a message like any other; a probe answer's padding is the exception.
+            // One octet more or less is a message like any other; a probe-answer's padding is the exception.
             assert!(
                 !is_answer(std::format!("{answer}.").as_bytes()),
                 "{answer}."
@@ -64,6 +67,7 @@ mod tests {
             "200",
             "hii",
             "P 00c0ffee 7",
+            "L 00c0ffee 7 ",
             "192.0.2.7/9000 ; content : hello",
         ] {
             assert!(!is_answer(other.as_bytes()), "{other}");

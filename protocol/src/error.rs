@@ -135,10 +135,12 @@ rules! {
     PingAnswer,    "ping-answer",    NotARequest,   "an answer of a ping service";
     Run,           "run",            NotARequest,   "a run of 8 lower-case hex digits after a space";
     Seq,           "seq",            NotARequest,   "a sequence number from 1 after a space";
-    Count,         "count",          NotARequest,   "a count from 1, or spaces to the end";
+    Count,         "count",          NotARequest,   "a count from 1, or the padding of a probe-answer";
     Window,        "window",         NotARequest,   "a window of 16 lower-case hex digits, or spaces to the end";
     Held,          "held",           NotARequest,   "a time in ns, or spaces to the end";
     Received,      "received",       NotARequest,   "a time in ns since the epoch, or spaces to the end";
+    Limited,       "limited",        NotARequest,   "a number of probes, or the padding of a probe-answer";
+    LimitedNotice, "limited-notice", NotARequest,   "the notice to end";
     RelayAnswer,   "relay-answer",   NotARequest,   "an answer of a relay";
     AddressAnswer, "address-answer", NotARequest,   "an address as `('<ip>', <port>)`";
     TokenAnswer,   "token-answer",   NotARequest,   "` ; token : ` and 32 lower-case hex digits";

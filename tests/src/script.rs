@@ -79,6 +79,7 @@ impl Memory {
             window: standing.window.expect("tests do not reorder that far"),
             held: 0,
             received: u64::try_from(since).expect("it is not 2554 yet"),
+            limited: 0,
         };
         Some(Received {
             probe,

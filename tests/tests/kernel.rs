@@ -125,6 +125,7 @@ impl Reluctant {
             window,
             held: 0,
             received: 1_000_000_000 * number,
+            limited: 0,
         });
         let mut octets = vec![0; len];
         let len = answer.encode_into(&mut octets).unwrap();

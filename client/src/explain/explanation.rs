@@ -121,7 +121,7 @@ fn likely_first(
 /// What octets that are no frame were most likely meant to be.
 fn likely(frame: &[u8], service: Option<Service>) -> (Service, Role) {
     let service = service.unwrap_or(match frame {
-        [b'C', ..] | [b'A', b' ', ..] => Service::Ping,
+        [b'C', ..] | [b'A' | b'L', b' ', ..] => Service::Ping,
         _ => Service::Relay,
     });
     let role = match (service, frame) {
@@ -192,6 +192,7 @@ mod tests {
             ("P 00C0FFEE 7   ", "message"),
             ("Hello Server", "message"),
             ("A 00c0ffee 7", "probe-answer"),
+            ("L 00c0ffee 7 601 599", "limited-notice"),
             ("Packet Acknowledged", "packet-acknowledged"),
             ("Acknowledgement", "acknowledgement"),
         ] {
@@ -213,6 +214,7 @@ mod tests {
             ),
             ("C", None, &[(Service::Ping, Role::Request)]),
             ("A 1", None, &[(Service::Ping, Role::Answer)]),
+            ("L 1", None, &[(Service::Ping, Role::Answer)]),
             (
                 "('x', 1)",
                 None,

@@ -192,7 +192,22 @@ impl From<ping::Answer> for Meaning {
                         .received()
                         .map(|ns| format!("{ns} ns since the Unix epoch")),
                 )
+                .with_some(
+                    "limited",
+                    answer.limited().map(|limited| format!("{limited} probes")),
+                )
                 .with("size", answer.size()),
+            ping::Answer::LimitedNotice(notice) => meaning(
+                "limited-notice",
+                "probes of this run earn no answer because of a limit of the server",
+            )
+            .with("run", notice.run())
+            .with("seq", notice.seq())
+            .with_some("count", notice.count())
+            .with_some(
+                "limited",
+                notice.limited().map(|limited| format!("{limited} probes")),
+            ),
             ping::Answer::Refused(code) => meaning("code", "your request was refused")
                 .with("code", code)
                 .with("meaning", code.meaning()),

@@ -232,6 +232,7 @@ mod tests {
             window,
             held: 0,
             received,
+            limited: 0,
         })
     }
 
@@ -340,6 +341,7 @@ mod tests {
                 window,
                 held: 10_000,
                 received: u64::MAX,
+                limited: 0,
             })
         };
         let mut witness = Witness::default();

@@ -83,6 +83,7 @@ impl Forgery {
             window,
             held: 0,
             received: u64::try_from(self.at.as_nanos()).unwrap(),
+            limited: 0,
         };
         let took = self.at.saturating_sub(slot(seq));
         let most_held = took + took / 10 + ms(1);

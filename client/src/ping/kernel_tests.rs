@@ -59,6 +59,7 @@ fn report(seq: u64, held: Duration, received: u64) -> ProbeAnswer {
         window: u64::MAX >> (64 - seq.get().min(64)),
         held: u64::try_from(held.as_nanos()).unwrap(),
         received,
+        limited: 0,
     })
 }
 
@@ -222,6 +223,7 @@ fn with_drops(count: u32, answered: &[u64]) -> Vec<Verdict> {
         window: 0b11_0111,
         held: 0,
         received: 6,
+        limited: 0,
     });
     ledger.arrived(Arrival {
         report: Some(report),

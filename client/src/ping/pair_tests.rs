@@ -119,6 +119,7 @@ impl Pair {
                 window: standing.window.unwrap(),
                 held: self.clock.shows(leaves) - self.clock.shows(at),
                 received: self.clock.shows(at),
+                limited: 0,
             });
             answers.extend(received.back.iter().map(|back| Came {
                 at: leaves + back,

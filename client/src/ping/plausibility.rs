@@ -109,6 +109,7 @@ mod tests {
             window,
             held: 0,
             received: 1,
+            limited: 0,
         };
         known.check(&answer(seq, &report))
     }
@@ -156,6 +157,7 @@ mod tests {
                     window: 1,
                     held,
                     received: 1,
+                    limited: 0,
                 },
             ))
         };
@@ -177,6 +179,7 @@ mod tests {
                     window: 1,
                     held: 0,
                     received,
+                    limited: 0,
                 },
             ))
         };
@@ -197,6 +200,7 @@ mod tests {
                 window: 1,
                 held: 0,
                 received: 1,
+                limited: 0,
             };
             assert_eq!(KNOWN.check(&probe.answer(&report)), Ok(()));
         }

@@ -2,8 +2,9 @@
 
 use crate::encode::{Emit, Sink, impl_encode, impl_frame};
 use crate::grammar::whole;
-use crate::ping::ProbeAnswer;
+use crate::ping::limited_notice::limited_notice;
 use crate::ping::probe_answer::probe_answer;
+use crate::ping::{LimitedNotice, ProbeAnswer};
 use crate::{Code, Limits, ParseError, Rule, grammar};
 
 /// An answer of a ping service. It borrows nothing.
@@ -19,6 +20,8 @@ pub enum Answer {
     Acknowledgement,
     /// To a probe.
     Probe(ProbeAnswer),
+    /// In place of answers to probes that are over a limit of the server.
+    LimitedNotice(LimitedNotice),
     /// To a request that breaks the grammar.
     Refused(Code),
 }
@@ -48,6 +51,9 @@ impl Answer {
         if frame.starts_with(b"A ") {
             return whole(frame, probe_answer).map(Self::Probe);
         }
+        if frame.starts_with(b"L ") {
+            return whole(frame, limited_notice).map(Self::LimitedNotice);
+        }
         Self::FIXED
             .into_iter()
             .find(|answer| answer.text().as_bytes() == frame)
@@ -63,7 +69,7 @@ impl Answer {
             Self::PacketAcknowledged => "Packet Acknowledged",
             Self::Acknowledgement => "Acknowledgement",
             Self::Refused(code) => code.answer(),
-            Self::Probe(_) => "",
+            Self::Probe(_) | Self::LimitedNotice(_) => "",
         }
     }
 }
@@ -72,6 +78,7 @@ impl Emit for Answer {
     fn emitted_len(&self) -> usize {
         match self {
             Self::Probe(answer) => answer.emitted_len(),
+            Self::LimitedNotice(notice) => notice.emitted_len(),
             fixed => fixed.text().len(),
         }
     }
@@ -79,6 +86,7 @@ impl Emit for Answer {
     fn emit(&self, sink: &mut impl Sink) {
         match self {
             Self::Probe(answer) => answer.emit(sink),
+            Self::LimitedNotice(notice) => notice.emit(sink),
             fixed => sink.put(fixed.text().as_bytes()),
         }
     }
@@ -108,7 +116,12 @@ mod tests {
         refused("A 00c0ffee 7 6 5f", Rule::Window, 15);
         refused("A 00c0ffee 7 6 000000000000005f 01", Rule::Held, 32);
         refused("A 00c0ffee 7 6 000000000000005f 1 x", Rule::Received, 34);
-        refused("A 00c0ffee 7 6 000000000000005f 1 2 3", Rule::Padding, 36);
+        refused("A 00c0ffee 7 6 000000000000005f 1 2 x", Rule::Limited, 36);
+        refused("A 00c0ffee 7 6 000000000000005f 1 2 3 4", Rule::Padding, 38);
+        refused("L 00c0ffee", Rule::Seq, 10);
+        refused("L 00c0ffee 7 ", Rule::Count, 13);
+        refused("L 00c0ffee 7 6 05", Rule::Limited, 15);
+        refused("L 00c0ffee 7 6 5 ", Rule::LimitedNotice, 16);
         refused("A 00c0ffee 7x", Rule::Seq, 11);
         refused("Hello", Rule::PingAnswer, 0);
         refused("", Rule::PingAnswer, 0);

@@ -17,6 +17,8 @@ pub struct Report {
     pub held: u64,
     /// The server's wall clock at the probe's receipt, in nanoseconds since the Unix epoch.
     pub received: u64,
+    /// Probes of this sender and run received so far that earned no answer because of a limit.
+    pub limited: u64,
 }
 
 /// The answer to a probe. Fields that the probe's size did not hold are missing, from the right.
@@ -27,6 +29,7 @@ pub struct ProbeAnswer {
     window: Option<u64>,
     held: Option<u64>,
     received: Option<u64>,
+    limited: Option<u64>,
 }
 
 impl ProbeAnswer {
@@ -71,6 +74,12 @@ impl ProbeAnswer {
     pub const fn received(self) -> Option<u64> {
         self.received
     }
+
+    /// Probes of this run received so far that earned no answer because of a limit.
+    #[must_use]
+    pub const fn limited(self) -> Option<u64> {
+        self.limited
+    }
 }
 
 impl Probe {
@@ -92,6 +101,9 @@ impl Probe {
                     answer.held = Some(report.held);
                     if fits(decimal_len(report.received)) {
                         answer.received = Some(report.received);
+                        if fits(decimal_len(report.limited)) {
+                            answer.limited = Some(report.limited);
+                        }
                     }
                 }
             }
@@ -116,17 +128,19 @@ impl Probe {
             window: None,
             held: None,
             received: None,
+            limited: None,
         }
     }
 }
 
-/// `probe-answer = %s"A" SP run SP seq [SP count [SP window [SP held [SP received]]]] padding`
+/// `probe-answer = %s"A" SP run SP seq [SP count [SP window [SP held [SP received [SP limited]]]]] padding`
 pub(crate) fn probe_answer(frame: &[u8]) -> Parsed<'_, ProbeAnswer> {
     let (input, (run, seq)) = numbered(b'A', frame)?;
     let (input, count) = next_field(true, Rule::Count, positive, input)?;
     let (input, window) = next_field(count.is_some(), Rule::Window, hex::<16>, input)?;
     let (input, held) = next_field(window.is_some(), Rule::Held, number, input)?;
     let (input, received) = next_field(held.is_some(), Rule::Received, number, input)?;
+    let (input, limited) = next_field(received.is_some(), Rule::Limited, number, input)?;
     let (input, ()) = padding(input)?;
     let Ok(size) = ProbeSize::new(frame.len()) else {
         return fault(Rule::Datagram, input);
@@ -137,6 +151,7 @@ pub(crate) fn probe_answer(frame: &[u8]) -> Parsed<'_, ProbeAnswer> {
         window,
         held,
         received,
+        limited,
     };
     Ok((input, answer))
 }
@@ -175,7 +190,10 @@ impl Emit for ProbeAnswer {
             sink.hex::<16>(window);
             spare -= 1 + 16;
         }
-        for number in [self.held, self.received].into_iter().flatten() {
+        for number in [self.held, self.received, self.limited]
+            .into_iter()
+            .flatten()
+        {
             sink.put(b" ");
             sink.decimal(number);
             spare -= 1 + decimal_len(number);
@@ -197,6 +215,7 @@ mod tests {
         window: 0x5f,
         held: 1200,
         received: 1_789_000_000_000_000_000,
+        limited: 3,
     };
 
     fn a_probe(size: usize) -> Probe {
@@ -210,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_as_long_as_its_probe_and_loses_fields_from_the_right() {
-        let whole = "A 00c0ffee 7 6 000000000000005f 1200 1789000000000000000";
+        let whole = "A 00c0ffee 7 6 000000000000005f 1200 1789000000000000000 3";
         for size in Probe::smallest(Seq::MIN)..=128 {
             let text = a_probe(size).answer(&REPORT).to_string();
             assert_eq!(text.len(), size);
@@ -221,22 +240,31 @@ mod tests {
             let decoded = Answer::decode(text.as_bytes()).unwrap();
             assert_eq!(decoded, Answer::Probe(a_probe(size).answer(&REPORT)));
         }
-        assert_eq!(
-            a_probe(128).answer(&REPORT).received(),
-            Some(REPORT.received)
-        );
+        assert_eq!(a_probe(128).answer(&REPORT).limited(), Some(REPORT.limited));
+    }
+
+    fn answer_of_128_with_numbers_of(number: u64) -> ProbeAnswer {
+        let seq = Seq::new(number).unwrap();
+        let probe = Probe::new(Run(u32::MAX), seq, ProbeSize::new(128).unwrap()).unwrap();
+        probe.answer(&Report {
+            count: seq,
+            window: u64::MAX,
+            held: number,
+            received: number,
+            limited: number,
+        })
     }
 
     #[test]
-    fn the_default_size_holds_every_field() {
-        let seq = Seq::MAX;
-        let probe = Probe::new(Run(u32::MAX), seq, ProbeSize::new(128).unwrap()).unwrap();
-        let most = Report {
-            count: seq,
-            window: u64::MAX,
-            held: u64::MAX,
-            received: u64::MAX,
-        };
-        assert_eq!(probe.answer(&most).received(), Some(u64::MAX));
+    fn default_size_holds_every_field_of_19_digits() {
+        let longest = 10_u64.pow(19) - 1;
+        let answer = answer_of_128_with_numbers_of(longest);
+        assert_eq!(answer.limited(), Some(longest));
+        // With 20 digits in each number only the last field falls away.
+        let answer = answer_of_128_with_numbers_of(u64::MAX);
+        assert_eq!(
+            (answer.received(), answer.limited()),
+            (Some(u64::MAX), None)
+        );
     }
 }

@@ -24,7 +24,7 @@ proptest! {
         // The octets of a message are free, and may be those of an answer. No other octets than these begin one.
         let octets = ping.to_vec();
         let may_be_answer = matches!(ping, ping::RequestBuf::Message(_))
-            && [&b"Buffer "[..], b"Stopping ", b"Packet ", b"Acknow", b"A ", b"('", b"200,", b"40"]
+            && [&b"Buffer "[..], b"Stopping ", b"Packet ", b"Acknow", b"A ", b"L ", b"('", b"200,", b"40"]
                 .iter()
                 .any(|start| octets.starts_with(start));
         prop_assert!(may_be_answer || !is_answer(&octets), "{}", ping);

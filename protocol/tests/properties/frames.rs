@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hii_protocol::ping::{self, Probe, ProbeSize, Report, Run, Seq};
+use hii_protocol::ping::{self, LimitedNotice, Probe, ProbeSize, Report, Run, Seq};
 use hii_protocol::relay::{
     self, AnswerBuf, Content, Forward, Message, Payload, PayloadBuf, Raw, RequestBuf, Token,
 };
@@ -19,7 +19,7 @@ pub(crate) fn runs() -> impl Strategy<Value = Run> {
     prop_oneof![Just(0), Just(u32::MAX), any::<u32>()].prop_map(Run)
 }
 
-fn numbers() -> impl Strategy<Value = u64> {
+pub(crate) fn numbers() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..200_u64,
         any::<u64>(),
@@ -47,12 +47,13 @@ pub(crate) fn probes() -> BoxedStrategy<Probe> {
 }
 
 pub(crate) fn reports() -> BoxedStrategy<Report> {
-    (seqs(), any::<u64>(), numbers(), numbers())
-        .prop_map(|(count, window, held, received)| Report {
+    (seqs(), any::<u64>(), numbers(), numbers(), numbers())
+        .prop_map(|(count, window, held, received, limited)| Report {
             count,
             window: window | 1,
             held,
             received,
+            limited,
         })
         .boxed()
 }
@@ -73,7 +74,7 @@ fn ping_messages() -> BoxedStrategy<ping::RequestBuf> {
         3 => vec(any::<u8>(), 0..60),
         1 => Just(b"Hello Server".to_vec()),
         1 => Just(Vec::new()),
-        3 => nearly_text(&["P", "A", " ", "  ", "00c0ffee", "00C0FFEE", "7", "07", "exit", "Exit", "\n", "c 5"]),
+        3 => nearly_text(&["P", "A", "L", " ", "  ", "00c0ffee", "00C0FFEE", "7", "07", "exit", "Exit", "\n", "c 5"]),
         // An answer is a message like any other to who decodes it as a request.
         1 => ping_answers().prop_map(|answer| answer.to_vec()),
         1 => relay_answers().prop_map(|answer| answer.to_vec()),
@@ -97,8 +98,15 @@ pub(crate) fn ping_answers() -> BoxedStrategy<ping::Answer> {
             .prop_map(|(probe, report)| ping::Answer::Probe(probe.answer(&report))),
         2 => (probes(), seqs())
             .prop_map(|(probe, count)| ping::Answer::Probe(probe.answer_with_count(count))),
+        3 => limited_notices().prop_map(ping::Answer::LimitedNotice),
     ]
     .boxed()
+}
+
+pub(crate) fn limited_notices() -> BoxedStrategy<LimitedNotice> {
+    (probes(), prop::option::of(seqs()), numbers())
+        .prop_map(|(probe, count, limited)| probe.limited_notice(count, limited))
+        .boxed()
 }
 
 pub(crate) fn ips() -> BoxedStrategy<IpAddr> {

@@ -4,7 +4,7 @@ use hii_protocol::ping;
 use proptest::prelude::*;
 
 use crate::cases;
-use crate::frames::{probes, reports, runs, seqs};
+use crate::frames::{numbers, probes, reports, runs, seqs};
 
 proptest! {
     #![proptest_config(cases(256))]
@@ -12,13 +12,14 @@ proptest! {
     /// A server may leave out more than the size forces it to, so this is every probe answer there is.
     #[test]
     fn a_probe_answer_tells_its_fields_and_comes_back_as_it_stands(
-        run in runs(), seq in seqs(), report in reports(), told in 0..=4_usize, padding in 0..200_usize,
+        run in runs(), seq in seqs(), report in reports(), told in 0..=5_usize, padding in 0..200_usize,
     ) {
         let fields = [
             format!(" {}", report.count),
             format!(" {:016x}", report.window),
             format!(" {}", report.held),
             format!(" {}", report.received),
+            format!(" {}", report.limited),
         ];
         let text = format!("A {:08x} {seq}{}{:padding$}", run.0, fields[..told].concat(), "");
         let Ok(ping::Answer::Probe(answer)) = ping::Answer::decode(text.as_bytes()) else {
@@ -30,6 +31,7 @@ proptest! {
         prop_assert_eq!(answer.window(), (told > 1).then_some(report.window));
         prop_assert_eq!(answer.held(), (told > 2).then_some(report.held));
         prop_assert_eq!(answer.received(), (told > 3).then_some(report.received));
+        prop_assert_eq!(answer.limited(), (told > 4).then_some(report.limited));
         prop_assert_eq!(answer.to_string(), text);
     }
 
@@ -42,6 +44,7 @@ proptest! {
             format!(" {:016x}", report.window),
             format!(" {}", report.held),
             format!(" {}", report.received),
+            format!(" {}", report.limited),
         ];
         let size = probe.size().get();
         for field in fields {
@@ -51,5 +54,25 @@ proptest! {
             text.push_str(&field);
         }
         prop_assert_eq!(probe.answer(&report).to_string(), format!("{text:size$}"));
+    }
+
+    /// At most as long as the probe, unpadded, and of the fields, from the left, as many as fit.
+    #[test]
+    fn a_limited_notice_is_never_longer_than_its_probe(
+        probe in probes(), count in prop::option::of(seqs()), limited in numbers(),
+    ) {
+        let mut text = format!("L {:08x} {}", probe.run().0, probe.seq());
+        let fields = count.map(|count| [format!(" {count}"), format!(" {limited}")]);
+        let size = probe.size().get();
+        for field in fields.into_iter().flatten() {
+            if text.len() + field.len() > size {
+                break;
+            }
+            text.push_str(&field);
+        }
+        let notice = probe.limited_notice(count, limited);
+        prop_assert_eq!(notice.to_string(), &text[..]);
+        prop_assert_eq!(notice.encoded_len(), text.len());
+        prop_assert!(notice.encoded_len() <= size);
     }
 }

@@ -45,12 +45,28 @@ pub(crate) fn ping_answer(answer: ping::Answer) -> Value {
                     "received",
                     answer.received().map(|received| received.to_string()),
                 ),
+                (
+                    "limited",
+                    answer.limited().map(|limited| limited.to_string()),
+                ),
             ];
-            for (name, field) in fields {
-                if let Some(text) = field {
-                    meaning[name] = text.into();
-                }
-            }
+            add_fields(&mut meaning, fields);
+            meaning
+        }
+        ping::Answer::LimitedNotice(notice) => {
+            let mut meaning = json!({
+                "frame": "limited-notice",
+                "run": notice.run().to_string(),
+                "seq": notice.seq().to_string(),
+            });
+            let fields = [
+                ("count", notice.count().map(|count| count.to_string())),
+                (
+                    "limited",
+                    notice.limited().map(|limited| limited.to_string()),
+                ),
+            ];
+            add_fields(&mut meaning, fields);
             meaning
         }
     }
@@ -173,6 +189,15 @@ fn share_entry(entry: &share::Entry<'_>) -> Value {
         meaning["octets"] = octets.into();
     }
     meaning
+}
+
+/// Adds the fields that are there.
+fn add_fields<const N: usize>(meaning: &mut Value, fields: [(&str, Option<String>); N]) {
+    for (name, field) in fields {
+        if let Some(text) = field {
+            meaning[name] = text.into();
+        }
+    }
 }
 
 fn add_payload(meaning: &mut Value, payload: relay::Payload<'_>) {

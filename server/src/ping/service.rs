@@ -453,6 +453,7 @@ impl Reply {
                         window,
                         held: u64::try_from(held.as_nanos()).unwrap_or(u64::MAX),
                         received: received.wall,
+                        limited: 0,
                     })
                 }
             }),

@@ -226,6 +226,7 @@ fn what_was_not_sent_is_in_no_true_window_and_has_no_answer() {
             window,
             held: 0,
             received: 1,
+            limited: 0,
         });
         Arrival {
             report: Some(report),
@@ -364,6 +365,7 @@ impl Server {
             window,
             held: 0,
             received: EPOCH + u64::try_from(at.as_nanos()).unwrap() + 1,
+            limited: 0,
         })
     }
 }
