@@ -201,14 +201,6 @@ pub struct Rate(
     pub Option<NonZeroU32>,
 );
 
-impl Rate {
-    /// Nanoseconds between two datagrams at this rate; none without a limit.
-    #[must_use]
-    pub fn gap(self) -> Option<u64> {
-        self.0.map(|rate| 1_000_000_000 / u64::from(rate.get()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

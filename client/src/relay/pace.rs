@@ -16,7 +16,9 @@ impl Pace {
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         Self {
-            gap: Duration::from_nanos(rate.gap().unwrap_or_default()),
+            gap: rate
+                .0
+                .map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get()),
             next: Duration::ZERO,
         }
     }

@@ -1,6 +1,14 @@
-//! Who is served, and how much: decisions of all services, without sockets or clocks.
+//! Who is served, and how much of a service one source gets: decisions of all services, without sockets or clocks.
 
+pub mod budget;
+#[cfg(test)]
+mod budget_tests;
 pub mod embedded_ipv4;
+pub mod limits;
 pub mod local_addrs;
 pub mod origin;
+pub mod pace;
 pub mod source_validation;
+
+pub use budget::{Buckets, Budget};
+pub use pace::{Limit, Pace};

@@ -10,7 +10,7 @@ use hii_protocol::Endpoint;
 use super::shares::Shares;
 use super::slot::{NIL, Slot, packed, packed_ip, seconds};
 use crate::args::Rate;
-use crate::rate;
+use crate::policy::{Limit, Pace};
 
 /// How long a peer that proved its address is one, unless it proves it again.
 pub const EXPIRY: Duration = Duration::from_secs(300);
@@ -102,8 +102,8 @@ pub struct Peers {
     hand: usize,
     shares: Shares,
     connections: usize,
-    /// Nanoseconds between a peer's messages at the allowed rate; none is no limit.
-    gap: Option<u64>,
+    /// What each peer may send.
+    pace: Pace,
 }
 
 impl Peers {
@@ -123,7 +123,7 @@ impl Peers {
             shares: Shares::new(&key, most),
             connections: 0,
             key,
-            gap: rate.gap(),
+            pace: Limit::from(rate).into(),
         }
     }
 
@@ -218,20 +218,20 @@ impl Peers {
             return None;
         }
         self.touch(index);
-        let gap = self.gap;
+        let pace = self.pace;
         let slot = self.slot_mut(index)?;
         Some(Heard {
-            is_within_rate: gap.is_none_or(|gap| rate::take(&mut slot.all_due, gap, now)),
-            left: gap.map_or(u64::MAX, |gap| rate::left(slot.all_due, gap, now)),
+            is_within_rate: pace.take(&mut slot.all_due, 1, now),
+            left: pace.left(slot.all_due, now),
         })
     }
 
     /// A peer has sent so many more at that moment, which were [left](Heard::left).
     pub fn hear_more(&mut self, endpoint: Endpoint, messages: u64, at: Duration) {
-        let Some(gap) = self.gap else { return };
+        let pace = self.pace;
         let index = self.index(endpoint);
         if let Some(slot) = index.and_then(|index| self.slot_mut(index)) {
-            rate::spend(&mut slot.all_due, gap, at, messages);
+            pace.charge(&mut slot.all_due, messages, at);
         }
     }
 

@@ -1,0 +1,149 @@
+//! A budget for what any source may cause, in constant memory.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::pace::{Limit, Pace};
+use crate::source::Source;
+
+/// Number of buckets. The memory is zeroed pages: it takes none before it is used.
+pub(super) const BUCKETS: usize = 1 << 16;
+
+/// One limit for each of any number of holders, in constant memory: each holder has the bucket that a keyed hash of it
+/// gives. Two holders with one bucket share its rate; the key keeps anyone from choosing with whom.
+#[derive(Debug)]
+pub struct Buckets {
+    pace: Pace,
+    pub(super) cells: Box<[u64]>,
+}
+
+impl Buckets {
+    /// Buckets with this limit each.
+    #[must_use]
+    pub fn new(limit: Limit) -> Self {
+        let count = match limit {
+            Limit::Rate { .. } => BUCKETS,
+            Limit::Unlimited | Limit::Nothing => 0,
+        };
+        Self {
+            pace: Pace::new(limit),
+            cells: vec![0; count].into(),
+        }
+    }
+
+    /// Whether a decision depends on the holder; otherwise its hash need not be known.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        !self.cells.is_empty()
+    }
+
+    /// Whether `cost` units more of the holder with this hash would be within the limit now.
+    #[must_use]
+    pub fn has_room(&self, hash: u64, cost: u64, now: Duration) -> bool {
+        self.pace.has_room(self.cell(hash), cost, now)
+    }
+
+    /// Returns how many units more of the holder with this hash would be within the limit now.
+    #[must_use]
+    pub fn left(&self, hash: u64, now: Duration) -> u64 {
+        self.pace.left(self.cell(hash), now)
+    }
+
+    /// Charges the holder with this hash for `cost` units that are let through at `now`.
+    pub fn charge(&mut self, hash: u64, cost: u64, now: Duration) {
+        if let Some(cell) = self.cells.get_mut(index(hash)) {
+            self.pace.charge(cell, cost, now);
+        }
+    }
+
+    fn cell(&self, hash: u64) -> u64 {
+        self.cells.get(index(hash)).copied().unwrap_or_default()
+    }
+}
+
+pub(super) fn index(hash: u64) -> usize {
+    usize::try_from(hash).unwrap_or_default() % BUCKETS
+}
+
+/// Two limits, one under the other: for an address and port, and for the address (IPv4) or the /64 (IPv6). Who forges an
+/// address without knowing the port uses up the second, not the first, which is the reason for it to be larger.
+#[derive(Debug)]
+pub struct Budget {
+    endpoints: Buckets,
+    addresses: Buckets,
+    key: RandomState,
+}
+
+impl Budget {
+    /// A budget with these limits.
+    #[must_use]
+    pub fn new(endpoint: Limit, address: Limit) -> Self {
+        Self {
+            endpoints: Buckets::new(endpoint),
+            addresses: Buckets::new(address),
+            key: RandomState::new(),
+        }
+    }
+
+    /// Lets `cost` units of a source through now if both limits have room for all of them, and charges both; otherwise
+    /// charges neither. `is_exempt`: the limit for the address does not hold for this source.
+    #[must_use]
+    pub fn allows(
+        &mut self,
+        ip: IpAddr,
+        port: u16,
+        is_exempt: bool,
+        cost: u64,
+        now: Duration,
+    ) -> bool {
+        let holders = self.holders(ip, port);
+        let is_within = self.endpoints.has_room(holders.endpoint, cost, now)
+            && (is_exempt || self.addresses.has_room(holders.address, cost, now));
+        if is_within {
+            self.charge(holders, is_exempt, cost, now);
+        }
+        is_within
+    }
+
+    /// Returns how many units more of a source would be let through now.
+    #[must_use]
+    pub fn left(&self, ip: IpAddr, port: u16, is_exempt: bool, now: Duration) -> u64 {
+        let holders = self.holders(ip, port);
+        let endpoint = self.endpoints.left(holders.endpoint, now);
+        if is_exempt {
+            return endpoint;
+        }
+        endpoint.min(self.addresses.left(holders.address, now))
+    }
+
+    fn charge(&mut self, holders: Holders, is_exempt: bool, cost: u64, now: Duration) {
+        self.endpoints.charge(holders.endpoint, cost, now);
+        if !is_exempt {
+            self.addresses.charge(holders.address, cost, now);
+        }
+    }
+
+    pub(super) fn holders(&self, ip: IpAddr, port: u16) -> Holders {
+        let source = Source::of(ip);
+        Holders {
+            endpoint: self.hash(self.endpoints.is_limited(), (source, port)),
+            address: self.hash(self.addresses.is_limited(), source),
+        }
+    }
+
+    fn hash(&self, is_needed: bool, holder: impl Hash) -> u64 {
+        if is_needed {
+            self.key.hash_one(holder)
+        } else {
+            0
+        }
+    }
+}
+
+/// The hashes of a source at both levels.
+#[derive(Clone, Copy)]
+pub(super) struct Holders {
+    pub(super) endpoint: u64,
+    pub(super) address: u64,
+}
