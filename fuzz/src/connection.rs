@@ -7,8 +7,7 @@ use hii_protocol::ping::{Answer, Request};
 use hii_protocol::stream::{self, HEADER_LEN, Step};
 use hii_protocol::{Code, Limits, MAX_DATAGRAM};
 use hii_server::allow_exit::AllowExit;
-use hii_server::args::Rate;
-use hii_server::ping::{Config, Connection, Impairments, PingService, Tally};
+use hii_server::ping::{Config, Connection, Impairments, Limits, PingService, Tally};
 use hii_server::policy::local_addrs::LocalAddrs;
 use hii_server::policy::origin::Origin;
 use hii_server::streams::{Conversation as _, End};
@@ -134,7 +133,7 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
         impairments,
         seed: 1,
         allow_exit: AllowExit::Any,
-        rate: Rate(None),
+        limits: Limits::NONE,
     };
     let mut service = PingService::new(&config, LocalAddrs::default());
     let mut now = Now {

@@ -33,6 +33,12 @@ impl Inbox {
         self.octets.extend_from_slice(octets);
     }
 
+    /// Whether the next frame is whole, or known to be none.
+    pub(crate) fn has_next(&self) -> bool {
+        let held = self.octets.get(self.taken..).unwrap_or_default();
+        !matches!(stream::step(held, &LIMITS), Step::Wait(_))
+    }
+
     /// Takes the next frame, if it is whole.
     pub(crate) fn next(&mut self) -> Option<Next<'_>> {
         let start = self.taken + HEADER_LEN;

@@ -72,6 +72,17 @@ pub trait Conversation {
         None
     }
 
+    /// When reading goes on, where the connection's source is over a limit: until then nothing is read, and its own buffers
+    /// fill.
+    fn resumes_at(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Reading may go on.
+    fn resume(&mut self, service: &mut Self::Service, now: Now) {
+        let _ = (service, now);
+    }
+
     /// When the connection is to be closed, if nothing happens until then.
     fn closes_at(&self) -> Option<Duration>;
 
@@ -316,13 +327,23 @@ async fn exchange<S: StreamService>(
     let mut stopping = common.stopping.clone();
     let mut has_hung_up = false;
     loop {
+        let now = common.clock.now();
+        if conversation
+            .resumes_at()
+            .is_some_and(|at| at <= now.monotonic)
+        {
+            let service = &common.service;
+            service.on_stream(|service| conversation.resume(service, now));
+        }
         send(stream, conversation, common)?;
         let now = common.clock.elapsed();
         if let Some(end) = conversation.end(now) {
             return Ok(end);
         }
         let wants = conversation.wants();
-        let due = conversation.next_due().map(|due| due.saturating_sub(now));
+        let next = [conversation.next_due(), conversation.resumes_at()];
+        let due = next.into_iter().flatten().min();
+        let due = due.map(|due| due.saturating_sub(now));
         let closes = conversation.closes_at().map(|at| at.saturating_sub(now));
         tokio::select! {
             ready = stream.readable(), if wants.is_some() => {

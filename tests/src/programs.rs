@@ -307,11 +307,17 @@ pub fn ping_tally(server: Server) -> Value {
         "dropped",
         "ignored",
         "over_rate",
+        "over_classic_rate",
+        "over_message_rate",
+        "over_octets",
+        "too_short",
         "queue_full",
         "send_failed",
         "abandoned",
     ];
     let sum: u64 = parts.iter().map(|part| count(&tally[part])).sum();
+    let refused = tally["refused_sources"].as_object().expect("counts");
+    let sum = sum + refused.values().map(count).sum::<u64>();
     assert_eq!(count(&tally["received"]), sum, "{tally}");
     tally
 }

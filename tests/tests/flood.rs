@@ -37,7 +37,7 @@ fn datagram<'a>(rng: &mut Xoshiro256PlusPlus, buffer: &'a mut [u8]) -> &'a [u8] 
 fn a_million_random_datagrams_leave_the_server_answering_and_small() {
     // No rate limit, so that every datagram that arrives is looked at; delays, so that the queue fills; and a random
     // `exit` from this host is not to stop it.
-    let args = "ping -b 127.0.0.1 --simulate --seed 1 --rate 0 --allow-exit never --json";
+    let args = "ping -b 127.0.0.1 --simulate --seed 1 --rate 0 --message-rate 1M/s --allow-exit never --json";
     let args: Vec<_> = args.split(' ').collect();
     let server = Server::start(HII_SERVER, &args);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);

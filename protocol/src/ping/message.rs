@@ -30,8 +30,17 @@ pub enum MessageError {
 }
 
 impl<'a> Message<'a> {
-    /// What the original clients send.
+    /// What the original clients send: the one with a fixed interval.
     pub const HELLO: Message<'static> = Message(b"Hello Server");
+
+    /// What the original clients send: the one whose interval shrinks.
+    pub const HELLO_OF_RAMP: Message<'static> = Message(b"Hello Server.");
+
+    /// Whether it is what an original client measures with.
+    #[must_use]
+    pub fn is_classic_probe(self) -> bool {
+        self == Self::HELLO || self == Self::HELLO_OF_RAMP
+    }
 
     /// An ordinary message of these octets.
     ///

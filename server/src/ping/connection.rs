@@ -37,6 +37,10 @@ pub struct Connection {
     idle: Duration,
     /// When something whole last came or went.
     progress: Duration,
+    /// When more may be read, where its source is over a limit.
+    held_until: Option<Duration>,
+    /// Whether nothing was read before the next message because of a limit.
+    was_held: bool,
 }
 
 /// What the first octet told.
@@ -78,13 +82,26 @@ impl Connection {
             writing: Writing::default(),
             idle,
             progress: now,
+            held_until: None,
+            was_held: false,
         }
+    }
+
+    /// Whether the next message may be read; else it is looked at again when its source is within the limits.
+    fn may_read(&mut self, service: &mut PingService, now: Duration) -> bool {
+        self.held_until = service.may_read_at(&self.from, now);
+        let is_held = self.held_until.is_some();
+        service.connections().held += u64::from(is_held && !self.was_held);
+        self.was_held |= is_held;
+        !is_held
     }
 
     /// Answers the frames that are there, as far as there is room for answers.
     fn take_frames(&mut self, service: &mut PingService, now: Now) {
         while self.input != Input::Refused
             && !self.is_full()
+            && self.inbox.has_next()
+            && self.may_read(service, now.monotonic)
             && let Some(next) = self.inbox.next()
         {
             let frame = match next {
@@ -96,7 +113,8 @@ impl Connection {
                 }
             };
             self.progress = now.monotonic;
-            let decision = service.handle_frame(frame, &self.from, now);
+            let was_held = std::mem::take(&mut self.was_held);
+            let decision = service.handle_frame(frame, &self.from, was_held, now);
             self.apply(decision, service);
         }
         if self.input == Input::Refused {
@@ -125,6 +143,7 @@ impl Connection {
     /// The other side has said its last: what is delayed is too late.
     fn refuse_more(&mut self, service: &mut PingService) {
         self.input = Input::Refused;
+        self.held_until = None;
         service.abandoned_on_stream(self.delayed.len() as u64);
         self.delayed = DelayQueue::new(MOST_WAITING);
     }
@@ -151,7 +170,7 @@ impl Conversation for Connection {
     type Service = PingService;
 
     fn wants(&self) -> Option<usize> {
-        if self.input != Input::Open || self.is_full() {
+        if self.input != Input::Open || self.is_full() || self.held_until.is_some() {
             return None;
         }
         Some(match self.speaks {
@@ -182,8 +201,10 @@ impl Conversation for Connection {
             if octets == b"exit" {
                 self.refuse_more(service);
             } else {
+                self.was_held = false;
                 let decision = service.handle_classic(&self.from, now);
                 self.apply(decision, service);
+                self.may_read(service, now.monotonic);
             }
         } else {
             self.inbox.push(octets);
@@ -195,15 +216,28 @@ impl Conversation for Connection {
         self.delayed.next_due()
     }
 
+    fn resumes_at(&self) -> Option<Duration> {
+        self.held_until
+    }
+
+    fn resume(&mut self, service: &mut PingService, now: Now) {
+        self.held_until = None;
+        match self.speaks {
+            Speaks::Frames => self.take_frames(service, now),
+            Speaks::Unknown | Speaks::Classic => {
+                self.may_read(service, now.monotonic);
+            }
+        }
+    }
+
     fn closes_at(&self) -> Option<Duration> {
-        // Its answers are delayed by this side.
-        self.delayed
-            .is_empty()
+        // Its answers are delayed, or nothing is read from it, by this side.
+        (self.delayed.is_empty() && self.held_until.is_none())
             .then(|| self.progress.saturating_add(self.idle))
     }
 
     fn end(&self, now: Duration) -> Option<End> {
-        if self.waiting() == 0 && self.input != Input::Open {
+        if self.waiting() == 0 && self.input != Input::Open && self.held_until.is_none() {
             Some(End::Done)
         } else if self.closes_at().is_some_and(|at| at <= now) {
             Some(if self.waiting() > 0 {

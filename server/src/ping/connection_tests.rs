@@ -5,12 +5,14 @@ use std::time::Duration;
 use hii_transport::clock::Now;
 use proptest::prelude::*;
 
+use super::budgets::Limits;
 use super::connection::Connection;
 use super::impairment::Impairments;
 use super::service::{Config, PingService};
 use super::tally::Tally;
 use crate::allow_exit::AllowExit;
-use crate::args::{Rate, delay_range};
+use crate::args::delay_range;
+use crate::policy::Limit;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::origin;
 use crate::streams::{Conversation as _, End};
@@ -25,7 +27,7 @@ fn service(impairments: Impairments) -> PingService {
         impairments,
         seed: 1,
         allow_exit: AllowExit::Never,
-        rate: Rate(None),
+        limits: Limits::NONE,
     };
     PingService::new(&config, LocalAddrs::default())
 }
@@ -268,4 +270,81 @@ proptest! {
         answers(&mut service, &reads);
         assert_balanced(&service.tally());
     }
+}
+
+#[test]
+fn a_source_over_its_rate_is_not_read_until_it_is_within_it_again() {
+    let config = Config {
+        impairments: Impairments::NONE,
+        seed: 1,
+        allow_exit: AllowExit::Never,
+        limits: Limits {
+            probes: Limit::with_burst(10, 2),
+            ..Limits::NONE
+        },
+    };
+    let mut service = PingService::new(&config, LocalAddrs::default());
+    let mut connection = connection();
+    let probes = (1..=4).flat_map(|seq| frame(format!("P 00c0ffee {seq:<100}").as_bytes()));
+    let probes: Vec<_> = probes.collect();
+    let texts = |octets: &[u8]| {
+        let frames = octets.chunks(4 + 111);
+        let text = |frame: &[u8]| String::from_utf8(frame[4..].to_vec()).unwrap();
+        frames
+            .map(|frame| text(frame).trim_end().to_owned())
+            .collect::<Vec<_>>()
+    };
+    connection.receive(&probes, &mut service, at(0));
+    let answers = texts(&sent(&mut connection, &mut service, at(0)));
+    assert_eq!(answers.len(), 2);
+    assert!(answers[1].ends_with(" 0"), "{answers:?}");
+    // What was sent and not looked at stays with its sender.
+    assert_eq!(connection.wants(), None);
+    assert_eq!(connection.resumes_at(), Some(Duration::from_millis(100)));
+    assert_eq!(connection.closes_at(), None);
+    // Its end may come meanwhile.
+    connection.receive(&[], &mut service, at(50));
+    assert_eq!(connection.end(at(50).monotonic), None);
+    for (millis, limited) in [(100, " 1"), (200, " 2")] {
+        connection.resume(&mut service, at(millis));
+        let answers = texts(&sent(&mut connection, &mut service, at(millis)));
+        assert_eq!(answers.len(), 1);
+        assert!(answers[0].ends_with(limited), "{answers:?}");
+    }
+    assert_eq!(connection.end(at(200).monotonic), Some(End::Done));
+    connection.close(None, &mut service);
+    let tally = service.tally();
+    assert_eq!((tally.received, tally.answered, tally.over_rate), (4, 4, 0));
+    assert_eq!(tally.tcp.held, 2);
+    assert_balanced(&tally);
+}
+
+#[test]
+fn a_classic_connection_over_its_rate_is_not_read_either() {
+    let config = Config {
+        impairments: Impairments::NONE,
+        seed: 1,
+        allow_exit: AllowExit::Never,
+        limits: Limits {
+            octets: Limit::with_burst(15, 15),
+            ..Limits::NONE
+        },
+    };
+    let mut service = PingService::new(&config, LocalAddrs::default());
+    let mut connection = connection();
+    connection.receive(b"Hii Server", &mut service, at(0));
+    assert_eq!(
+        sent(&mut connection, &mut service, at(0)),
+        b"Acknowledgement"
+    );
+    assert_eq!(connection.wants(), None);
+    let resumes_at = connection.resumes_at().unwrap();
+    assert!((Duration::from_millis(60)..=Duration::from_millis(70)).contains(&resumes_at));
+    let later = Now {
+        monotonic: resumes_at,
+        wall: 1,
+    };
+    connection.resume(&mut service, later);
+    assert!(connection.wants().is_some());
+    assert_eq!(connection.resumes_at(), None);
 }

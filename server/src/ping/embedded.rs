@@ -9,9 +9,8 @@ use hii_transport::clock::Clock;
 use hii_transport::stop::{Stopper, stopper};
 use hii_transport::{datagrams, udp};
 
-use super::{Config, Impairments, PingService, Tally, random_seed};
+use super::{Config, Impairments, Limits, PingService, Tally, random_seed};
 use crate::allow_exit::AllowExit;
-use crate::args::Rate;
 use crate::policy::local_addrs::LocalAddrs;
 
 /// A ping server inside another program, on a thread of its own, for that program alone.
@@ -32,7 +31,7 @@ impl Embedded {
             impairments,
             seed: random_seed(),
             allow_exit: AllowExit::Loopback,
-            rate: Rate(None),
+            limits: Limits::NONE,
         };
         let socket = udp::listen(SocketAddr::new(loopback, 0))?;
         let address = socket.local_addr()?;

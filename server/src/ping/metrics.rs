@@ -89,10 +89,13 @@ impl AddAssign for Snapshot {
 
 type Figure = fn(&Snapshot) -> u64;
 
-const COUNTERS: [(&str, &str, Figure); 4] = [
+const COUNTERS: [(&str, &str, Figure); 5] = [
     ("received", "Messages received", |now| now.tally.received),
     ("answered", "Messages answered, refusals included", |now| {
         now.tally.answered
+    }),
+    ("notices", "Notices that a run is over a limit", |now| {
+        now.tally.notices
     }),
     ("duplicated", "Answers sent twice on purpose", |now| {
         now.tally.duplicated
@@ -102,10 +105,14 @@ const COUNTERS: [(&str, &str, Figure); 4] = [
     }),
 ];
 
-const UNANSWERED: [(&str, Figure); 6] = [
+const UNANSWERED: [(&str, Figure); 10] = [
     ("dropped", |now| now.tally.dropped),
     ("ignored", |now| now.tally.ignored),
     ("over_rate", |now| now.tally.over_rate),
+    ("over_classic_rate", |now| now.tally.over_classic_rate),
+    ("over_message_rate", |now| now.tally.over_message_rate),
+    ("over_octets", |now| now.tally.over_octets),
+    ("too_short", |now| now.tally.too_short),
     ("queue_full", |now| now.tally.queue_full),
     ("send_failed", |now| now.tally.send_failed),
     // Those whose connection ended.
@@ -192,6 +199,11 @@ mod tests {
                 ..RefusedSources::default()
             },
             over_rate: 5,
+            over_classic_rate: 18,
+            over_message_rate: 19,
+            over_octets: 20,
+            too_short: 21,
+            notices: 22,
             queue_full: 6,
             send_failed: 7,
             abandoned: 8,
@@ -221,11 +233,16 @@ mod tests {
             [
                 r#"hii_ping_received_total{transport="udp"} 2"#,
                 r#"hii_ping_answered_total{transport="udp"} 4"#,
+                r#"hii_ping_notices_total{transport="udp"} 44"#,
                 r#"hii_ping_duplicated_total{transport="udp"} 18"#,
                 r#"hii_ping_reordered_total{transport="udp"} 20"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="dropped"} 6"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="ignored"} 8"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="over_rate"} 10"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="over_classic_rate"} 36"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="over_message_rate"} 38"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="over_octets"} 40"#,
+                r#"hii_ping_unanswered_total{transport="udp",reason="too_short"} 42"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="queue_full"} 12"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="send_failed"} 14"#,
                 r#"hii_ping_unanswered_total{transport="udp",reason="abandoned"} 4"#,

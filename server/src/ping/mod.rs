@@ -14,11 +14,13 @@ use crate::exit::{Failure, note};
 use crate::listen::Sockets;
 use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
+use crate::policy::Limit;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::running;
 use crate::streams::StreamLimits;
 use crate::threads::{self, Part};
 
+mod budgets;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
@@ -28,6 +30,8 @@ mod departures;
 mod departures_tests;
 mod embedded;
 mod impairment;
+#[cfg(test)]
+mod limit_tests;
 mod metrics;
 mod reorder;
 mod runs;
@@ -35,7 +39,9 @@ mod service;
 #[cfg(test)]
 mod service_tests;
 mod tally;
+mod total_octets;
 
+pub use budgets::{Kind, Limits};
 pub use connection::Connection;
 pub use delay_queue::DelayQueue;
 pub use departures::Outgoing;
@@ -45,9 +51,6 @@ pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
 pub use service::{Config, Decision, PingService, Reply, Train};
 pub use tally::{Connections, Tally};
-
-/// Datagrams a second from one source that a server answers unless told otherwise.
-const DEFAULT_RATE: &str = "20000/s";
 
 /// The command line of `hii-server ping`.
 #[derive(Debug, clap::Args)]
@@ -99,9 +102,28 @@ pub struct Args {
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
     allow_exit: AllowExit,
 
-    /// Messages a second that one source may send, and as many over TCP; 0 is no limit
-    #[arg(long, value_name = "N/s", value_parser = rate, default_value = DEFAULT_RATE)]
-    rate: Rate,
+    /// Probes a second that one source is answered, and messages that are read from it over TCP: an IPv4 address, or an IPv6
+    /// /64; 0 is no limit [default: 20000/s, and no limit for this host itself]
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate: Option<Rate>,
+
+    /// Probes of the original clients (`Hello Server`) a second that one source is answered over UDP; 0 is no limit
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
+    classic_rate: Rate,
+
+    /// Other messages a second that one address and port is answered over UDP, and 100 times as many for the address; 0
+    /// answers none. More than 1/s does not end a loop with a service that answers anything
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1/s")]
+    message_rate: Rate,
+
+    /// Bytes of answers a second to one source; 0 is no limit, and there is none for this host itself
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "12500k/s")]
+    octet_rate: Rate,
+
+    /// Bytes of answers a second to all sources together; where they are reached, those that drew most in the last second
+    /// wait first; 0 is no limit
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "0")]
+    total_octets: Rate,
 
     /// TCP connections at once; further ones are closed
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
@@ -146,7 +168,22 @@ impl Args {
             },
             seed: self.seed.unwrap_or_else(random_seed),
             allow_exit: self.allow_exit,
-            rate: self.rate,
+            limits: self.limits(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let standard = Limits::default();
+        let texts = self.message_rate.0.map_or(0, |rate| u64::from(rate.get()));
+        Limits {
+            probes: self.rate.map_or(standard.probes, Limit::from),
+            // A rate that somebody asked for holds for everyone.
+            loopback_is_exempt: self.rate.is_none(),
+            classic: self.classic_rate.into(),
+            texts: standard.texts.map(|limit| limit.scaled(texts, 1)),
+            octets: self.octet_rate.into(),
+            total_octets: self.total_octets.into(),
+            ..standard
         }
     }
 

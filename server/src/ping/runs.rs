@@ -2,14 +2,18 @@
 
 use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hii_protocol::ping::{Probe, Run, Seq};
 use lru::LruCache;
 
-/// How many runs are remembered; one more forgets the one that was silent longest.
-const CAPACITY: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
+use crate::source::Source;
+
+/// How many runs are remembered; one more forgets the oldest run of the source that was silent longest.
+const MAX_RUNS: usize = 1 << 16;
+
+/// How many runs of one source are remembered; one more forgets its own oldest.
+const MAX_RUNS_OF_SOURCE: usize = 64;
 
 /// A run that was silent this long is forgotten.
 const EXPIRY: Duration = Duration::from_secs(600);
@@ -21,29 +25,31 @@ pub struct Standing {
     pub count: Seq,
     /// Bit k is set when probe `seq - k` was received; none when the probe is too far behind to tell.
     pub window: Option<u64>,
+    /// Those of them that earned no answer because of a limit.
+    pub limited: u64,
 }
 
 /// The remembered runs, in bounded memory.
 #[derive(Debug)]
 pub struct Runs {
-    entries: LruCache<Key, Entry, RandomState>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    ip: IpAddr,
-    port: u16,
-    run: Run,
+    /// The runs of each source, the one heard of last first. None is empty.
+    sources: LruCache<Source, Vec<Entry>, RandomState>,
+    len: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    ip: IpAddr,
+    port: u16,
+    run: Run,
     count: u64,
+    limited: u64,
     /// The highest number received.
     top: u64,
     /// Bit k is set when `top - k` was received.
     received: u128,
     heard: Duration,
+    within_limits_at: Duration,
 }
 
 impl Runs {
@@ -52,61 +58,121 @@ impl Runs {
     pub fn new() -> Self {
         // `unbounded` does not reserve memory for runs that may never come.
         Self {
-            entries: LruCache::unbounded_with_hasher(RandomState::new()),
+            sources: LruCache::unbounded_with_hasher(RandomState::new()),
+            len: 0,
         }
     }
 
-    /// Notes a probe and tells how its run stands.
+    /// Records a probe that is within the limits, and returns how its run stands.
     pub fn record(&mut self, from: SocketAddr, probe: Probe, now: Duration) -> Standing {
         self.forget(now);
-        let key = Key {
-            ip: from.ip(),
-            port: from.port(),
-            run: probe.run(),
-        };
-        let seq = probe.seq().get();
-        // The probes of a fast run come many in a row: the run heard last is at hand without a look-up.
-        if let Some((last, entry)) = self.entries.iter_mut().next()
-            && *last == key
-        {
-            entry.heard = now;
-            return entry.receive(seq);
+        if let Some(entry) = self.entry(from, probe.run()) {
+            return entry.receive(probe.seq().get(), Earns::Answer, now);
         }
-        let entry = self.entries.get_or_insert_mut(key, || Entry {
-            count: 0,
-            top: seq,
-            received: 0,
-            heard: now,
-        });
-        entry.heard = now;
-        let standing = entry.receive(seq);
-        if self.entries.len() > CAPACITY.get() {
-            self.entries.pop_lru();
+        let mut entry = Entry::new(from, probe, now);
+        let standing = entry.receive(probe.seq().get(), Earns::Answer, now);
+        let runs = self
+            .sources
+            .get_or_insert_mut(Source::of(from.ip()), || Vec::with_capacity(1));
+        let is_full = runs.len() >= MAX_RUNS_OF_SOURCE;
+        if is_full {
+            runs.pop();
+        }
+        runs.insert(0, entry);
+        self.len += usize::from(!is_full);
+        if self.len > MAX_RUNS {
+            self.forget_oldest();
         }
         standing
+    }
+
+    /// Records a probe that earns no answer because of a limit, if its run is remembered: what is over a limit takes no place.
+    /// Returns how the run stands, and when a probe of it was last within the limits.
+    pub fn record_limited(
+        &mut self,
+        from: SocketAddr,
+        probe: Probe,
+        now: Duration,
+    ) -> Option<(Standing, Duration)> {
+        let entry = self.entry(from, probe.run())?;
+        let standing = entry.receive(probe.seq().get(), Earns::Nothing, now);
+        Some((standing, entry.within_limits_at))
+    }
+
+    /// Records a probe of a connection. `was_held`: before it, nothing was read because of a limit.
+    pub fn record_on_stream(
+        &mut self,
+        from: SocketAddr,
+        probe: Probe,
+        was_held: bool,
+        now: Duration,
+    ) -> Standing {
+        let standing = self.record(from, probe, now);
+        match self.entry(from, probe.run()) {
+            Some(entry) if was_held => {
+                entry.limited = entry.limited.saturating_add(1);
+                Standing {
+                    limited: entry.limited,
+                    ..standing
+                }
+            }
+            _ => standing,
+        }
     }
 
     /// How many runs are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether none is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
-    /// Forgets runs that were silent too long: two at most, which outruns one arrival.
+    /// A run that is remembered, which becomes the latest of its source.
+    fn entry(&mut self, from: SocketAddr, run: Run) -> Option<&mut Entry> {
+        let is_it = |entry: &Entry| entry.is_of(from, run);
+        let source = Source::of(from.ip());
+        // The probes of a fast run come many in a row: the source heard last is at hand without a look-up.
+        let is_last = self
+            .sources
+            .iter()
+            .next()
+            .is_some_and(|(last, _)| *last == source);
+        let runs = if is_last {
+            self.sources.iter_mut().next().map(|(_, runs)| runs)
+        } else {
+            self.sources.get_mut(&source)
+        }?;
+        let index = runs.iter().position(is_it)?;
+        runs.get_mut(..=index)?.rotate_right(1);
+        runs.first_mut()
+    }
+
+    /// Forgets the runs of sources that were silent too long: of two at most, which outruns one arrival.
     fn forget(&mut self, now: Duration) {
         for _ in 0..2 {
-            match self.entries.peek_lru() {
-                Some((_, oldest)) if now.saturating_sub(oldest.heard) >= EXPIRY => {
-                    self.entries.pop_lru();
+            match self.sources.peek_lru() {
+                Some((_, runs)) if runs.first().is_none_or(|run| run.has_expired(now)) => {
+                    let gone = self.sources.pop_lru();
+                    self.len -= gone.map_or(0, |(_, runs)| runs.len());
                 }
                 _ => return,
             }
+        }
+    }
+
+    /// Forgets one run of the source that was silent longest.
+    fn forget_oldest(&mut self) {
+        let Some((_, runs)) = self.sources.iter_mut().next_back() else {
+            return;
+        };
+        self.len -= usize::from(runs.pop().is_some());
+        if runs.is_empty() {
+            self.sources.pop_lru();
         }
     }
 }
@@ -117,8 +183,50 @@ impl Default for Runs {
     }
 }
 
+/// What a probe earns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Earns {
+    Answer,
+    /// It is over a limit.
+    Nothing,
+}
+
 impl Entry {
-    fn receive(&mut self, seq: u64) -> Standing {
+    fn new(from: SocketAddr, probe: Probe, now: Duration) -> Self {
+        Self {
+            ip: from.ip(),
+            port: from.port(),
+            run: probe.run(),
+            count: 0,
+            limited: 0,
+            top: probe.seq().get(),
+            received: 0,
+            heard: now,
+            within_limits_at: now,
+        }
+    }
+
+    fn is_of(&self, from: SocketAddr, run: Run) -> bool {
+        self.run == run && self.port == from.port() && self.ip == from.ip()
+    }
+
+    fn has_expired(&self, now: Duration) -> bool {
+        now.saturating_sub(self.heard) >= EXPIRY
+    }
+
+    fn receive(&mut self, seq: u64, earns: Earns, now: Duration) -> Standing {
+        if self.has_expired(now) {
+            // The run is forgotten: it begins again.
+            self.count = 0;
+            self.limited = 0;
+            self.top = seq;
+            self.received = 0;
+        }
+        self.heard = now;
+        match earns {
+            Earns::Answer => self.within_limits_at = now,
+            Earns::Nothing => self.limited = self.limited.saturating_add(1),
+        }
         self.count = self.count.saturating_add(1);
         if seq > self.top {
             self.received = shift_left(self.received, seq - self.top);
@@ -134,6 +242,7 @@ impl Entry {
             count: Seq::new(self.count).unwrap_or(Seq::MIN),
             // All 64 bits below the probe have to be among the 128 remembered ones.
             window: (behind <= 64).then(|| low_half(self.received >> behind)),
+            limited: self.limited,
         }
     }
 }
@@ -213,11 +322,70 @@ mod tests {
     fn silent_runs_expire_and_the_table_is_capped() {
         let mut runs = Runs::new();
         runs.record(from(1), a_probe(1, 1), Duration::ZERO);
-        runs.record(from(2), a_probe(1, 1), EXPIRY);
-        assert_eq!(runs.entries.len(), 1);
-        for run in 0..=1 << 16 {
-            runs.record(from(3), a_probe(run, 1), EXPIRY);
+        runs.record(from(1), a_probe(2, 1), Duration::ZERO);
+        let other = SocketAddr::from(([192, 0, 2, 2], 9));
+        runs.record(other, a_probe(1, 1), EXPIRY);
+        assert_eq!(runs.len(), 1);
+        for number in 0..2_u32 << 16 {
+            let [_, a, b, c] = number.to_be_bytes();
+            let source = SocketAddr::from(([10, a, b, c], 9));
+            runs.record(source, a_probe(1, 1), EXPIRY);
         }
-        assert_eq!(runs.entries.len(), CAPACITY.get());
+        assert_eq!(runs.len(), MAX_RUNS);
+        assert_eq!(runs.sources.len(), MAX_RUNS);
+        // The run that was silent longest is forgotten, and begins again.
+        let standing = runs.record(other, a_probe(1, 2), EXPIRY);
+        assert_eq!(standing.count.get(), 1);
+    }
+
+    #[test]
+    fn a_run_that_was_silent_too_long_begins_again() {
+        let mut runs = Runs::new();
+        for (at, seq, count, window) in [(0, 1, 1, 1), (1, 2, 2, 0b11), (601, 3, 1, 1)] {
+            let now = Duration::from_secs(at);
+            let standing = runs.record(from(1), a_probe(1, seq), now);
+            assert_eq!(
+                (standing.count.get(), standing.window),
+                (count, Some(window))
+            );
+            // The source itself is heard of all the time.
+            runs.record(from(2), a_probe(1, seq), now);
+        }
+    }
+
+    #[test]
+    fn a_source_with_too_many_runs_forgets_its_own_oldest() {
+        let mut runs = Runs::new();
+        let other = SocketAddr::from(([192, 0, 2, 2], 9));
+        runs.record(other, a_probe(1, 1), Duration::ZERO);
+        for run in 0..1000 {
+            runs.record(from(3), a_probe(run, 1), Duration::ZERO);
+            // One that is heard of again is not the oldest.
+            runs.record(from(3), a_probe(0, 2), Duration::ZERO);
+        }
+        assert_eq!(runs.len(), 1 + MAX_RUNS_OF_SOURCE);
+        let mut count = |from, run| runs.record(from, a_probe(run, 3), Duration::ZERO).count;
+        assert_eq!(count(other, 1).get(), 2);
+        assert_eq!(count(from(3), 0).get(), 1001 + 1);
+        assert_eq!(count(from(3), 999).get(), 2);
+        assert_eq!(count(from(3), 900).get(), 1);
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_recorded_where_its_run_is_known_and_takes_no_place() {
+        let mut runs = Runs::new();
+        let now = Duration::ZERO;
+        assert_eq!(runs.record_limited(from(1), a_probe(1, 1), now), None);
+        assert!(runs.is_empty());
+        runs.record(from(1), a_probe(1, 2), now);
+        let later = Duration::from_secs(1);
+        let (standing, within) = runs.record_limited(from(1), a_probe(1, 3), later).unwrap();
+        assert_eq!((standing.count.get(), standing.window), (2, Some(0b11)));
+        assert_eq!((standing.limited, within), (1, now));
+        let standing = runs.record(from(1), a_probe(1, 4), later);
+        assert_eq!((standing.count.get(), standing.window), (3, Some(0b111)));
+        assert_eq!(standing.limited, 1);
+        let (standing, within) = runs.record_limited(from(1), a_probe(1, 5), later).unwrap();
+        assert_eq!((standing.limited, within), (2, later));
     }
 }

@@ -10,6 +10,7 @@ use hii_transport::datagrams::{Effect, Peer, Receipt, Service};
 use hii_transport::packet_info::PacketInfo;
 use hii_transport::traffic::Traffic;
 
+use super::budgets::{Budgets, Kind, Limits};
 use super::connection::Connection;
 use super::departures::{Departure, Departures, Outgoing};
 use super::impairment::{Dice, Fate, Impairments};
@@ -18,15 +19,16 @@ use super::runs::{Runs, Standing};
 use super::tally::{Connections, Tally};
 use crate::admission::Refusal;
 use crate::allow_exit::AllowExit;
-use crate::args::Rate;
 use crate::logs::Shown;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal, Transport};
 use crate::policy::source_validation::SourceValidator;
 use crate::quiet::Quiet;
-use crate::rate::RateLimiter;
 use crate::streams::StreamService;
 use crate::threads::Tallied;
+
+/// How long all probes of a remembered run are over a limit before it is sent a notice.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// How a ping service behaves.
 #[derive(Debug, Clone)]
@@ -37,8 +39,8 @@ pub struct Config {
     pub seed: u64,
     /// Whose `exit` stops the server.
     pub allow_exit: AllowExit,
-    /// Datagrams a second that one source may send.
-    pub rate: Rate,
+    /// What each source is answered.
+    pub limits: Limits,
 }
 
 /// The ping service.
@@ -46,7 +48,7 @@ pub struct Config {
 pub struct PingService {
     sources: SourceValidator,
     quiet: Quiet,
-    limiter: RateLimiter,
+    budgets: Budgets,
     allow_exit: AllowExit,
     dice: Dice,
     runs: Runs,
@@ -105,7 +107,7 @@ impl PingService {
         Self {
             sources: SourceValidator::new(local.clone()),
             quiet: Quiet::new(local),
-            limiter: RateLimiter::new(config.rate),
+            budgets: Budgets::new(&config.limits),
             allow_exit: config.allow_exit,
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
@@ -142,6 +144,12 @@ impl PingService {
         sum
     }
 
+    /// Whether there is no run that it remembers.
+    #[cfg(test)]
+    pub(super) fn remembers_nothing(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     fn datagrams(&self) -> Tally {
         Tally {
             abandoned: self.departures.len() as u64,
@@ -157,27 +165,30 @@ impl PingService {
         }
     }
 
-    /// Decides about a frame of a TCP connection, or what is wrong with it. Whoever is told to answer says later what
-    /// became of the answer: [`answered_on_stream`](Self::answered_on_stream) or
-    /// [`abandoned_on_stream`](Self::abandoned_on_stream).
+    /// Decides about a frame of a TCP connection, or what is wrong with it. `was_held`: before it, nothing was read because of
+    /// a limit. Whoever is told to answer says later what became of the answer:
+    /// [`answered_on_stream`](Self::answered_on_stream) or [`abandoned_on_stream`](Self::abandoned_on_stream).
     pub fn handle_frame(
         &mut self,
         frame: Result<&[u8], ParseError>,
         from: &Origin,
+        was_held: bool,
         now: Now,
     ) -> Decision {
-        self.streams.received += 1;
-        self.streams.tcp.messages += 1;
+        self.read_from_stream(from, now);
         let request = frame.and_then(Request::decode);
-        let decision = match judge(&mut self.stream_runs, &mut self.limiter, request, from, now) {
-            Verdict::OverRate => {
-                self.streams.over_rate += 1;
-                Decision::Silence
+        let standing = match &request {
+            Ok(Request::Probe(probe)) => {
+                let runs = &mut self.stream_runs;
+                Some(runs.record_on_stream(from.address(), *probe, was_held, now.monotonic))
             }
-            Verdict::AtOnce(answer) => Decision::Answer(Reply::Fixed(answer)),
-            Verdict::Exit => Decision::Exit,
+            _ => None,
+        };
+        let decision = match response(&request, standing, now) {
+            Response::AtOnce(answer) => Decision::Answer(Reply::Fixed(answer)),
+            Response::Exit => Decision::Exit,
             // A stream has one order and no copies: the rest of the fate means nothing there.
-            Verdict::Impaired(reply) => match self.dice.roll() {
+            Response::Impaired(reply) => match self.dice.roll() {
                 Fate::Lost => {
                     self.streams.dropped += 1;
                     Decision::Silence
@@ -185,6 +196,11 @@ impl PingService {
                 Fate::Answered { delay, .. } => Decision::after(delay, reply, now.monotonic),
             },
         };
+        if let Decision::Answer(reply) | Decision::Later(_, reply) = &decision {
+            let octets = reply.encoded_len();
+            self.budgets
+                .charge_stream_octets(from, octets, now.monotonic);
+        }
         self.in_connections += u64::from(decision != Decision::Silence);
         decision
     }
@@ -192,16 +208,27 @@ impl PingService {
     /// Decides about a message of a classic TCP connection. Its answer may be delayed on purpose, but is not dropped:
     /// the originals send nothing more until it has come.
     pub fn handle_classic(&mut self, from: &Origin, now: Now) -> Decision {
-        self.streams.received += 1;
-        self.streams.tcp.messages += 1;
+        self.read_from_stream(from, now);
         self.streams.tcp.classic_messages += 1;
-        if !self.limiter.allows(from.ip(), now.monotonic) {
-            self.streams.over_rate += 1;
-            return Decision::Silence;
-        }
         self.in_connections += 1;
         let reply = Reply::Fixed(Answer::Acknowledgement);
+        self.budgets
+            .charge_stream_octets(from, reply.encoded_len(), now.monotonic);
         Decision::after(self.dice.roll_delay(), reply, now.monotonic)
+    }
+
+    fn read_from_stream(&mut self, from: &Origin, now: Now) {
+        self.streams.received += 1;
+        self.streams.tcp.messages += 1;
+        self.budgets.charge_stream(from, now.monotonic);
+    }
+
+    /// Returns when the next message of a connection may be read, or `None` if it may be read now: a source that is over its
+    /// limits is not read.
+    #[must_use]
+    pub fn may_read_at(&self, from: &Origin, now: Duration) -> Option<Duration> {
+        let wait = self.budgets.stream_wait(from, now);
+        (!wait.is_zero()).then(|| now.saturating_add(wait))
     }
 
     /// Answers have been handed to the network by a TCP connection.
@@ -248,6 +275,33 @@ impl PingService {
             self.tally.queue_full += 1;
         }
         Effect::Nothing
+    }
+
+    /// Decides about a probe that came in a datagram. Its run is remembered from the first probe that is within the limits;
+    /// from then on all of its probes are recorded, so that a client can tell those over a limit from lost ones.
+    fn probe(&mut self, probe: Probe, from: &Origin, now: Now) -> Effect<Outgoing> {
+        let (address, at) = (from.address(), now.monotonic);
+        let octets = probe.size().get();
+        let Err(over) = self.budgets.take(Kind::Probe, from, octets, at) else {
+            let reply = Reply::ToProbe {
+                probe,
+                standing: self.runs.record(address, probe, at),
+                received: now,
+            };
+            return self.impair(from.reply_to(), reply, at);
+        };
+        self.tally.count_over(over);
+        let known = self.runs.record_limited(address, probe, at);
+        let was_answered = known.is_some_and(|(_, within_limits_at)| {
+            at.saturating_sub(within_limits_at) < NOTICE_AFTER
+        });
+        if was_answered || !self.budgets.take_notice(from, at) {
+            return Effect::Nothing;
+        }
+        let count = known.map(|(standing, _)| standing.count);
+        let limited = known.map_or(0, |(standing, _)| standing.limited);
+        let notice = probe.limited_notice(count, limited);
+        Effect::Answer(at_once(Answer::LimitedNotice(notice)))
     }
 }
 
@@ -319,24 +373,30 @@ impl Service for PingService {
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
-        let at_once = |answer| Outgoing {
-            reply: Reply::Fixed(answer),
-            copy: false,
-        };
         let request = Request::decode(datagram);
-        let verdict = judge(&mut self.runs, &mut self.limiter, request, from, *now);
-        match verdict {
-            Verdict::OverRate => {
-                self.tally.over_rate += 1;
-                Effect::Nothing
-            }
-            Verdict::AtOnce(answer) => Effect::Answer(at_once(answer)),
-            Verdict::Exit if self.allow_exit.honours(from) => {
+        if let Ok(Request::Probe(probe)) = request {
+            return self.probe(probe, from, *now);
+        }
+        let kind = Kind::of(&request);
+        let response = response(&request, None, *now);
+        let octets = response.encoded_len();
+        // Nothing that no original program sends earns an answer that is worth forging a source for.
+        if kind == Kind::Text && !from.is_loopback() && octets > datagram.len() {
+            self.tally.too_short += 1;
+            return Effect::Nothing;
+        }
+        if let Err(over) = self.budgets.take(kind, from, octets, now.monotonic) {
+            self.tally.count_over(over);
+            return Effect::Nothing;
+        }
+        match response {
+            Response::AtOnce(answer) => Effect::Answer(at_once(answer)),
+            Response::Exit if self.allow_exit.honours(from) => {
                 tracing::info!(reason = "exit", from = %from.address(), "stopping");
                 Effect::AnswerAndStop(at_once(Answer::Stopping))
             }
-            Verdict::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),
-            Verdict::Impaired(reply) => self.impair(from.reply_to(), reply, now.monotonic),
+            Response::Exit => Effect::Answer(at_once(Answer::PacketAcknowledged)),
+            Response::Impaired(reply) => self.impair(from.reply_to(), reply, now.monotonic),
         }
     }
 
@@ -361,6 +421,11 @@ impl Service for PingService {
         times: usize,
     ) -> Option<Receipt<Outgoing>> {
         let times = times as u64;
+        if let Reply::Fixed(Answer::LimitedNotice(_)) = answer.reply {
+            // Its datagram is counted as over a limit.
+            self.tally.notices += if result.is_ok() { times } else { 0 };
+            return None;
+        }
         match (answer.copy, result) {
             (false, Ok(())) => self.tally.answered += times,
             (false, Err(_)) => self.tally.send_failed += times,
@@ -383,42 +448,49 @@ impl Service for PingService {
 }
 
 /// What a message calls for, before anything is faked.
-enum Verdict {
-    OverRate,
+enum Response {
     AtOnce(Answer),
     /// An answer that may be lost or delayed on purpose.
     Impaired(Reply),
     Exit,
 }
 
-/// The rules that hold for every message, whatever carried it.
-fn judge(
-    runs: &mut Runs,
-    limiter: &mut RateLimiter,
-    request: Result<Request<'_>, ParseError>,
-    from: &Origin,
+/// What a message calls for, whatever carried it. `standing`: how the run of a probe stands.
+fn response(
+    request: &Result<Request<'_>, ParseError>,
+    standing: Option<Standing>,
     now: Now,
-) -> Verdict {
-    // What is received is received, whether or not it is within the rate: the run's window says so.
-    let standing = match request {
-        Ok(Request::Probe(probe)) => Some(runs.record(from.address(), probe, now.monotonic)),
-        _ => None,
-    };
-    if !limiter.allows(from.ip(), now.monotonic) {
-        return Verdict::OverRate;
-    }
+) -> Response {
     match (request, standing) {
-        (Err(error), _) => Verdict::AtOnce(Answer::Refused(error.code())),
-        (Ok(Request::Calibrate(_)), _) => Verdict::AtOnce(Answer::Calibrated),
-        (Ok(Request::Exit), _) => Verdict::Exit,
-        (Ok(Request::Probe(probe)), Some(standing)) => Verdict::Impaired(Reply::ToProbe {
-            probe,
+        (Err(error), _) => Response::AtOnce(Answer::Refused(error.code())),
+        (Ok(Request::Calibrate(_)), _) => Response::AtOnce(Answer::Calibrated),
+        (Ok(Request::Exit), _) => Response::Exit,
+        (Ok(Request::Probe(probe)), Some(standing)) => Response::Impaired(Reply::ToProbe {
+            probe: *probe,
             standing,
             received: now,
         }),
         (Ok(Request::Message(_) | Request::Probe(_)), _) => {
-            Verdict::Impaired(Reply::Fixed(Answer::PacketAcknowledged))
+            Response::Impaired(Reply::Fixed(Answer::PacketAcknowledged))
         }
+    }
+}
+
+impl Response {
+    /// Octets of the longest answer that it may become.
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::AtOnce(answer) => answer.encoded_len(),
+            Self::Impaired(reply) => reply.encoded_len(),
+            Self::Exit => Answer::Stopping.encoded_len(),
+        }
+    }
+}
+
+fn at_once(answer: Answer) -> Outgoing {
+    Outgoing {
+        reply: Reply::Fixed(answer),
+        copy: false,
     }
 }
 
@@ -434,6 +506,16 @@ impl Decision {
 impl Reply {
     /// To an `exit` that is honoured.
     pub const STOPPING: Self = Self::Fixed(Answer::Stopping);
+
+    /// Octets of the answer.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        match self {
+            Self::Fixed(answer) => answer.encoded_len(),
+            // Exactly as long as the probe.
+            Self::ToProbe { probe, .. } => probe.size().get(),
+        }
+    }
 
     /// The answer as it is at this moment.
     #[must_use]
@@ -453,7 +535,7 @@ impl Reply {
                         window,
                         held: u64::try_from(held.as_nanos()).unwrap_or(u64::MAX),
                         received: received.wall,
-                        limited: 0,
+                        limited: standing.limited,
                     })
                 }
             }),

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
+use super::budgets::{Kind, Over};
 use crate::policy::source_validation::RefusedSources;
 
 /// Counts of messages: datagrams, and what came over TCP connections. Every one received is in exactly one of the counts
@@ -23,14 +24,24 @@ pub struct Tally {
     pub ignored: u64,
     /// Never answered: their source address is not believed.
     pub refused_sources: RefusedSources,
-    /// Over the rate allowed for one source.
+    /// Probes over the rate allowed for one source.
     pub over_rate: u64,
+    /// Probes of original clients over the rate allowed for one source.
+    pub over_classic_rate: u64,
+    /// Other messages over the rate allowed for one source.
+    pub over_message_rate: u64,
+    /// Not answered, since their source, or all together, had as many octets of answers as allowed.
+    pub over_octets: u64,
+    /// Not answered, since the answer would be longer than the message, and its source address may be forged.
+    pub too_short: u64,
     /// Delayed beyond what the queue of delayed answers holds.
     pub queue_full: u64,
     /// Answers that the network would not take.
     pub send_failed: u64,
     /// Answers still waiting for their time, or for room, when the server stopped or their connection ended.
     pub abandoned: u64,
+    /// Of those over a limit: answered with a notice of that.
+    pub notices: u64,
     /// Second copies that went out on purpose.
     pub duplicated: u64,
     /// Answers that let a later one to the same sender go first, on purpose.
@@ -56,6 +67,8 @@ pub struct Connections {
     pub idle: u64,
     /// Connections closed because their answers were not taken.
     pub unread: u64,
+    /// Times that nothing was read from a connection, since its source was over a limit.
+    pub held: u64,
     /// Messages.
     pub messages: u64,
     /// Of these, those on classic connections.
@@ -63,6 +76,16 @@ pub struct Connections {
 }
 
 impl Tally {
+    /// Counts a datagram that is over a limit.
+    pub fn count_over(&mut self, over: Over) {
+        *match over {
+            Over::Rate(Kind::Probe) => &mut self.over_rate,
+            Over::Rate(Kind::Classic) => &mut self.over_classic_rate,
+            Over::Rate(Kind::Control | Kind::Text) => &mut self.over_message_rate,
+            Over::Octets => &mut self.over_octets,
+        } += 1;
+    }
+
     /// Datagrams and connections whose source address is not believed.
     #[must_use]
     pub fn all_refused_sources(&self) -> RefusedSources {
@@ -82,9 +105,14 @@ impl AddAssign for Tally {
             ignored,
             refused_sources,
             over_rate,
+            over_classic_rate,
+            over_message_rate,
+            over_octets,
+            too_short,
             queue_full,
             send_failed,
             abandoned,
+            notices,
             duplicated,
             reordered,
             tcp,
@@ -95,9 +123,14 @@ impl AddAssign for Tally {
         self.ignored += ignored;
         self.refused_sources += refused_sources;
         self.over_rate += over_rate;
+        self.over_classic_rate += over_classic_rate;
+        self.over_message_rate += over_message_rate;
+        self.over_octets += over_octets;
+        self.too_short += too_short;
         self.queue_full += queue_full;
         self.send_failed += send_failed;
         self.abandoned += abandoned;
+        self.notices += notices;
         self.duplicated += duplicated;
         self.reordered += reordered;
         self.tcp += tcp;
@@ -114,6 +147,7 @@ impl AddAssign for Connections {
             over_source,
             idle,
             unread,
+            held,
             messages,
             classic_messages,
         } = other;
@@ -124,6 +158,7 @@ impl AddAssign for Connections {
         self.over_source += over_source;
         self.idle += idle;
         self.unread += unread;
+        self.held += held;
         self.messages += messages;
         self.classic_messages += classic_messages;
     }
@@ -140,9 +175,14 @@ impl fmt::Display for Tally {
             write!(f, ", {}", self.refused_sources)?;
         }
         for (count, what) in [
+            (self.over_classic_rate, "over the rate of original clients"),
+            (self.over_message_rate, "over the rate of other messages"),
+            (self.over_octets, "over the octets for answers"),
+            (self.too_short, "shorter than their answer"),
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
             (self.abandoned, "still waiting at the end"),
+            (self.notices, "notices of a limit"),
             (self.duplicated, "answered twice on purpose"),
             (self.reordered, "overtaken on purpose"),
         ] {
@@ -178,6 +218,7 @@ impl fmt::Display for Connections {
             (self.over_source, "connections over the limit of one source"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took no answers"),
+            (self.held, "times not read, being over a limit"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -57,6 +57,12 @@ impl Buckets {
         }
     }
 
+    /// Returns how long the holder with this hash has to wait for `cost` units more, or `None` if for ever.
+    #[must_use]
+    pub fn wait(&self, hash: u64, cost: u64, now: Duration) -> Option<Duration> {
+        self.pace.wait(self.cell(hash), cost, now)
+    }
+
     fn cell(&self, hash: u64) -> u64 {
         self.cells.get(index(hash)).copied().unwrap_or_default()
     }
@@ -115,6 +121,30 @@ impl Budget {
             return endpoint;
         }
         endpoint.min(self.addresses.left(holders.address, now))
+    }
+
+    /// Returns how long a source has to wait until `cost` units more are let through, or `None` if for ever.
+    #[must_use]
+    pub fn wait(
+        &self,
+        ip: IpAddr,
+        port: u16,
+        is_exempt: bool,
+        cost: u64,
+        now: Duration,
+    ) -> Option<Duration> {
+        let holders = self.holders(ip, port);
+        let endpoint = self.endpoints.wait(holders.endpoint, cost, now)?;
+        if is_exempt {
+            return Some(endpoint);
+        }
+        let address = self.addresses.wait(holders.address, cost, now)?;
+        Some(endpoint.max(address))
+    }
+
+    /// Charges a source for `cost` units that went without asking, whether there is room for them or not.
+    pub fn charge_for(&mut self, ip: IpAddr, port: u16, is_exempt: bool, cost: u64, now: Duration) {
+        self.charge(self.holders(ip, port), is_exempt, cost, now);
     }
 
     fn charge(&mut self, holders: Holders, is_exempt: bool, cost: u64, now: Duration) {

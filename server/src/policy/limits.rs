@@ -5,7 +5,8 @@
 //! | ping: well-formed probes | | `--rate`, 20,000/s; `--octet-rate`, 12.5 MB/s of answers |
 //! | ping: exactly `Hello Server` or `Hello Server.` | | `--classic-rate`, 1,000/s |
 //! | ping: well-formed `C <size>`, `exit` | 1/s, burst 10 | 100/s, burst 200 |
-//! | ping: everything else | 1/s, burst 50 | `--message-rate`, 100/s, burst 500 |
+//! | ping: everything else | `--message-rate`, 1/s, burst 50 | 100/s, burst 500 |
+//! | ping: notices of a limit | 1/s | 10/s |
 //! | relay: errors, greetings of who is no peer | 1/s, burst 20 | `--error-rate`, 50/s |
 //! | relay: tokens | 10/s | 1,000/s |
 //! | relay: errors of a verified peer or a connection | paid from its own rate | |
@@ -33,11 +34,17 @@ pub const CONTROL_OF_ENDPOINT: Limit = Limit::with_burst(1, 10);
 /// Ping's `C <size>` and `exit`, for an address.
 pub const CONTROL_OF_ADDRESS: Limit = Limit::with_burst(100, 200);
 
-/// Everything else that ping answers, for an address and port.
+/// Everything else that ping answers, for an address and port: the default of `--message-rate`.
 pub const TEXTS_OF_ENDPOINT: Limit = Limit::with_burst(1, 50);
 
-/// Everything else that ping answers, for an address: the default of `--message-rate`.
+/// Everything else that ping answers, for an address.
 pub const TEXTS_OF_ADDRESS: Limit = Limit::with_burst(100, 500);
+
+/// Ping's notices that a run is over a limit, for an address and port.
+pub const NOTICES_OF_ENDPOINT: Limit = Limit::per_second(1);
+
+/// Ping's notices that a run is over a limit, for an address.
+pub const NOTICES_OF_ADDRESS: Limit = Limit::per_second(10);
 
 /// The relay's errors, and its answers to greetings of who is no peer, for an address and port.
 pub const ERRORS_OF_ENDPOINT: Limit = Limit::with_burst(1, 20);

@@ -50,6 +50,9 @@ impl Limit {
         }
         match self {
             Self::Rate { per_second, burst } => {
+                if times == 0 {
+                    return Self::Nothing;
+                }
                 Self::with_burst(scale(per_second, times, parts), scale(burst, times, parts))
             }
             other => other,
@@ -151,6 +154,25 @@ impl Pace {
         if let Limit::Rate { .. } = self.limit {
             let due = (*cell).max(self.ticks(now));
             *cell = due.saturating_add(cost.saturating_mul(self.unit));
+        }
+    }
+
+    /// Returns how long it takes until `cost` units more would be within the limit: nothing where they are now, `None` where
+    /// they never will be.
+    #[must_use]
+    pub fn wait(&self, cell: u64, cost: u64, now: Duration) -> Option<Duration> {
+        match self.limit {
+            Limit::Unlimited => Some(Duration::ZERO),
+            Limit::Nothing => None,
+            Limit::Rate { .. } => {
+                let needed = cost
+                    .checked_mul(self.unit)
+                    .filter(|ticks| *ticks <= self.burst)?;
+                let short = needed.saturating_sub(self.free_ticks(cell, now));
+                let nanos = (u128::from(short) * u128::from(NANOS_PER_SECOND))
+                    .div_ceil(u128::from(self.ticks_per_second));
+                u64::try_from(nanos).ok().map(Duration::from_nanos)
+            }
         }
     }
 
@@ -379,6 +401,31 @@ mod tests {
             prop_assert!(pace.left(cell, before) <= pace.left(cell, now));
             pace.charge(&mut cell, u64::MAX, Duration::MAX);
             let _ = pace.left(cell, Duration::MAX);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_waits_as_long_as_it_is_told_is_within_the_limit_and_not_sooner(
+            per_second in 1..3_000_000_u64,
+            burst in 1..5_000_u64,
+            used in 0..10_000_u64,
+            cost in 1..6_000_u64,
+            at in 0..1_000_000_000_000_u64,
+        ) {
+            let pace = Pace::new(Limit::with_burst(per_second, burst));
+            let at = Duration::from_nanos(at);
+            let mut cell = 0;
+            pace.charge(&mut cell, used, at);
+            match pace.wait(cell, cost, at) {
+                None => prop_assert!(cost > burst),
+                Some(wait) => {
+                    prop_assert!(pace.has_room(cell, cost, at + wait));
+                    if let Some(sooner) = wait.checked_sub(Duration::from_nanos(2)) {
+                        prop_assert!(!pace.has_room(cell, cost, at + sooner));
+                    }
+                }
+            }
         }
     }
 }
