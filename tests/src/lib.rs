@@ -1,6 +1,6 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
 //! delays and repeats, servers that answer as they are told, a sender and a receiver of files that do, namespaces, a
-//! browser, a terminal, and the system benchmark.
+//! browser, a terminal, what a world test needs, and the system benchmark.
 
 pub mod benchmark;
 pub mod browser;
@@ -16,3 +16,4 @@ pub mod script;
 pub mod sender;
 pub mod share;
 pub mod terminal;
+pub mod world;

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::programs::{Ended, finish};
+use crate::world;
 
 /// Everything of its own, and the shell is root there; whatever it started ends with it.
 const UNSHARE: [&str; 7] = [
@@ -15,11 +16,11 @@ const UNSHARE: [&str; 7] = [
     "--kill-child",
 ];
 
-/// Runs a script in namespaces of its own, with these variables and the loopback interface up; none where this machine
-/// does not let it.
+/// Runs a script in namespaces of its own, with these variables and the loopback interface up; `None`
+/// where this machine does not let it, after [`world::skip`].
 ///
 /// # Panics
-/// It hangs.
+/// It hangs, or must not be skipped.
 #[must_use]
 pub fn shell(script: &str, variables: &[(&str, &str)]) -> Option<Ended> {
     let run = |script: &str| {
@@ -36,7 +37,7 @@ pub fn shell(script: &str, variables: &[(&str, &str)]) -> Option<Ended> {
     let prepare = "ip link set lo up";
     let allowed = run(prepare).map(finish);
     if allowed.is_none_or(|ended| ended.code != Some(0)) {
-        eprintln!("not tested: this machine allows no namespaces, or has no `ip`");
+        world::skip("this machine allows no namespaces, or has no `ip`");
         return None;
     }
     run(&format!("{prepare}\n{script}")).map(finish)

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::world;
+
 /// A host of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
@@ -25,10 +27,10 @@ pub struct Network {
 pub const SERVER: [&str; 2] = ["10.77.2.2", "fd77:2::2"];
 
 impl Network {
-    /// Such a network; none where the tests may not make one, or have no `ip`.
+    /// Such a network; `None` where the tests may not make one, or have no `ip`, after [`world::skip`].
     ///
     /// # Panics
-    /// It was begun and could not be finished.
+    /// It was begun and could not be finished, or must not be skipped.
     #[must_use]
     pub fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -39,7 +41,7 @@ impl Network {
         let add = |host| try_ip(&["netns", "add", &network.namespace(host)]);
         let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
         if !has_ipv6 || !add(Host::Client) {
-            eprintln!("skipped: no network namespaces here, or no IPv6");
+            world::skip("no network namespaces here, or no IPv6");
             return None;
         }
         assert!(add(Host::Router) && add(Host::Server));

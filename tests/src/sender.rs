@@ -311,3 +311,18 @@ pub fn frame(answer: &Answer<'_>) -> Vec<u8> {
     owned.encode_frame(&mut octets).expect("room");
     octets
 }
+
+/// Octets that are not all the same.
+#[must_use]
+pub fn octets(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut octets = Vec::with_capacity(len + 8);
+    while octets.len() < len {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        octets.extend_from_slice(&(state >> 8).to_le_bytes()[..7]);
+    }
+    octets.truncate(len);
+    octets
+}

@@ -1,10 +1,9 @@
-//! Probes that are sent back: by a host without a server, and by routers.
+//! Probes that are sent back by a host without a server; `world_network` has those that routers send back.
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use hii_tests::network::{Host, Network, SERVER};
-use hii_tests::programs::{Ended, count, run};
+use hii_tests::programs::{count, run};
 use serde_json::Value;
 
 const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
@@ -96,51 +95,4 @@ fn nothing_but_refusals_is_code_3_and_each_is_shown() {
     }
     let sum = "refused (ICMP): 3: 3 port unreachable";
     assert!(ended.stdout.contains(sum), "{ended:?}");
-}
-
-/// Measures the server's address of each family over the network.
-fn over(network: &Network, args: &[&str]) -> Vec<(&'static str, Ended)> {
-    let [program, command @ ..] = network.on(Host::Client);
-    let command: Vec<_> = command.iter().map(String::as_str).collect();
-    SERVER
-        .into_iter()
-        .map(|address| {
-            let ping = [HII, "ping", address, "--json"];
-            (
-                address,
-                run(&program, &[&command, &ping[..], args].concat()),
-            )
-        })
-        .collect()
-}
-
-#[test]
-fn routers_send_back_what_they_do_not_forward() {
-    let Some(network) = Network::new() else {
-        return;
-    };
-    // The questions before the run go no further than the router either, so the target is taken for a silent one.
-    for (address, ended) in over(&network, &["--ttl", "1", "-n", "5", "-i", "10ms"]) {
-        assert_eq!(ended.code, Some(3), "{address} {ended:?}");
-        assert_eq!(verdicts(&ended.json()), ["time-exceeded"; 5], "{address}");
-    }
-    for address in SERVER {
-        network.ip(Host::Router, &["route", "add", "unreachable", address]);
-    }
-    let reasons = ["host-unreachable", "network-unreachable"];
-    for ((address, ended), reason) in over(&network, &["-n", "5", "-i", "10ms"])
-        .into_iter()
-        .zip(reasons)
-    {
-        assert_eq!(ended.code, Some(3), "{address} {ended:?}");
-        let document = ended.json();
-        // Of one route's packets Linux does not send back all.
-        let refused = verdicts(&document)
-            .iter()
-            .filter(|one| *one == reason)
-            .count();
-        assert!(refused >= 1, "{address} {document}");
-        let by = &document["summary"]["refused_by"];
-        assert_eq!(count(&by[reason]), refused as u64, "{address} {document}");
-    }
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use hii_tests::classic::echo_client;
 use hii_tests::classic::echo_server::EchoServer;
-use hii_tests::namespace;
 use hii_tests::programs::{Ended, Server, count, finish, output, ping_tally, run, signal, start};
-use hii_tests::scratch::Directory;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -281,26 +279,6 @@ fn names_are_resolved_and_people_are_told_each_step() {
         server.stdout.contains("over TCP 3 of them on 1 connection"),
         "{server:?}"
     );
-}
-
-#[test]
-fn a_name_is_measured_at_the_second_of_its_addresses_when_nothing_listens_at_the_first() {
-    let directory = Directory::new("dead-address");
-    let script = r#"
-        printf '::1 two\n127.0.0.1 two\n' > "$DIRECTORY/hosts"
-        mount --bind "$DIRECTORY/hosts" /etc/hosts
-        "$HII" ping "tcp://two:${address##*:}" -n 3 -i 1ms --json
-    "#;
-    let programs = [HII, HII_SERVER];
-    let Some(ended) = namespace::shell_beside_server(programs, &directory.path(""), script) else {
-        return;
-    };
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let document = ended.json();
-    assert_eq!(answered(&document["summary"]), (3, 3));
-    assert!(count(&document["tcp"]["resolution_ns"]) > 0, "{document}");
-    let address = document["address"].as_str().unwrap();
-    assert!(address.starts_with("127.0.0.1:"), "{address}");
 }
 
 #[test]

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use hii_tests::namespace;
 use hii_tests::path::{Fate, Path};
-use hii_tests::scratch::Directory;
 use hii_tests::script::Script;
 use serde_json::Value;
 
-use crate::{HII, HII_SERVER, count, drops, passes, ping, server, verdicts};
+use crate::{count, drops, passes, ping, server, verdicts};
 
 /// Checks that what is called late took longer than the interval, and what is called in time did not.
 fn assert_deadline_kept(document: &Value, interval: Duration) {
@@ -116,31 +114,4 @@ fn what_shared_a_port_is_answered_or_lost_and_the_loss_a_range() {
     );
     assert_eq!(summary["loss_percent"], Value::Null);
     assert_eq!(summary["loss_percent_range"][1], 100.0, "{summary}");
-}
-
-#[test]
-fn what_this_host_cannot_send_is_told_apart_from_what_is_lost() {
-    let directory = Directory::new("not-sent");
-    let script = r#"
-        "$HII" ping "$address" -n 40 -i 20ms | while read -r line; do
-            echo "$line"
-            case $line in "seq 5: "*) ip addr del 127.0.0.1/8 dev lo ;; esac
-        done
-    "#;
-    let programs = [HII, HII_SERVER];
-    let Some(ended) = namespace::shell_beside_server(programs, &directory.path(""), script) else {
-        return;
-    };
-    let lines = ended.stdout.lines();
-    let not_sent = lines
-        .filter(|line| line.ends_with(": not sent, this host would not take it"))
-        .count();
-    assert!((1..=35).contains(&not_sent), "{ended:?}");
-    let sent = 40 - not_sent;
-    let told = format!("not sent, since this host would not take them: {not_sent}\n");
-    assert!(ended.stdout.contains(&told), "{ended:?}");
-    assert!(
-        ended.stdout.contains(&format!("\n{sent} sent, ")),
-        "{ended:?}"
-    );
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use hii_tests::programs::{Ended, finish};
-use hii_tests::sender::{KEY, Offer, Sender};
+use hii_tests::sender::{KEY, Offer, Sender, octets};
 
 mod classic;
-mod disk;
 mod files;
 mod hostile;
+mod pipe;
 mod prompt;
 mod resume;
 
@@ -40,20 +40,6 @@ fn start_with_key(sender: &Sender, args: &[&str], key: &str) -> Child {
 /// Runs `hii get` to its end.
 fn get(sender: &Sender, args: &[&str]) -> Ended {
     finish(start(sender, args))
-}
-
-/// Octets that are not all the same.
-fn octets(len: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let mut octets = Vec::with_capacity(len + 8);
-    while octets.len() < len {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        octets.extend_from_slice(&(state >> 8).to_le_bytes()[..7]);
-    }
-    octets.truncate(len);
-    octets
 }
 
 /// What is in a folder, by path.

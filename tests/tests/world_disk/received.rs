@@ -1,15 +1,13 @@
-//! Disks without room.
+//! Files that `hii get` receives.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
-use hii_protocol::share::Size;
 use hii_tests::namespace;
-use hii_tests::programs::{Ended, finish};
+use hii_tests::programs::Ended;
 use hii_tests::scratch::Directory;
-use hii_tests::sender::{KEY, Offer, Sender};
+use hii_tests::sender::{KEY, octets};
 
-use super::{HII, HII_SERVER, octets};
+use super::{HII, HII_SERVER};
 
 /// Runs a script with a disk of 12 MiB of its own at `$DISK`, while two files of 7 MB each are offered on port 8082.
 fn on_small_disk(name: &str, script: &str) -> Option<(Directory, Ended)> {
@@ -42,6 +40,7 @@ fn on_small_disk(name: &str, script: &str) -> Option<(Directory, Ended)> {
 }
 
 #[test]
+#[ignore = "mounts a disk in a namespace"]
 fn what_there_is_no_room_for_is_not_begun() {
     let script = r#"
         code=0
@@ -59,6 +58,7 @@ fn what_there_is_no_room_for_is_not_begun() {
 }
 
 #[test]
+#[ignore = "mounts a disk in a namespace"]
 fn a_disk_that_gets_full_keeps_what_is_there_and_it_goes_on_when_there_is_room() {
     // What seems to be there of `b` has no octets, so that it begins although there is no room.
     let hash = blake3::hash(b"b").to_hex();
@@ -90,34 +90,4 @@ fn a_disk_that_gets_full_keeps_what_is_there_and_it_goes_on_when_there_is_room()
     );
     assert!(ended.stderr.contains("free some space"), "{ended:?}");
     assert!(ended.stderr.contains("were there from before"), "{ended:?}");
-}
-
-#[test]
-fn a_pipe_that_takes_no_more_is_not_gone_on_with() {
-    // The device that is always full.
-    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    // What is short is written at the end only.
-    for (size, len) in [
-        (None, 100_000),
-        (Some(Size::Unknown), 100_000),
-        (None, 1),
-        (Some(Size::Unknown), 1),
-    ] {
-        let offer = Offer {
-            size,
-            ..Offer::file("file", vec![b'x'; len])
-        };
-        let sender = Sender::honest(vec![offer]);
-        let child = Command::new(HII)
-            .args(["get", &sender.address().to_string(), "-o", "-"])
-            .env("HII_KEY", KEY)
-            .stdin(Stdio::null())
-            .stdout(full())
-            .stderr(Stdio::piped())
-            .spawn();
-        let ended = finish(child.unwrap());
-        assert_eq!(ended.code, Some(7), "{ended:?}");
-        assert!(ended.stderr.contains("begin again"), "{ended:?}");
-        assert!(!ended.stderr.contains("goes on where"), "{ended:?}");
-    }
 }

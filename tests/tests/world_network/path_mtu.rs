@@ -4,8 +4,7 @@ use hii_tests::network::{Host, Network, SERVER};
 use hii_tests::programs::{Ended, Server, run};
 use serde_json::Value;
 
-const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
-const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
+use super::{HII, HII_SERVER};
 
 /// A server on the network, at each of its addresses.
 fn serve(network: &Network) -> Vec<Server> {
@@ -40,6 +39,7 @@ fn verdicts(document: &Value) -> Vec<&str> {
 }
 
 #[test]
+#[ignore = "needs network namespaces"]
 fn the_path_s_mtu_is_told_by_the_first_probe_that_must_not_be_cut() {
     let Some(network) = Network::new() else {
         return;
@@ -84,6 +84,7 @@ fn the_path_s_mtu_is_told_by_the_first_probe_that_must_not_be_cut() {
 }
 
 #[test]
+#[ignore = "needs network namespaces"]
 fn the_first_link_s_mtu_is_told_by_the_kernel() {
     let Some(network) = Network::new() else {
         return;
