@@ -87,14 +87,17 @@ fn asked_to_stop_it_deals_with_what_has_come_and_lets_connections_end() {
 fn asked_to_stop_it_counts_what_was_accepted_for_who_does_not_read() {
     let server = relay(&["--rate", "0", "--error-rate", "0"]);
     let (mut udp, mut deaf) = (Udp::of(server.address()), Tcp::of(server.address()));
+    let mut other = Tcp::of(server.address());
     udp.greet();
     deaf.greet();
+    other.greet();
     let long = "x".repeat(60_000);
-    let (sent, _) = tell_until_full(&mut udp, &deaf, &long, |_| {});
+    let (sent, refused) = tell_until_full(&mut udp, &deaf, &mut other, &long);
     signal(server.id(), Signal::SIGTERM);
     let tally = checked(&server.wait());
-    assert_eq!(count(&tally["tcp"]["forwarded"]), sent);
-    assert_eq!(count(&tally["tcp"]["ended"]), 1);
+    // Each time the other one was told something as well.
+    assert_eq!(count(&tally["tcp"]["forwarded"]), sent + (sent + refused));
+    assert_eq!(count(&tally["tcp"]["ended"]), 2);
     // All that did not get as far as the buffers is counted.
     let frame = 4 + format!("{} ; content : {long}", udp.address()).len();
     let arrived = (deaf.rest().len() / frame) as u64;

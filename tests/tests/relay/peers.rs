@@ -140,23 +140,35 @@ impl Peer for Tcp {
     }
 }
 
-/// Tells somebody who does not read so much of this text that it fills all buffers on the way, and what may wait is there too;
-/// after each time something else may be done. Returns how many were accepted, and how many refused.
+/// Tells somebody who does not read so much of this text that it fills all buffers on the way, and what may wait is there
+/// too. Returns how many were accepted, and how many refused.
+///
+/// The relay's thread for datagrams refuses as soon as as much waits as may, even if the one for connections has not run
+/// meanwhile, and there is room in the buffers yet. So after each time `other` is told something over its connection: once
+/// it has come, the thread for connections has had its turn.
 pub(crate) fn tell_until_full(
     from: &mut Udp,
     deaf: &Tcp,
+    other: &mut Tcp,
     text: &str,
-    mut meanwhile: impl FnMut(&mut Udp),
 ) -> (u64, u64) {
     let (mut sent, mut refused) = (0, 0);
-    while refused < 100 {
+    let mut refused_in_a_row = 0;
+    while refused_in_a_row < 100 {
         match from.tell(&deaf.address(), text).as_str() {
-            SENT => sent += 1,
-            UNDELIVERABLE => refused += 1,
+            SENT => {
+                sent += 1;
+                refused_in_a_row = 0;
+            }
+            UNDELIVERABLE => {
+                refused += 1;
+                refused_in_a_row += 1;
+            }
             other => panic!("{other}"),
         }
         assert!(sent < 10_000, "it takes everything");
-        meanwhile(from);
+        assert_eq!(from.tell(&other.address(), "hello"), SENT);
+        assert!(other.hear_text().ends_with(" ; content : hello"));
     }
     (sent, refused)
 }

@@ -11,14 +11,19 @@ use super::{HII, relay, send};
 fn chat(relay: &str) -> (Terminal, String) {
     let terminal = Terminal::new((100, 30), &[]);
     terminal.line(&format!("{HII} chat {relay}; echo ended with $?; stty -a"));
-    let screen = terminal.wait_for("a prompt", |screen| screen.contains("hii>"));
-    let address = screen
-        .lines()
-        .find_map(|line| line.strip_prefix("you are "))
-        .and_then(|line| line.split_whitespace().next())
-        .expect("an address");
-    let address = address.to_owned();
+    // The prompt is there before the relay has answered, and after that once more.
+    let screen = terminal.wait_for("an address and a prompt", |screen| {
+        address(screen).is_some() && last(screen).starts_with("hii>")
+    });
+    let address = address(&screen).expect("it was there").to_owned();
     (terminal, address)
+}
+
+/// The own address, once its line is whole.
+fn address(screen: &str) -> Option<&str> {
+    let mut lines = screen.lines();
+    let line = lines.find_map(|line| line.strip_prefix("you are ")?.strip_suffix(')'))?;
+    line.split_whitespace().next()
 }
 
 /// Waits for the program's end, with this exit code and a terminal in line mode.
