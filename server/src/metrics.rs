@@ -18,15 +18,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::exit::{Exit, Failure};
 
+pub mod http;
+
 /// Connections at once; further ones wait to be accepted.
 const CONNECTIONS: usize = 16;
 
 /// How long a connection lives at most.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Octets and header fields that a request has at most.
-const LONGEST_REQUEST: usize = 8192;
-const MOST_FIELDS: usize = 64;
 
 /// A running endpoint. It ends when it is dropped.
 #[derive(Debug)]
@@ -135,28 +133,19 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>) {
 
 /// Answers one request; every answer ends its connection.
 async fn serve(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
-    let Some(status) = read_request(&mut stream).await? else {
-        return Ok(());
+    let mut request = Vec::new();
+    let answer = loop {
+        let mut part = [0; 1024];
+        let len = stream.read(&mut part).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        request.extend_from_slice(part.get(..len).unwrap_or_default());
+        if let Some(answer) = http::answer(&request, || text(registry))? {
+            break answer;
+        }
     };
-    let (kind, body) = match status {
-        Status::Fine => (
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            text(registry)?,
-        ),
-        _ => ("text/plain; charset=utf-8", format!("{}\n", status.line())),
-    };
-    let allow = if status == Status::OtherMethod {
-        "Allow: GET\r\n"
-    } else {
-        ""
-    };
-    let head = format!(
-        "HTTP/1.1 {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{allow}Connection: close\r\n\r\n",
-        status.line(),
-        body.len(),
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     // Closing with octets unread would reset the connection, and the answer with it.
     let mut rest = [0; 1024];
@@ -174,98 +163,4 @@ fn text(registry: &Registry) -> io::Result<String> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry).map_err(io::Error::other)?;
     Ok(text)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Fine,
-    Malformed,
-    NotFound,
-    OtherMethod,
-    TooLong,
-}
-
-impl Status {
-    const fn line(self) -> &'static str {
-        match self {
-            Self::Fine => "200 OK",
-            Self::Malformed => "400 Bad Request",
-            Self::NotFound => "404 Not Found",
-            Self::OtherMethod => "405 Method Not Allowed",
-            Self::TooLong => "431 Request Header Fields Too Large",
-        }
-    }
-}
-
-/// Reads a request's head and judges it; none when the other side went away before its end.
-async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Status>> {
-    let mut request = Vec::new();
-    loop {
-        let mut part = [0; 1024];
-        let len = stream.read(&mut part).await?;
-        if len == 0 {
-            return Ok(None);
-        }
-        request.extend_from_slice(part.get(..len).unwrap_or_default());
-        if let Some(status) = judge(&request) {
-            return Ok(Some(status));
-        }
-    }
-}
-
-/// What a request is answered; none while it is not whole.
-fn judge(octets: &[u8]) -> Option<Status> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(octets) {
-        Err(httparse::Error::TooManyHeaders) => Some(Status::TooLong),
-        Err(_) => Some(Status::Malformed),
-        Ok(httparse::Status::Partial) => {
-            (octets.len() >= LONGEST_REQUEST).then_some(Status::TooLong)
-        }
-        Ok(httparse::Status::Complete(_)) => {
-            let path = request.path.unwrap_or_default();
-            let path = path.split_once('?').map_or(path, |(path, _)| path);
-            Some(match (path, request.method) {
-                ("/metrics", Some("GET")) => Status::Fine,
-                ("/metrics", _) => Status::OtherMethod,
-                _ => Status::NotFound,
-            })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_get_metrics_is_fine() {
-        let judge = |text: &str| judge(text.as_bytes());
-        let whole = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-        for end in 0..whole.len() {
-            assert_eq!(judge(&whole[..end]), None, "{end}");
-        }
-        assert_eq!(judge(whole), Some(Status::Fine));
-        assert_eq!(
-            judge("GET /metrics?a=b HTTP/1.0\r\n\r\n"),
-            Some(Status::Fine)
-        );
-        assert_eq!(judge("GET / HTTP/1.1\r\n\r\n"), Some(Status::NotFound));
-        assert_eq!(
-            judge("POST /metrics HTTP/1.1\r\n\r\n"),
-            Some(Status::OtherMethod)
-        );
-        assert_eq!(judge("\x16\x03\x01"), Some(Status::Malformed));
-        let many = "a: b\r\n".repeat(65);
-        assert_eq!(
-            judge(&format!("GET /metrics HTTP/1.1\r\n{many}\r\n")),
-            Some(Status::TooLong)
-        );
-        let long = format!(
-            "GET /metrics HTTP/1.1\r\na: {}",
-            "b".repeat(LONGEST_REQUEST)
-        );
-        assert_eq!(judge(&long), Some(Status::TooLong));
-    }
 }
