@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| hii_fuzz::relay_differential(octets));
+fuzz_target!(|octets: &[u8]| hii_properties::relay_differential(octets));

@@ -1,4 +1,4 @@
-//! What the target `ping_connection` asserts: a TCP connection of the ping service, without a socket.
+//! A TCP connection of the ping service, without a socket: it answers each frame in order, however the stream is cut.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use hii_protocol::ping::{Answer, Request};
 use hii_protocol::stream::{self, HEADER_LEN, Step};
 use hii_protocol::{Code, Limits, MAX_DATAGRAM};
 use hii_server::allow_exit::AllowExit;
-use hii_server::ping::{Config, Connection, Impairments, Limits, PingService, Tally};
+use hii_server::ping::{self, Config, Connection, Impairments, PingService, Tally};
 use hii_server::policy::local_addrs::LocalAddrs;
 use hii_server::policy::origin::Origin;
 use hii_server::streams::{Conversation as _, End};
 use hii_transport::clock::Now;
 
-use crate::origin;
+use crate::origin::origin;
 
 /// What a ping server takes (`WIRE.md` section 4).
 const LIMITS: Limits = Limits {
@@ -133,7 +133,7 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
         impairments,
         seed: 1,
         allow_exit: AllowExit::Any,
-        limits: Limits::NONE,
+        limits: ping::Limits::NONE,
     };
     let mut service = PingService::new(&config, LocalAddrs::default());
     let mut now = Now {

@@ -1,4 +1,4 @@
-//! What the target `relay_sequences` asserts: a relay's rules, over frames of many senders and any time.
+//! A relay's rules, over frames of many senders and any time.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use hii_server::relay::{
     Access, Config, Decision, Delivery, Peer, Rules, Shared, Source, Standing, Train, Way,
 };
 
-use crate::origin;
+use crate::origin::origin;
 
 /// Where frames come from and go to: plain peers of both families, and everything that is special.
 const PLACES: [&str; 16] = [
@@ -127,6 +127,10 @@ fn message(to: &str, raw: bool, octets: &[u8]) -> Vec<u8> {
 }
 
 /// A relay, and what it should know.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one way to set a relay up"
+)]
 struct Day {
     rules: Rules,
     shared: Arc<Shared>,
@@ -243,7 +247,7 @@ impl Day {
         self.registers(who, is_connected, request.ok(), &decision);
         let answer = match decision {
             Decision::Reply(answer) => Some(answer),
-            Decision::Forward { .. } => self.is_passed_on(who),
+            Decision::Forward { .. } => Some(self.is_passed_on(who)),
             Decision::Silence | Decision::Stop => None,
         };
         if let Some(answer) = answer {
@@ -293,7 +297,7 @@ impl Day {
         });
         let is_raw = matches!(message.payload(), Payload::Raw(_));
         let takes = !is_raw || ways.iter().any(|by| *by != Standing::Greeted);
-        let may = (is_peer || self.open) && (!ways.is_empty() || self.open) && is_allowed && takes;
+        let may = (self.open || is_peer && !ways.is_empty()) && is_allowed && takes;
         match decision {
             Decision::Forward { to, way, forward } => {
                 if !is_connected {
@@ -362,12 +366,12 @@ impl Day {
     }
 
     /// The network takes what is passed on; its sender is told.
-    fn is_passed_on(&mut self, who: usize) -> Option<Answer<'static>> {
+    fn is_passed_on(&mut self, who: usize) -> Answer<'static> {
         let sender = PLACES[who].parse().unwrap();
         match self.rules.forwarded(Delivery::Sent, sender, self.now) {
             Decision::Reply(answer) => {
                 assert_eq!(answer, Answer::Sent);
-                Some(answer)
+                answer
             }
             other => panic!("{other:?}"),
         }
