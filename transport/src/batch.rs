@@ -3,15 +3,20 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
-use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{Transmit, UdpSockRef};
 use socket2::{SockRef, Socket as Socket2};
 
 use crate::arrivals::{Arrivals, BUFFERS};
+use crate::batch_pause::BatchPause;
+use crate::clock::Clock;
 use crate::datagrams::Peer;
-use crate::offload;
+use crate::offload::{self, Offload};
 use crate::packet_info::Bound;
 use crate::parcels::Carrier;
+use crate::receiving::{REST, Received, Receiving};
+use crate::recvmsg::receive_one;
 use crate::singles::{self, Headers, Single};
 
 /// A socket of a service.
@@ -19,6 +24,7 @@ use crate::singles::{self, Headers, Single};
 pub(crate) struct BatchSocket {
     socket: UdpSocket,
     outlet: Outlet,
+    receiving: Receiving,
     /// How many buffers the next call may fill. After a wait it is one, since what comes alone is to be answered before it
     /// is looked for more; where more came than a call could take, it is all.
     rooms: Cell<usize>,
@@ -33,6 +39,7 @@ impl BatchSocket {
         Ok(Self {
             socket,
             outlet,
+            receiving: Receiving::default(),
             rooms: Cell::new(1),
             bound,
         })
@@ -47,28 +54,41 @@ impl BatchSocket {
     }
 
     /// Takes what is there; the datagrams are then in `arrivals`. Returns whether anything came.
-    pub(crate) fn receive(&self, arrivals: &mut Arrivals) -> bool {
+    ///
+    /// # Errors
+    /// The socket has failed for a while, whatever was tried.
+    pub(crate) fn receive(&self, arrivals: &mut Arrivals, clock: &Clock) -> io::Result<bool> {
         let rooms = self.rooms.get();
-        let received = arrivals.fill(rooms, |rooms, metas| {
-            self.outlet.state.recv((&self.socket).into(), rooms, metas)
-        });
+        let state = &self.outlet.offload.state;
+        let mut received = Received::Nothing;
+        arrivals.fill(rooms, |rooms, metas| {
+            received = self.receiving.receive(
+                || clock.elapsed(),
+                &mut (rooms, metas),
+                |(rooms, metas)| state.recv((&self.socket).into(), rooms, metas),
+                |(rooms, metas)| receive_one(&self.socket, state, rooms, metas),
+            );
+            match &received {
+                Received::Filled(filled) => Ok(*filled),
+                _ => Ok(0),
+            }
+        })?;
         self.rooms.set(if arrivals.filled() < rooms {
             1
         } else {
             BUFFERS
         });
-        match &received {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                // An error of an earlier send.
+        match received {
+            Received::Filled(_) => return Ok(true),
+            Received::Nothing => {}
+            Received::Destination(error) => tracing::debug!(%error, "receive"),
+            Received::Failing(error) => {
                 tracing::debug!(%error, "receive");
+                std::thread::sleep(REST);
             }
-            _ => {}
+            Received::Failed(error) => return Err(error),
         }
-        received.is_ok()
-    }
-
-    fn joins(&self, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
-        offload::joins(&self.outlet.state, len, octets, datagrams, first)
+        Ok(false)
     }
 
     fn send(&self, to: Peer, octets: &[u8], segment: usize) -> io::Result<()> {
@@ -85,7 +105,13 @@ impl BatchSocket {
             }
             _ => {
                 let destination = |address| self.outlet.destination(address);
-                singles::send(&self.socket, singles, destination, headers)
+                let sent = singles::send(&self.socket, singles, destination, headers);
+                match (sent, singles) {
+                    (Err(error), [one, ..]) if singles::may_refuse_call(&error) => {
+                        self.send(one.to, one.octets, one.octets.len()).map(|()| 1)
+                    }
+                    (sent, _) => sent,
+                }
             }
         }
     }
@@ -95,13 +121,18 @@ impl BatchSocket {
 #[derive(Debug)]
 pub(crate) struct Carriers<'a> {
     sockets: &'a [BatchSocket],
+    /// Each socket's.
+    pauses: Vec<BatchPause>,
+    clock: &'a Clock,
     headers: Headers,
 }
 
 impl<'a> Carriers<'a> {
-    pub(crate) fn new(sockets: &'a [BatchSocket]) -> Self {
+    pub(crate) fn new(sockets: &'a [BatchSocket], clock: &'a Clock) -> Self {
         Self {
             sockets,
+            pauses: vec![BatchPause::default(); sockets.len()],
+            clock,
             headers: Headers::default(),
         }
     }
@@ -114,8 +145,11 @@ impl<'a> Carriers<'a> {
 
 impl Carrier for Carriers<'_> {
     fn joins(&self, to: &Peer, len: usize, octets: usize, datagrams: usize, first: usize) -> bool {
-        self.by(to)
-            .is_ok_and(|socket| socket.joins(len, octets, datagrams, first))
+        let is_paused = |pause: &BatchPause| pause.is_on(|| self.clock.elapsed());
+        self.by(to).is_ok_and(|socket| {
+            socket.outlet.offload.joins(len, octets, datagrams, first)
+                && !self.pauses.get(to.socket).is_some_and(is_paused)
+        })
     }
 
     fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()> {
@@ -132,6 +166,18 @@ impl Carrier for Carriers<'_> {
             .and_then(|socket| socket.send_singles(singles, &mut self.headers));
         sent.inspect_err(|error| not_sent(*to, error))
     }
+
+    fn went_together(&mut self, to: &Peer) {
+        if let Some(pause) = self.pauses.get_mut(to.socket) {
+            pause.went();
+        }
+    }
+
+    fn refused_together(&mut self, to: &Peer, len: usize, error: &io::Error) -> Option<Duration> {
+        let now = self.clock.elapsed();
+        let pause = self.pauses.get_mut(to.socket)?;
+        pause.refused(to.address.ip(), len, error, now)
+    }
 }
 
 fn not_sent(to: Peer, error: &io::Error) {
@@ -141,7 +187,7 @@ fn not_sent(to: Peer, error: &io::Error) {
 /// How a socket sends.
 #[derive(Debug)]
 struct Outlet {
-    state: UdpSocketState,
+    offload: Offload,
     is_ipv6: bool,
     takes_ipv4: bool,
 }
@@ -152,7 +198,7 @@ impl Outlet {
         let is_ipv6 = address.is_ipv6();
         let socket = SockRef::from(socket);
         Ok(Self {
-            state: offload::prepare(&socket, true)?,
+            offload: offload::prepare(&socket, true)?,
             is_ipv6,
             takes_ipv4: !is_ipv6 || !socket.only_v6()?,
         })
@@ -182,7 +228,9 @@ impl Outlet {
             src_ip: to.asked,
         };
         // Waiting for room would delay everybody else: a full send buffer costs these datagrams.
-        self.state.try_send(UdpSockRef::from(socket), &transmit)
+        self.offload
+            .state
+            .try_send(UdpSockRef::from(socket), &transmit)
     }
 }
 
@@ -240,3 +288,7 @@ fn as_ipv6(address: SocketAddr) -> SocketAddr {
         v6 @ SocketAddr::V6(_) => v6,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "batch_tests.rs"]
+mod tests;

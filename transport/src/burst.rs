@@ -4,15 +4,20 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quinn_udp::{Transmit, UdpSocketState};
+use quinn_udp::Transmit;
 use socket2::SockRef;
 
 use crate::arrivals::{Arrivals, BUFFERS};
+use crate::backoff::Backoff;
+use crate::clock::Clock;
 use crate::elsewhere::Elsewhere;
-use crate::offload::{self, most_together, refuses_together};
+use crate::offload::{self, Offload, refuses_together};
 pub use crate::offload::{MOST_OCTETS, MOST_SEGMENTS};
+use crate::receiving::{REST, Received, Receiving};
+use crate::recvmsg::receive_one;
 use crate::udp::BUFFER;
 
 /// A socket that is connected to one target.
@@ -20,9 +25,12 @@ use crate::udp::BUFFER;
 pub struct BurstSocket {
     socket: UdpSocket,
     target: SocketAddr,
-    state: UdpSocketState,
-    /// Whether several datagrams may go in one call; no longer once the kernel has refused it.
-    together: AtomicBool,
+    offload: Offload,
+    /// Whether several datagrams may go in one call.
+    together: bool,
+    refusal: Refusal,
+    receiving: Receiving,
+    clock: Clock,
 }
 
 impl BurstSocket {
@@ -37,15 +45,18 @@ impl BurstSocket {
         // A smaller buffer than asked for lets fewer datagrams wait for the network card, and nothing else.
         let _ = like.set_send_buffer_size(BUFFER);
         let is_marked = offload::is_marked(&like);
-        let state = offload::prepare(&like, false)?;
+        let offload = offload::prepare(&like, false)?;
         if !together {
             offload::take_one_by_one(&like);
         }
         Ok(Self {
             socket,
             target,
-            state,
-            together: (together && !is_marked).into(),
+            offload,
+            together: together && !is_marked,
+            refusal: Refusal::default(),
+            receiving: Receiving::default(),
+            clock: Clock::start(),
         })
     }
 
@@ -56,8 +67,8 @@ impl BurstSocket {
     /// None went out.
     pub fn send(&self, octets: &[u8], len: usize) -> io::Result<usize> {
         let len = len.max(1);
-        let most = if self.together.load(Ordering::Relaxed) {
-            most_together(&self.state, len)
+        let most = if self.together && !self.refusal.is_on(|| self.clock.elapsed()) {
+            self.offload.most_together(len)
         } else {
             1
         };
@@ -70,7 +81,9 @@ impl BurstSocket {
             one,
         )?;
         if refused {
-            self.together.store(false, Ordering::Relaxed);
+            self.refusal.begin(self.clock.elapsed());
+        } else if gone > 1 {
+            self.refusal.end();
         }
         Ok(gone)
     }
@@ -83,16 +96,33 @@ impl BurstSocket {
             segment_size: Some(len),
             src_ip: None,
         };
-        self.state.try_send((&self.socket).into(), &transmit)
+        let socket = (&self.socket).into();
+        self.offload.state.try_send(socket, &transmit)
     }
 
     /// Takes what is there; the datagrams are then in `arrivals`.
     ///
     /// # Errors
-    /// Nothing is there ([`WouldBlock`](io::ErrorKind::WouldBlock)), or an ICMP error came.
+    /// Nothing is there ([`WouldBlock`](io::ErrorKind::WouldBlock)), an ICMP error came, or the socket lets nothing be
+    /// received: then it takes a while, so that to try again takes no processor's time.
     pub fn receive(&self, arrivals: &mut Arrivals) -> io::Result<()> {
+        let state = &self.offload.state;
         arrivals.fill(BUFFERS, |rooms, metas| {
-            self.state.recv((&self.socket).into(), rooms, metas)
+            let received = self.receiving.receive(
+                || self.clock.elapsed(),
+                &mut (rooms, metas),
+                |(rooms, metas)| state.recv((&self.socket).into(), rooms, metas),
+                |(rooms, metas)| receive_one(&self.socket, state, rooms, metas),
+            );
+            match received {
+                Received::Filled(filled) => Ok(filled),
+                Received::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                Received::Destination(error) => Err(error),
+                Received::Failing(error) | Received::Failed(error) => {
+                    std::thread::sleep(REST);
+                    Err(error)
+                }
+            }
         })
     }
 
@@ -107,6 +137,41 @@ impl BurstSocket {
     /// Waits until there is something to take, or so long.
     pub fn wait(&self, wait: Duration) {
         imp::wait(&self.socket, wait);
+    }
+}
+
+/// Whether the kernel refused several datagrams that went one by one. Then it is asked again after a pause.
+#[derive(Debug, Default)]
+struct Refusal {
+    /// Whether it did since it last took several. The pause is looked at only then.
+    was_refused: AtomicBool,
+    pause: Mutex<Backoff>,
+}
+
+impl Refusal {
+    fn is_on(&self, now: impl FnOnce() -> Duration) -> bool {
+        self.was_refused.load(Ordering::Relaxed) && self.pause().is_on(now)
+    }
+
+    fn begin(&self, now: Duration) {
+        let pause = self.pause().begin(now);
+        self.was_refused.store(true, Ordering::Relaxed);
+        tracing::debug!(
+            ?pause,
+            "batches of datagrams are refused: datagrams go one by one for a while"
+        );
+    }
+
+    fn end(&self) {
+        if self.was_refused.load(Ordering::Relaxed) {
+            self.pause().reset();
+            self.was_refused.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing is done under this lock that could leave its content half written.
+    fn pause(&self) -> MutexGuard<'_, Backoff> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,6 +279,21 @@ mod tests {
         let (calls, result) = sent(|_| Err(io::ErrorKind::WouldBlock.into()));
         assert_eq!(calls, ["aabb"]);
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn refused_batch_is_tried_again_after_a_pause() {
+        let refusal = Refusal::default();
+        let second = Duration::from_secs(1);
+        assert!(!refusal.is_on(|| unreachable!("the clock is not read")));
+        refusal.begin(second);
+        assert!(refusal.is_on(|| second) && !refusal.is_on(|| 2 * second));
+        refusal.begin(2 * second);
+        assert!(refusal.is_on(|| 3 * second) && !refusal.is_on(|| 4 * second));
+        refusal.end();
+        assert!(!refusal.is_on(|| second));
+        refusal.begin(5 * second);
+        assert!(!refusal.is_on(|| 6 * second));
     }
 
     fn burst(len: usize, count: usize) -> Vec<u8> {

@@ -114,7 +114,8 @@ pub trait Service {
 /// `stop`. What had come until then is dealt with.
 ///
 /// # Errors
-/// There is no timer, or a socket's options cannot be set. Errors of single datagrams do not end the loop.
+/// There is no timer, a socket's options cannot be set, or a socket lets nothing be received for a while. Errors of single
+/// datagrams and of destinations do not end the loop.
 pub fn serve<S: Service>(
     sockets: Vec<UdpSocket>,
     service: &mut S,
@@ -130,16 +131,16 @@ pub fn serve<S: Service>(
     let mut round = Round {
         sockets: &sockets,
         arrivals: Arrivals::new(),
-        outbox: Outbox::new(Carriers::new(&sockets), clock),
+        outbox: Outbox::new(Carriers::new(&sockets, clock), clock),
         clock,
     };
     while !waiting.wait(service.next_due(), clock)? {
-        if round.run(&waiting, service) == Taken::Last {
+        if round.run(&waiting, service)? == Taken::Last {
             return Ok(());
         }
     }
     for _ in 0..LAST_ROUNDS {
-        if waiting.ready().next().is_none() || round.run(&waiting, service) == Taken::Last {
+        if waiting.ready().next().is_none() || round.run(&waiting, service)? == Taken::Last {
             break;
         }
         waiting.wait(Some(Duration::ZERO), clock)?;
@@ -165,30 +166,32 @@ enum Taken {
 
 impl<S: Service> Round<'_, S> {
     /// Lets the service decide about what has come, and sends what there is to send.
-    fn run(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
-        let taken = self.take(waiting, service);
+    fn run(&mut self, waiting: &Waiting<'_>, service: &mut S) -> io::Result<Taken> {
+        let taken = self.take(waiting, service)?;
         let came = self.arrivals.octets();
         take_due(service, &mut self.outbox, self.clock, came);
         self.outbox.flush(service, came);
         service.round_done(self.outbox.traffic());
-        taken
+        Ok(taken)
     }
 
     /// Each socket has its turn, so that none of them keeps the others waiting.
-    fn take(&mut self, waiting: &Waiting<'_>, service: &mut S) -> Taken {
+    fn take(&mut self, waiting: &Waiting<'_>, service: &mut S) -> io::Result<Taken> {
         for index in waiting.ready() {
-            let socket = self.sockets.get(index);
-            let Some(socket) = socket.filter(|socket| socket.receive(&mut self.arrivals)) else {
+            let Some(socket) = self.sockets.get(index) else {
                 continue;
             };
+            if !socket.receive(&mut self.arrivals, self.clock)? {
+                continue;
+            }
             let taken = self.handle(service, index, socket.bound());
             // What is passed on is kept where the next socket's datagrams go.
             self.outbox.flush(service, self.arrivals.octets());
             if taken == Taken::Last {
-                return taken;
+                return Ok(taken);
             }
         }
-        Taken::Some
+        Ok(Taken::Some)
     }
 
     /// Lets the service decide about each datagram of one socket.

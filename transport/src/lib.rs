@@ -6,7 +6,9 @@
 
 pub mod addresses;
 pub mod arrivals;
+mod backoff;
 mod batch;
+mod batch_pause;
 pub mod beneath;
 pub mod boot;
 pub mod burst;
@@ -24,6 +26,10 @@ mod parcels;
 pub mod probe;
 mod queue;
 pub mod reading;
+mod receiving;
+mod recvmsg;
+#[cfg(all(test, target_os = "linux"))]
+mod sandbox_tests;
 pub mod sendfile;
 pub mod shutdown;
 mod singles;

@@ -11,42 +11,50 @@ pub const MOST_SEGMENTS: usize = 64;
 /// The most octets of all datagrams in one call.
 pub const MOST_OCTETS: usize = 65_507;
 
-/// The longest datagram that is sent together with others: what every path takes. A longer one may be refused for its
-/// path, and quinn-udp would never again send two together.
+/// The longest datagram that is sent together with others: what every IPv6 path takes, and nearly every IPv4 path. A
+/// longer one may be refused for its path.
 const LONGEST_SEGMENT: usize = 1232;
+
+/// A socket's state in quinn-udp, and what the kernel takes in one call.
+#[derive(Debug)]
+pub(crate) struct Offload {
+    pub(crate) state: UdpSocketState,
+    /// The most datagrams in one call, as it was at the start. quinn-udp's own number falls to 1 for good when a call
+    /// fails with EIO or EINVAL, which one destination is enough for.
+    max_segments: usize,
+}
 
 /// Sets a socket up for it, and leaves its other options as they were. `reports_destination`: whether each datagram that comes
 /// reports its destination address and interface.
-pub(crate) fn prepare(socket: &Socket, reports_destination: bool) -> io::Result<UdpSocketState> {
+pub(crate) fn prepare(socket: &Socket, reports_destination: bool) -> io::Result<Offload> {
     let fragments = Fragments::of(socket);
     let state = UdpSocketState::new(socket.into())?;
     fragments.restore(socket);
     take_bare(socket, reports_destination);
-    Ok(state)
+    let max_segments = state.max_gso_segments().min(MOST_SEGMENTS);
+    Ok(Offload {
+        state,
+        max_segments,
+    })
 }
 
-/// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of which
-/// is so long. The last one may be shorter; it is for the caller to let nothing follow that.
-pub(crate) fn joins(
-    state: &UdpSocketState,
-    len: usize,
-    octets: usize,
-    segments: usize,
-    first: usize,
-) -> bool {
-    segments < state.max_gso_segments().min(MOST_SEGMENTS)
-        && first <= LONGEST_SEGMENT
-        && (1..=first).contains(&len)
-        && octets + len <= MOST_OCTETS
-}
-
-/// How many datagrams of this length may go in one call.
-pub(crate) fn most_together(state: &UdpSocketState, len: usize) -> usize {
-    if len == 0 || len > LONGEST_SEGMENT {
-        return 1;
+impl Offload {
+    /// Whether a datagram of this length may go in one call behind so many octets in so many datagrams, the first of which
+    /// is so long. The last one may be shorter; it is for the caller to let nothing follow that.
+    pub(crate) fn joins(&self, len: usize, octets: usize, segments: usize, first: usize) -> bool {
+        segments < self.max_segments
+            && first <= LONGEST_SEGMENT
+            && (1..=first).contains(&len)
+            && octets + len <= MOST_OCTETS
     }
-    let most = state.max_gso_segments().min(MOST_SEGMENTS);
-    (MOST_OCTETS / len).min(most).max(1)
+
+    /// How many datagrams of this length may go in one call.
+    pub(crate) fn most_together(&self, len: usize) -> usize {
+        if len == 0 || len > LONGEST_SEGMENT {
+            return 1;
+        }
+        (MOST_OCTETS / len).min(self.max_segments).max(1)
+    }
 }
 
 /// Whether the kernel refused to send several datagrams together that it may take one by one.
@@ -195,8 +203,8 @@ mod tests {
     #[test]
     fn one_call_takes_what_the_kernel_takes() {
         let socket = udp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let state = prepare(&SockRef::from(&socket), true).unwrap();
-        let most = state.max_gso_segments().min(64);
+        let offload = prepare(&SockRef::from(&socket), true).unwrap();
+        let most = offload.state.max_gso_segments().min(64);
         for (len, together) in [
             (0, 1),
             (1, most),
@@ -204,7 +212,7 @@ mod tests {
             (1232, 53.min(most)),
             (1233, 1),
         ] {
-            assert_eq!(most_together(&state, len), together, "{len}");
+            assert_eq!(offload.most_together(len), together, "{len}");
         }
     }
 }

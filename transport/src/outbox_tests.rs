@@ -64,7 +64,7 @@ fn assert_all_arrive(len: usize, senders: [(char, usize); 2]) {
     let receiver = BurstSocket::new(receiver, true).unwrap();
     let sockets = [BatchSocket::new(socket).unwrap()];
     let clock = Clock::start();
-    let mut outbox = Outbox::new(Carriers::new(&sockets), &clock);
+    let mut outbox = Outbox::new(Carriers::new(&sockets, &clock), &clock);
     let mut service = Senders::default();
 
     let all = senders.iter().map(|(_, messages)| messages).sum::<usize>();

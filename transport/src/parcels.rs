@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::datagrams::Peer;
 use crate::offload::refuses_together;
@@ -21,6 +22,13 @@ pub(crate) trait Carrier {
     /// Sends the first of these datagrams, and as many more as go in the same call; they go by the same socket and from the
     /// same address. Tells how many went.
     fn send_singles(&mut self, singles: &[Single<'_>]) -> io::Result<usize>;
+
+    /// Learns that datagrams went together.
+    fn went_together(&mut self, to: &Peer);
+
+    /// Learns that datagrams of this length were refused together with this error, and that all of them went one by one.
+    /// Returns the length of a pause in which none join, if one begins.
+    fn refused_together(&mut self, to: &Peer, len: usize, error: &io::Error) -> Option<Duration>;
 }
 
 /// Parcels that wait for being sent, their octets one behind the other: the kernel is much slower to collect a datagram from
@@ -154,19 +162,35 @@ fn send_group(
 ) {
     let to = parcel.to;
     let together = carrier.send_together(to, octets, parcel.segment);
-    if together.as_ref().is_err_and(refuses_together) {
+    if let Err(error) = &together
+        && refuses_together(error)
+    {
         traffic.taken_apart += 1;
         let singles = octets
             .chunks(parcel.segment.max(1))
             .map(|octets| Single { to, octets });
         let singles: Vec<_> = singles.collect();
-        send_singles(carrier, &singles, first, traffic, told);
+        let mut all_went = true;
+        send_singles(carrier, &singles, first, traffic, |places, result| {
+            all_went &= result.is_ok();
+            told(places, result);
+        });
+        // Otherwise it is the destination, and no reason to send to others in another way.
+        if all_went && let Some(pause) = carrier.refused_together(&to, parcel.segment, error) {
+            traffic.batch_pauses += 1;
+            tracing::warn!(
+                ?pause,
+                %error,
+                "batches of datagrams are refused: datagrams go one by one for a while"
+            );
+        }
         return;
     }
     let datagrams = parcel.datagrams as u64;
     traffic.sent.called(datagrams);
     if together.is_ok() {
         traffic.sent.count(datagrams, to.address);
+        carrier.went_together(&to);
     }
     told(first..first + parcel.datagrams, &together);
 }

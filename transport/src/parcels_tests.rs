@@ -1,10 +1,16 @@
 use super::*;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::backoff::MIN_PAUSE;
+use crate::batch_pause::{BatchPause, REFUSALS};
+
 /// Notes what is to be sent, and answers as the test says.
 struct Notes<F> {
     calls: Vec<String>,
     kernel: F,
+    /// Whether what is refused together begins a pause, where that is decided as it is for sockets.
+    pause: BatchPause,
+    now: Duration,
 }
 
 impl<F: FnMut(&str) -> io::Result<usize>> Notes<F> {
@@ -22,7 +28,7 @@ fn shown(to: Peer, octets: &[u8]) -> String {
 
 impl<F: FnMut(&str) -> io::Result<usize>> Carrier for Notes<F> {
     fn joins(&self, _: &Peer, len: usize, _: usize, datagrams: usize, first: usize) -> bool {
-        datagrams < 3 && len <= first
+        datagrams < 3 && len <= first && !self.pause.is_on(|| self.now)
     }
 
     fn send_together(&mut self, to: Peer, octets: &[u8], len: usize) -> io::Result<()> {
@@ -32,6 +38,14 @@ impl<F: FnMut(&str) -> io::Result<usize>> Carrier for Notes<F> {
     fn send_singles(&mut self, singles: &[Single<'_>]) -> io::Result<usize> {
         let each = singles.iter().map(|single| shown(single.to, single.octets));
         self.note(each.collect::<Vec<_>>().join(", "))
+    }
+
+    fn went_together(&mut self, _: &Peer) {
+        self.pause.went();
+    }
+
+    fn refused_together(&mut self, to: &Peer, len: usize, error: &io::Error) -> Option<Duration> {
+        self.pause.refused(to.address.ip(), len, error, self.now)
     }
 }
 
@@ -45,27 +59,45 @@ fn peer(port: u16, asked: Option<u8>) -> Peer {
 
 /// What is sent of these, and which of them are told to have gone, when the kernel answers so.
 fn sent(
-    datagrams: &[(u16, &str)],
+    datagrams: &[(u16, &'static str)],
     kernel: impl FnMut(&str) -> io::Result<usize>,
 ) -> (Vec<String>, Vec<(usize, bool)>, Traffic) {
-    let mut notes = Notes {
-        calls: Vec::new(),
-        kernel,
-    };
-    let mut parcels = Parcels::new();
-    for (port, text) in datagrams {
-        parcels.room()[..text.len()].copy_from_slice(text.as_bytes());
-        let to = peer(*port, None);
-        if !parcels.join(&notes, &to, text.len()) {
-            parcels.begin(to, text.len());
+    let mut notes = Notes::new(kernel);
+    let mut traffic = Traffic::default();
+    let to = |(port, text): &(u16, &'static str)| (peer(*port, None), *text);
+    let told = notes.send(datagrams.iter().map(to), &mut traffic);
+    (notes.calls, told, traffic)
+}
+
+impl<F: FnMut(&str) -> io::Result<usize>> Notes<F> {
+    fn new(kernel: F) -> Self {
+        Self {
+            calls: Vec::new(),
+            kernel,
+            pause: BatchPause::default(),
+            now: Duration::ZERO,
         }
     }
-    let mut told = Vec::new();
-    let mut traffic = Traffic::default();
-    parcels.send(&mut notes, &mut traffic, |places, result| {
-        told.extend(places.map(|place| (place, result.is_ok())));
-    });
-    (notes.calls, told, traffic)
+
+    /// Sends these, and returns which of them are told to have gone.
+    fn send(
+        &mut self,
+        datagrams: impl IntoIterator<Item = (Peer, &'static str)>,
+        traffic: &mut Traffic,
+    ) -> Vec<(usize, bool)> {
+        let mut parcels = Parcels::new();
+        for (to, text) in datagrams {
+            parcels.room()[..text.len()].copy_from_slice(text.as_bytes());
+            if !parcels.join(self, &to, text.len()) {
+                parcels.begin(to, text.len());
+            }
+        }
+        let mut told = Vec::new();
+        parcels.send(self, traffic, |places, result| {
+            told.extend(places.map(|place| (place, result.is_ok())));
+        });
+        told
+    }
 }
 
 /// As many as there are.
@@ -112,6 +144,72 @@ fn a_group_that_is_refused_goes_one_by_one() {
         assert_eq!(told, [(0, true), (1, false), (2, true), (3, true)]);
         assert_eq!((traffic.sent.ipv4, traffic.taken_apart), (3, 1));
     }
+}
+
+/// A batch to each of two addresses, by turns.
+fn batch_to(host: usize) -> [(Peer, &'static str); 2] {
+    let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, u8::from(host % 2 == 1)), 9));
+    let to = Peer {
+        address,
+        ..peer(9, None)
+    };
+    [(to, "aa"), (to, "bb")]
+}
+
+#[test]
+fn host_that_refuses_batches_pauses_them_and_tries_again() {
+    let mut notes = Notes::new(|call: &str| match call.split_once('/') {
+        Some(_) => Err(io::Error::from_raw_os_error(5)),
+        None => Ok(all(call)),
+    });
+    let mut traffic = Traffic::default();
+    let refusals = REFUSALS as usize;
+    for batch in 0..2 * refusals {
+        assert_eq!(
+            notes.send(batch_to(batch), &mut traffic),
+            [(0, true), (1, true)]
+        );
+    }
+    // No batch is tried in the pause, and the datagrams go all the same.
+    let batches = |notes: &Notes<_>| notes.calls.iter().filter(|call| call.contains('/')).count();
+    let counted =
+        |traffic: &Traffic| (traffic.taken_apart, traffic.batch_pauses, traffic.sent.ipv4);
+    assert_eq!(batches(&notes), refusals);
+    assert_eq!(counted(&traffic), (8, 1, 32));
+    notes.now += MIN_PAUSE;
+    notes.send(batch_to(0), &mut traffic);
+    assert_eq!(batches(&notes), refusals + 1);
+    assert_eq!(counted(&traffic), (9, 1, 34));
+}
+
+#[test]
+fn destinations_that_take_nothing_pause_no_batches() {
+    // The network refuses what goes to one address alone, and takes one part of what goes to the other.
+    for errno in [5, 22, 90] {
+        let mut notes = Notes::new(|call: &str| match call {
+            "9: aabb/2" | "9: aa, 9: bb" => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(1),
+        });
+        let mut traffic = Traffic::default();
+        for batch in 0..100 {
+            let told = notes.send(batch_to(batch), &mut traffic);
+            assert_eq!(told, [(0, false), (1, true)]);
+        }
+        assert_eq!((traffic.taken_apart, traffic.batch_pauses), (100, 0));
+    }
+}
+
+#[test]
+fn full_card_queue_pauses_no_batches() {
+    const ENOBUFS: i32 = 105;
+    let mut notes = Notes::new(|_: &str| Err(io::Error::from_raw_os_error(ENOBUFS)));
+    let mut traffic = Traffic::default();
+    for batch in 0..100 {
+        let told = notes.send(batch_to(batch), &mut traffic);
+        assert_eq!(told, [(0, false), (1, false)]);
+    }
+    assert_eq!(notes.calls.len(), 100);
+    assert_eq!((traffic.taken_apart, traffic.batch_pauses), (0, 0));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Single datagrams to several destinations in one system call.
 
+use std::io;
+
 use crate::datagrams::Peer;
 
 /// Whether this platform can; elsewhere each goes alone.
@@ -13,6 +15,14 @@ pub(crate) const MOST: usize = 64;
 pub(crate) struct Single<'a> {
     pub(crate) to: Peer,
     pub(crate) octets: &'a [u8],
+}
+
+/// Whether an error may be the call's and not the first datagram's: what a sandbox answers to a call that it does not let
+/// through.
+pub(crate) fn may_refuse_call(error: &io::Error) -> bool {
+    const EPERM: i32 = 1;
+    const ENOSYS: i32 = 38;
+    matches!(error.raw_os_error(), Some(EPERM | ENOSYS))
 }
 
 impl Single<'_> {

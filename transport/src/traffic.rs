@@ -14,6 +14,8 @@ pub struct Traffic {
     pub sent: Flow,
     /// Batches that the kernel refused to send together, and that went one by one.
     pub taken_apart: u64,
+    /// Pauses in which nothing is sent in batches, since the kernel refused several in a row.
+    pub batch_pauses: u64,
 }
 
 /// Datagrams one way.
@@ -67,6 +69,7 @@ impl std::ops::AddAssign for Traffic {
         self.received += other.received;
         self.sent += other.sent;
         self.taken_apart += other.taken_apart;
+        self.batch_pauses += other.batch_pauses;
     }
 }
 
