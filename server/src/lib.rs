@@ -27,6 +27,7 @@ pub mod source;
 pub mod stderr;
 pub mod streams;
 mod threads;
+mod traffic;
 
 /// Network services to measure against and to talk through.
 #[derive(Debug, Parser)]

@@ -66,10 +66,16 @@ pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 
 /// What ended a service that was to go on.
 pub(crate) fn cannot_serve(error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            "the sandbox has to allow recvmsg and poll"
+        }
+        _ => "free some memory or files",
+    };
     Failure::new(
         Exit::Unreachable,
         format_args!("cannot serve: {error}"),
-        "free some files",
+        advice,
     )
 }
 

@@ -190,6 +190,7 @@ fn send_group(
     traffic.sent.called(datagrams);
     if together.is_ok() {
         traffic.sent.count(datagrams, to.address);
+        traffic.batched += datagrams;
         carrier.went_together(&to);
     }
     told(first..first + parcel.datagrams, &together);

@@ -122,6 +122,7 @@ fn a_group_goes_in_one_call_and_those_that_are_alone_in_one_in_their_order() {
     let expected: Vec<_> = (0..8).map(|place| (place, true)).collect();
     assert_eq!(told, expected);
     assert_eq!((traffic.sent.ipv4, traffic.taken_apart), (8, 0));
+    assert_eq!(traffic.batched, 3);
     assert_eq!(traffic.sent.calls[..3], [0, 1, 2]);
 }
 

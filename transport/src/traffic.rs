@@ -12,6 +12,8 @@ pub struct Traffic {
     pub received: Flow,
     /// What went out.
     pub sent: Flow,
+    /// Datagrams sent in batches: several to one destination, which the kernel or the network card takes apart (GSO).
+    pub batched: u64,
     /// Batches that the kernel refused to send together, and that went one by one.
     pub taken_apart: u64,
     /// Pauses in which nothing is sent in batches, since the kernel refused several in a row.
@@ -68,6 +70,7 @@ impl std::ops::AddAssign for Traffic {
     fn add_assign(&mut self, other: Self) {
         self.received += other.received;
         self.sent += other.sent;
+        self.batched += other.batched;
         self.taken_apart += other.taken_apart;
         self.batch_pauses += other.batch_pauses;
     }

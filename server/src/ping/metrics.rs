@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hii_transport::traffic::Traffic;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -13,6 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::tally::Tally;
+use crate::traffic;
 
 /// How a part of the server stands: what it did, and what it remembers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Snapshot {
     pub waiting: u64,
     /// Runs that it remembers.
     pub runs: u64,
+    /// What its UDP sockets moved.
+    pub traffic: Traffic,
 }
 
 /// Where the parts of a server leave how they stand, for whoever asks.
@@ -84,6 +88,7 @@ impl AddAssign for Snapshot {
         self.tally += other.tally;
         self.waiting += other.waiting;
         self.runs += other.runs;
+        self.traffic += other.traffic;
     }
 }
 
@@ -160,6 +165,7 @@ impl Collector for Board {
             all += *now;
         }
         all.tally.all_refused_sources().encode(&mut encoder)?;
+        traffic::encode(&mut encoder, &all.traffic)?;
         let help = "TCP connections served";
         let served = encoder.encode_descriptor("connections", help, None, MetricType::Counter)?;
         count(served, all.tally.tcp.connections)?;
@@ -223,11 +229,24 @@ mod tests {
                 tally,
                 waiting: 6,
                 runs: 11,
+                traffic: Traffic {
+                    batched: 17,
+                    taken_apart: 18,
+                    batch_pauses: 19,
+                    ..Traffic::default()
+                },
             });
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &board.registry()).unwrap();
-        let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let moved = ["hii_ping_datagrams_total", "hii_ping_batch_size"];
+        let shown = |line: &&str| {
+            !moved
+                .iter()
+                .chain(&["#"])
+                .any(|name| line.starts_with(name))
+        };
+        let series: Vec<_> = text.lines().filter(shown).collect();
         assert_eq!(
             series,
             [
@@ -250,6 +269,9 @@ mod tests {
                 r#"hii_ping_refused_sources_total{reason="no_host"} 0"#,
                 r#"hii_ping_refused_sources_total{reason="forged_loopback"} 0"#,
                 r#"hii_ping_refused_sources_total{reason="to_many"} 0"#,
+                "hii_ping_gso_datagrams_total 34",
+                "hii_ping_gso_fallbacks_total 36",
+                "hii_ping_gso_pauses_total 38",
                 "hii_ping_connections_total 24",
                 r#"hii_ping_connections_closed_total{reason="limit"} 26"#,
                 r#"hii_ping_connections_closed_total{reason="source_limit"} 28"#,

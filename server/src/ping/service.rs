@@ -333,6 +333,7 @@ impl StreamService for PingService {
                 tally: self.streams(),
                 waiting: self.in_connections,
                 runs: self.stream_runs.len() as u64,
+                traffic: Traffic::default(),
             });
         }
     }
@@ -436,12 +437,13 @@ impl Service for PingService {
         None
     }
 
-    fn round_done(&mut self, _: &Traffic) {
+    fn round_done(&mut self, traffic: &Traffic) {
         if let Some(seat) = &self.seat {
             seat.publish(Snapshot {
                 tally: self.datagrams(),
                 waiting: self.departures.len() as u64,
                 runs: self.runs.len() as u64,
+                traffic: *traffic,
             });
         }
     }

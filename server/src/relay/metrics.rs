@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hii_transport::traffic::{BATCH_SIZES, Flow, Traffic};
+use hii_transport::traffic::Traffic;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::rules::Shared;
 use super::tally::Tally;
+use crate::traffic;
 
 /// Where the threads of a relay leave how they stand, for whoever asks.
 #[derive(Clone)]
@@ -158,24 +159,7 @@ impl Collector for Board {
         for (reason, figure) in CLOSED {
             count(family.encode_family(&[("reason", reason)])?, figure(&tally))?;
         }
-        let help = "Datagrams moved, forwards and answers, by direction and family";
-        let mut family = encoder.encode_descriptor("datagrams", help, None, MetricType::Counter)?;
-        for (direction, flow) in directions(&traffic) {
-            for (ip, datagrams) in [("ipv4", flow.ipv4), ("ipv6", flow.ipv6)] {
-                let labels = [("direction", direction), ("family", ip)];
-                count(family.encode_family(&labels)?, datagrams)?;
-            }
-        }
-        let help = "Datagrams moved by one system call, by direction";
-        let mut family =
-            encoder.encode_descriptor("batch_size", help, None, MetricType::Histogram)?;
-        for (direction, flow) in directions(&traffic) {
-            histogram(family.encode_family(&[("direction", direction)])?, flow)?;
-        }
-        let help = "Batches that the kernel refused to send together";
-        let counter =
-            encoder.encode_descriptor("gso_fallbacks", help, None, MetricType::Counter)?;
-        count(counter, traffic.taken_apart)?;
+        traffic::encode(&mut encoder, &traffic)?;
         let open = tally.tcp.connections.saturating_sub(tally.tcp.ended);
         let peers = self.shared.peers();
         for (name, help, value) in [
@@ -187,18 +171,4 @@ impl Collector for Board {
         }
         Ok(())
     }
-}
-
-fn directions(traffic: &Traffic) -> [(&'static str, Flow); 2] {
-    [("in", traffic.received), ("out", traffic.sent)]
-}
-
-fn histogram(mut encoder: MetricEncoder<'_>, flow: Flow) -> fmt::Result {
-    let bounds = BATCH_SIZES.map(|size| match size {
-        u64::MAX => f64::INFINITY,
-        size => size as f64,
-    });
-    let buckets: Vec<_> = bounds.into_iter().zip(flow.calls).collect();
-    let calls = flow.calls.iter().sum();
-    encoder.encode_histogram::<[(&str, &str); 0]>(flow.datagrams() as f64, calls, &buckets, None)
 }

@@ -48,7 +48,9 @@ fn the_metrics_tell_what_was_done_by_fixed_labels() {
         r#"hii_relay_batch_size_count{direction="in"} 4"#,
         r#"hii_relay_batch_size_sum{direction="out"} 5.0"#,
         r#"hii_relay_batch_size_bucket{le="+Inf",direction="in"} 4"#,
+        "hii_relay_gso_datagrams_total 0",
         "hii_relay_gso_fallbacks_total 0",
+        "hii_relay_gso_pauses_total 0",
         "hii_relay_peers 2",
         "hii_relay_connections_open 1",
     ] {
