@@ -18,9 +18,17 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 /// # Panics
 /// It does not say where they are.
 pub fn serve(program: &str, service: &str, args: &[&str]) -> (Child, SocketAddr, SocketAddr) {
-    let fixed = "-b 127.0.0.1 -p 0 --json --log json --metrics 127.0.0.1:0";
+    serve_with(program, &[&[service, "-b", "127.0.0.1"], args].concat())
+}
+
+/// The same for a program that is started with these arguments, which end with those of a service.
+///
+/// # Panics
+/// It does not say where they are.
+pub fn serve_with(program: &str, args: &[&str]) -> (Child, SocketAddr, SocketAddr) {
+    let fixed = "-p 0 --json --log json --metrics 127.0.0.1:0";
     let fixed: Vec<_> = fixed.split(' ').collect();
-    let mut child = start(program, &[&[service], &fixed[..], args].concat());
+    let mut child = start(program, &[args, &fixed[..]].concat());
     let stderr = child.stderr.take().expect("stderr is piped");
     let mut lines = output(stderr).lines();
     let mut address = |field: &str| loop {
