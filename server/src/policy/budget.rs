@@ -1,6 +1,6 @@
 //! A budget for what any source may cause, in constant memory.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +9,14 @@ use crate::source::Source;
 
 /// Number of buckets. The memory is zeroed pages: it takes none before it is used.
 pub(super) const BUCKETS: usize = 1 << 16;
+
+/// The key of the hashes of holders.
+#[cfg(not(test))]
+pub(crate) type Key = std::hash::RandomState;
+
+/// The same key in each run of a test, so that the same holders share a bucket each time.
+#[cfg(test)]
+pub(crate) type Key = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// One limit for each of any number of holders, in constant memory: each holder has the bucket that a keyed hash of it
 /// gives. Two holders with one bucket share its rate; the key keeps anyone from choosing with whom.
@@ -76,9 +84,9 @@ pub(super) fn index(hash: u64) -> usize {
 /// address without knowing the port uses up the second, not the first, which is the reason for it to be larger.
 #[derive(Debug)]
 pub struct Budget {
-    endpoints: Buckets,
-    addresses: Buckets,
-    key: RandomState,
+    pub(super) endpoints: Buckets,
+    pub(super) addresses: Buckets,
+    key: Key,
 }
 
 impl Budget {
@@ -88,7 +96,7 @@ impl Budget {
         Self {
             endpoints: Buckets::new(endpoint),
             addresses: Buckets::new(address),
-            key: RandomState::new(),
+            key: Key::default(),
         }
     }
 

@@ -10,5 +10,6 @@ pub mod origin;
 pub mod pace;
 pub mod source_validation;
 
+pub(crate) use budget::Key;
 pub use budget::{Buckets, Budget};
 pub use pace::{Limit, Pace};

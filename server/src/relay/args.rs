@@ -53,13 +53,14 @@ pub struct Args {
     #[arg(long, value_name = "CIDR", value_parser = network)]
     deny: Vec<IpNet>,
 
-    /// Messages a second that one peer may send; 0 is no limit
+    /// Messages a second that one peer may send; four times as many for all peers of an address (IPv6: a /64), and ten times
+    /// as many to one peer, a quarter of these from one address; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     rate: Rate,
 
-    /// Answers a second to greetings of strangers and to errors that one source gets, and as many tokens beside these, over
-    /// UDP and TCP together: an IPv4 address, or an IPv6 /64; 0 is no limit
-    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "10/s")]
+    /// Errors, and answers to greetings of who is no peer, that an address (IPv6: a /64) gets a second over UDP, each port of
+    /// it 1, and 20 at once; 0 is no limit for the address
+    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "50/s")]
     error_rate: Rate,
 
     /// Whose `exit server` stops the relay

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hii_protocol::Endpoint;
 use hii_protocol::relay::{Forward, Payload, Prefix};
 
+use super::budgets::{ReceiverBudgets, SenderBudgets};
 use super::rules::Source;
 
 /// Frames that one sender sent in a row and that are decided about at one moment.
@@ -35,21 +36,32 @@ impl Train {
 #[derive(Debug)]
 pub(super) struct Burst {
     train: Train,
-    sender: Endpoint,
+    account: Account,
     /// What its frames begin with.
     prefix: Prefix,
-    /// How many more its sender may send at that moment, at its beginning.
+    /// How many more may go at that moment, at its beginning.
     most: u64,
-    /// How many more it has sent.
+    /// How many more have gone.
     spent: u64,
 }
 
+/// Who is charged for messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Account {
+    /// Who sends them.
+    pub(super) sender: Endpoint,
+    /// Who is sent them.
+    pub(super) receiver: Endpoint,
+    pub(super) sender_budgets: SenderBudgets,
+    pub(super) receiver_budgets: ReceiverBudgets,
+}
+
 impl Burst {
-    /// A burst of a message so far whose frame begins so, and whose sender may send so many more at that moment.
-    pub(super) fn new(train: Train, sender: Endpoint, prefix: Prefix, most: u64) -> Self {
+    /// A burst of a message so far whose frame begins so, and after which so many more may go at that moment.
+    pub(super) fn new(train: Train, account: Account, prefix: Prefix, most: u64) -> Self {
         Self {
             train,
-            sender,
+            account,
             prefix,
             most,
             spent: 0,
@@ -67,13 +79,13 @@ impl Burst {
             return None;
         }
         let payload = self.prefix.payload(frame)?;
-        Forward::new(self.sender, payload).ok()?;
+        Forward::new(self.account.sender, payload).ok()?;
         self.spent += 1;
         Some(payload)
     }
 
-    /// Who has sent how many beside the first one, and when.
-    pub(super) fn spent(&self) -> Option<(Endpoint, u64, Duration)> {
-        (self.spent > 0).then_some((self.sender, self.spent, self.train.now))
+    /// How many beside the first one have gone, whom they are charged to, and when that was.
+    pub(super) fn spent(&self) -> Option<(Account, u64, Duration)> {
+        (self.spent > 0).then_some((self.account, self.spent, self.train.now))
     }
 }

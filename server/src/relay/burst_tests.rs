@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hii_protocol::relay::Payload;
+use hii_protocol::relay::{Answer, Payload};
 use hii_protocol::{Endpoint, MAX_DATAGRAM};
 use hii_transport::clock::Now;
 use hii_transport::datagrams::{Effect, Peer, Service as _};
@@ -190,7 +190,7 @@ fn what_goes_of_a_message_that_is_like_the_last_is_its_payload() {
 }
 
 #[test]
-fn a_burst_that_the_network_refuses_is_told_within_the_budget_for_errors() {
+fn each_message_of_a_burst_that_the_network_refuses_is_answered() {
     let rules = relay_of(&config(Access::default()));
     let mut service = RelayService::new(rules, Mailboxes::default());
     let sender = Peer {
@@ -202,14 +202,18 @@ fn a_burst_that_the_network_refuses_is_told_within_the_budget_for_errors() {
         sender,
         is_raw: false,
     };
-    let receipt = service.sent(&forward, &Err(io::ErrorKind::WouldBlock.into()), 25);
-    let receipt = receipt.unwrap();
-    assert_eq!((receipt.to, receipt.times), (sender, 10));
+    let failed: io::Result<()> = Err(io::ErrorKind::WouldBlock.into());
+    let receipt = service.sent(&forward, &failed, 25).unwrap();
+    assert_eq!((receipt.to, receipt.times), (sender, 25));
     let receipt = service.sent(&forward, &Ok(()), 25).unwrap();
     assert_eq!((receipt.to, receipt.times), (sender, 25));
+    // What the network does with an answer is told nobody.
+    let answer = Outgoing::Reply(Answer::Sent);
+    assert!(service.sent(&answer, &failed, 3).is_none());
+    assert!(service.sent(&answer, &Ok(()), 4).is_none());
     let tally = service.tally();
     assert_eq!((tally.forwarded, tally.send_failed), (25, 25));
-    assert_eq!((tally.refused.total(), tally.over_error_rate), (10, 15));
+    assert_eq!((tally.refused.total(), tally.answer_failed), (25, 3));
 }
 
 #[test]

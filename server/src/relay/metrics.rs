@@ -112,12 +112,13 @@ const COUNTERS: [(&str, &str, Figure); 7] = [
 ];
 
 /// Of what was not answered, not delivered, or not done.
-const DROPPED: [(&str, Figure); 10] = [
+const DROPPED: [(&str, Figure); 11] = [
     ("ignored", |now| now.ignored),
     ("denied", |now| now.denied),
     ("over_rate", |now| now.over_rate),
     ("over_error_rate", |now| now.over_error_rate),
     ("send_failed", |now| now.send_failed),
+    ("over_receiver", |now| now.over_receiver),
     ("queue_full", |now| now.queue_full),
     ("answer_failed", |now| now.answer_failed),
     ("abandoned", |now| now.abandoned),

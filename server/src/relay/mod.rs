@@ -17,6 +17,9 @@ use crate::threads::{self, Part};
 
 pub mod access;
 mod args;
+mod budgets;
+#[cfg(test)]
+mod budgets_tests;
 mod burst;
 #[cfg(test)]
 mod burst_tests;
@@ -48,7 +51,7 @@ pub use burst::Train;
 pub use connection::Connection;
 pub use mailbox::{Mailbox, Mailboxes, Waiting};
 pub use metrics::{Board, Seat};
-pub use peers::{EXPIRY, Heard, Peer, Peers, Registration, Standing, Way};
+pub use peers::{EXPIRY, Heard, Peer, Peers, Receiver, Registration, Standing, Way};
 pub use reach::{Reach, Unreachable};
 pub use rules::{Config, Decision, Delivery, Rules, Shared, Source};
 pub use service::{Outgoing, RelayService, Verdict};

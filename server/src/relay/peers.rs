@@ -7,6 +7,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 use hii_protocol::Endpoint;
 
+use super::budgets::of_receiver;
 use super::shares::Shares;
 use super::slot::{NIL, Slot, packed, packed_ip, seconds};
 use crate::args::Rate;
@@ -51,12 +52,25 @@ pub struct Peer {
     pub way: Way,
 }
 
-/// What a peer that was heard of may send.
+/// A peer that was heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// Whether what it sent is within its rate.
-    pub is_within_rate: bool,
-    /// How many messages more would be at the same moment.
+    /// Where it is in the table, as long as that does not change.
+    pub place: u32,
+    /// How it came to be a peer.
+    pub standing: Standing,
+    /// How much its rate lets it send now.
+    pub left: u64,
+}
+
+/// A peer that a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receiver {
+    /// Where it is in the table, as long as that does not change.
+    pub place: u32,
+    /// The peer.
+    pub peer: Peer,
+    /// How many messages it may be sent now.
     pub left: u64,
 }
 
@@ -103,7 +117,9 @@ pub struct Peers {
     shares: Shares,
     connections: usize,
     /// What each peer may send.
-    pace: Pace,
+    sent: Pace,
+    /// What each peer is sent.
+    received: Pace,
 }
 
 impl Peers {
@@ -123,7 +139,8 @@ impl Peers {
             shares: Shares::new(&key, most),
             connections: 0,
             key,
-            pace: Limit::from(rate).into(),
+            sent: Limit::from(rate).into(),
+            received: of_receiver(rate).into(),
         }
     }
 
@@ -209,30 +226,66 @@ impl Peers {
         self.slot(index).map(Slot::peer)
     }
 
+    /// The peer at this address, if there is one, as a message's receiver.
+    #[must_use]
+    pub fn receiver(&self, endpoint: Endpoint, now: Duration) -> Option<Receiver> {
+        let place = self.live(endpoint, now)?;
+        let slot = self.slot(place)?;
+        Some(Receiver {
+            place,
+            peer: slot.peer(),
+            left: self.received.left(slot.received, now),
+        })
+    }
+
     /// A peer has sent something now: it has been heard of. None is nobody. Whoever has the address of a connection, and
     /// sends datagrams, is not that peer; nor the other way round.
     pub fn hear(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<Heard> {
         let index = self.live(endpoint, now)?;
-        let standing = self.slot(index)?.standing;
-        if is_connected != (standing == Standing::Connected) {
+        let slot = *self.slot(index)?;
+        if is_connected != (slot.standing == Standing::Connected) {
             return None;
         }
         self.touch(index);
-        let pace = self.pace;
-        let slot = self.slot_mut(index)?;
         Some(Heard {
-            is_within_rate: pace.take(&mut slot.all_due, 1, now),
-            left: pace.left(slot.all_due, now),
+            place: index,
+            standing: slot.standing,
+            left: self.sent.left(slot.sent, now),
         })
     }
 
-    /// A peer has sent so many more at that moment, which were [left](Heard::left).
-    pub fn hear_more(&mut self, endpoint: Endpoint, messages: u64, at: Duration) {
-        let pace = self.pace;
-        let index = self.index(endpoint);
-        if let Some(slot) = index.and_then(|index| self.slot_mut(index)) {
-            pace.charge(&mut slot.all_due, messages, at);
+    /// Whether there is a peer at this address that proved it, by a token or a connection.
+    #[must_use]
+    pub fn is_proven(&self, endpoint: Endpoint, now: Duration) -> bool {
+        let peer = self.find(endpoint, now);
+        peer.is_some_and(|peer| peer.standing != Standing::Greeted)
+    }
+
+    /// Charges the peer in this place for what it sent.
+    pub fn charge_sender(&mut self, place: u32, count: u64, now: Duration) {
+        let pace = self.sent;
+        if let Some(slot) = self.slot_mut(place) {
+            pace.charge(&mut slot.sent, count, now);
         }
+    }
+
+    /// Charges the peer in this place for what it was sent.
+    pub fn charge_receiver(&mut self, place: u32, count: u64, now: Duration) {
+        let pace = self.received;
+        if let Some(slot) = self.slot_mut(place) {
+            pace.charge(&mut slot.received, count, now);
+        }
+    }
+
+    /// Charges the peer at this address for something that it sent now, and returns whether that is within its rate; none is
+    /// nobody, as for [`hear`](Self::hear).
+    pub fn pay(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<bool> {
+        let heard = self.hear(endpoint, is_connected, now)?;
+        let is_within = heard.left > 0;
+        if is_within {
+            self.charge_sender(heard.place, 1, now);
+        }
+        Some(is_within)
     }
 
     /// A connection has ended, and what was registered by it.

@@ -8,17 +8,21 @@ use hii_protocol::relay::{Answer, Forward, Message, Payload, Prefix, Request, To
 use hii_protocol::{Code, Endpoint};
 
 use super::access::Access;
-use super::burst::{Burst, Train};
-use super::peers::{Peer, Peers, Registration, Standing, Way};
+use super::budgets::{AnswerBudgets, MessageBudgets};
+use super::burst::{Account, Burst, Train};
+use super::peers::{Heard, Peer, Peers, Registration, Standing, Way};
 use super::reach::Reach;
 use super::tally::Tally;
 use super::tokens::{Key, Tokens};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
+use crate::policy::Budget;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal};
 use crate::quiet::Quiet;
-use crate::rate::RateLimiter;
+
+/// A shorter datagram would earn a longer answer. No original program sends one.
+const SHORTEST_ANSWERED: usize = "400".len();
 
 /// How a relay behaves.
 #[derive(Debug, Clone)]
@@ -27,7 +31,7 @@ pub struct Config {
     pub access: Access,
     /// Messages a second that one peer may send.
     pub rate: Rate,
-    /// Answers a second that one source gets to greetings and errors.
+    /// Errors and answers to greetings of who is no peer that one address gets a second.
     pub error_rate: Rate,
     /// Whose `exit server` stops the relay.
     pub allow_exit: AllowExit,
@@ -87,18 +91,20 @@ pub enum Delivery {
 
 /// The peers, the tokens and the budgets, which all threads of a relay share.
 pub struct Shared {
-    peers: Mutex<Peers>,
+    table: Mutex<Table>,
     tokens: Mutex<Tokens<Box<dyn FnMut() -> Key + Send>>>,
-    errors: Mutex<RateLimiter>,
-    /// Apart from the errors: whoever provokes these in another's name keeps nobody from a token.
-    token_requests: Mutex<RateLimiter>,
-    /// What an open relay lets those send who are no peers.
-    strangers: Mutex<RateLimiter>,
+    answers: Mutex<AnswerBudgets>,
     access: Access,
     allow_exit: AllowExit,
     reach: Reach,
     quiet: Quiet,
     local: LocalAddrs,
+}
+
+/// The peers, and what messages between them are charged to: one lock for both.
+struct Table {
+    peers: Peers,
+    messages: MessageBudgets,
 }
 
 /// The rules, and one thread's counts.
@@ -117,11 +123,12 @@ impl Shared {
     /// What a relay has that behaves so, at these addresses, and draws keys so.
     pub fn new(config: &Config, local: LocalAddrs, draw: Box<dyn FnMut() -> Key + Send>) -> Self {
         Self {
-            peers: Mutex::new(Peers::new(config.peers, config.rate)),
+            table: Mutex::new(Table {
+                peers: Peers::new(config.peers, config.rate),
+                messages: MessageBudgets::new(config.rate),
+            }),
             tokens: Mutex::new(Tokens::new(draw)),
-            errors: Mutex::new(RateLimiter::new(config.error_rate)),
-            token_requests: Mutex::new(RateLimiter::new(config.error_rate)),
-            strangers: Mutex::new(RateLimiter::new(config.rate)),
+            answers: Mutex::new(AnswerBudgets::new(config.rate, config.error_rate)),
             access: config.access.clone(),
             allow_exit: config.allow_exit,
             reach: Reach::new(local.clone()),
@@ -132,7 +139,7 @@ impl Shared {
 
     /// How many peers there are.
     pub fn peers(&self) -> usize {
-        lock(&self.peers).len()
+        lock(&self.table).peers.len()
     }
 }
 
@@ -179,7 +186,7 @@ impl Rules {
         self.tally.received += 1;
         let from = train.from;
         let is_over = self.over.is_some_and(|over| over.is_like(train));
-        if is_over && may_be_message(frame) && !from.is_connected {
+        if is_over && may_be_message(frame) {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
@@ -188,7 +195,8 @@ impl Rules {
             return Decision::Silence;
         }
         // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, &from.origin);
+        let is_quiet = !from.is_connected
+            && (frame.len() < SHORTEST_ANSWERED || self.shared.quiet.applies(frame, &from.origin));
         let sender = Endpoint::try_from(from.address());
         let (Ok(sender), false) = (sender, is_quiet) else {
             self.tally.ignored += 1;
@@ -196,7 +204,7 @@ impl Rules {
         };
         let (request, prefix) = match Prefix::decode(frame) {
             Ok(decoded) => decoded,
-            Err(error) => return self.refuse(error.code(), sender, train.now),
+            Err(error) => return self.refuse(error.code(), sender, train),
         };
         match request {
             Request::Send(message) => self.send(message, prefix, sender, train),
@@ -207,27 +215,19 @@ impl Rules {
                 self.tally.exits += 1;
                 Decision::Stop
             }
-            Request::ExitServer => self.refuse(Code::NotARequest, sender, train.now),
+            Request::ExitServer => self.refuse(Code::NotARequest, sender, train),
         }
     }
 
     /// Decides the answer to a sender whose message was passed on, or could not be.
     #[inline]
-    pub fn forwarded(
-        &mut self,
-        delivery: Delivery,
-        sender: SocketAddr,
-        now: Duration,
-    ) -> Decision<'static> {
+    pub fn forwarded(&mut self, delivery: Delivery) -> Decision<'static> {
         match delivery {
             Delivery::Sent => return Decision::Reply(self.passed_on(1)),
             Delivery::Failed => self.tally.send_failed += 1,
             Delivery::Full => self.tally.queue_full += 1,
         }
-        let Ok(sender) = Endpoint::try_from(sender) else {
-            return Decision::Silence;
-        };
-        self.refuse(Code::Undeliverable, sender, now)
+        self.undeliverable()
     }
 
     /// Learns that so many messages were passed on, which is told to their sender.
@@ -246,7 +246,8 @@ impl Rules {
         self.tally.received += 1;
         match Endpoint::try_from(from.address()) {
             Ok(sender) if !self.shared.access.denies(sender.ip()) => {
-                self.refuse(Code::NotARequest, sender, now)
+                let train = self.train(from, now);
+                self.refuse(Code::NotARequest, sender, &train)
             }
             _ => {
                 self.tally.denied += 1;
@@ -288,7 +289,7 @@ impl Rules {
     /// A connection has ended: what greeted by it is no peer any more.
     pub fn disconnected(&mut self, from: Source) {
         if let Ok(endpoint) = Endpoint::try_from(from.address()) {
-            self.table().disconnect(endpoint, from.way.socket);
+            self.table().peers.disconnect(endpoint, from.way.socket);
         }
     }
 
@@ -302,49 +303,80 @@ impl Rules {
     ) -> Decision<'a> {
         let Train { from, now, .. } = *train;
         let to = message.to();
-        let mut peers = self.table();
-        let heard = peers.hear(sender, from.is_connected, now);
-        let receiver = peers.find(to, now);
-        drop(peers);
         let shared = &*self.shared;
-        let is_within_rate = match heard {
-            Some(heard) => heard.is_within_rate,
-            None if shared.access.open => lock(&shared.strangers).allows(sender.ip(), now),
-            None => return self.refuse(Code::Undeliverable, sender, now),
-        };
-        if !is_within_rate {
+        let forward = Forward::new(sender, message.payload());
+        let may_go_there = !shared.access.denies(to.ip())
+            && shared.reach.allows(to.ip(), to.port(), sender.ip()).is_ok();
+        let is_raw = matches!(message.payload(), Payload::Raw(_));
+        let is_exempt = shared.access.trusts(&from.origin);
+        let mut table = table(shared, &mut self.burst);
+        let Table { peers, messages } = &mut *table;
+        let heard = peers.hear(sender, from.is_connected, now);
+        if heard.is_none() && !shared.access.open {
+            drop(table);
+            return self.refuse(Code::Undeliverable, sender, train);
+        }
+        let sender_budgets = messages.of_sender(sender, heard.is_some(), is_exempt);
+        let own_left = heard.map_or(u64::MAX, |heard| heard.left);
+        let may_send = own_left.min(messages.left_of_sender(sender_budgets, now));
+        if may_send == 0 {
+            drop(table);
             self.over = Some(*train);
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
-        let is_peer = receiver.is_some()
-            || shared.access.open && shared.reach.allows_stranger(to.ip(), sender.ip());
-        let is_raw = matches!(message.payload(), Payload::Raw(_));
-        let may_go = is_peer
-            && (!is_raw || receiver.is_some_and(Peer::takes_raw))
-            && !shared.access.denies(to.ip())
-            && shared.reach.allows(to.ip(), to.port(), sender.ip()).is_ok();
-        let (Ok(forward), true) = (Forward::new(sender, message.payload()), may_go) else {
-            return self.refuse(Code::Undeliverable, sender, now);
+        messages.charge_sender(sender_budgets, 1, now);
+        if let Some(heard) = heard {
+            peers.charge_sender(heard.place, 1, now);
+        }
+        let receiver = peers.receiver(to, now);
+        let peer = receiver.map(|receiver| receiver.peer);
+        let is_served = match peer {
+            Some(peer) => !is_raw || peer.takes_raw(),
+            None => {
+                let may_be_sent = shared.reach.allows_stranger(to.ip(), sender.ip());
+                shared.access.open && !is_raw && may_be_sent
+            }
         };
-        let is_connected = from.is_connected || receiver.is_some_and(Peer::is_connected);
-        if let (Some(heard), false) = (heard.filter(|_| receiver.is_some()), is_connected) {
-            self.burst = prefix.map(|prefix| Burst::new(*train, sender, prefix, heard.left));
+        let (Ok(forward), true) = (forward, is_served && may_go_there) else {
+            drop(table);
+            return self.refuse_message(heard, sender, train);
+        };
+        let place = receiver.map(|receiver| receiver.place);
+        let receiver_budgets = messages.of_receiver(to, place, sender_budgets);
+        let own_left = receiver.map_or(u64::MAX, |receiver| receiver.left);
+        let may_be_sent = own_left.min(messages.left_of_receiver(receiver_budgets, now));
+        if may_be_sent == 0 {
+            drop(table);
+            self.tally.over_receiver += 1;
+            return self.refuse_message(heard, sender, train);
+        }
+        messages.charge_receiver(receiver_budgets, 1, now);
+        if let Some(receiver) = receiver {
+            peers.charge_receiver(receiver.place, 1, now);
+        }
+        drop(table);
+        let is_connected = from.is_connected || peer.is_some_and(Peer::is_connected);
+        if heard.is_some() && peer.is_some() && !is_connected {
+            let account = Account {
+                sender,
+                receiver: to,
+                sender_budgets,
+                receiver_budgets,
+            };
+            let more = may_send.min(may_be_sent).saturating_sub(1);
+            self.burst = prefix.map(|prefix| Burst::new(*train, account, prefix, more));
         }
         Decision::Forward {
             to,
-            way: receiver,
+            way: peer,
             forward,
         }
     }
 
-    /// The peers, for a look or a change, which ends the burst.
-    fn table(&mut self) -> MutexGuard<'_, Peers> {
-        let mut peers = lock(&self.shared.peers);
-        if let Some((sender, messages, at)) = self.burst.take().and_then(|burst| burst.spent()) {
-            peers.hear_more(sender, messages, at);
-        }
-        peers
+    /// The peers and what messages are charged to, for a look or a change, which ends the burst.
+    fn table(&mut self) -> MutexGuard<'_, Table> {
+        table(&self.shared, &mut self.burst)
     }
 
     /// Learns that what was there at one moment has been decided: the burst is over.
@@ -362,18 +394,16 @@ impl Rules {
         } else if self.shared.access.trusts(&train.from.origin) {
             Standing::Greeted
         } else {
-            return self.answer_stranger(sender, train.now);
+            return self.answer_stranger(sender, train);
         };
         self.welcome(sender, standing, train)
     }
 
     fn give_token(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
         let Train { from, now, .. } = *train;
-        let heard = self.table().hear(sender, from.is_connected, now);
-        // A peer that proves itself anew has its own rate first. A connection is no reason for more: it needs no token.
-        let is_within = heard.is_some_and(|heard| heard.is_within_rate);
-        if !is_within && !lock(&self.shared.token_requests).allows(sender.ip(), now) {
-            self.tally.over_error_rate += 1;
+        // A peer that proves itself anew has its own rate first.
+        let paid = self.table().peers.pay(sender, from.is_connected, now);
+        if paid != Some(true) && !self.is_within_budget(|all| &mut all.tokens, sender, train) {
             return Decision::Silence;
         }
         self.tally.tokens += 1;
@@ -382,9 +412,8 @@ impl Rules {
     }
 
     fn prove(&mut self, token: Token, sender: Endpoint, train: &Train) -> Decision<'static> {
-        let now = train.now;
-        if !lock(&self.shared.tokens).proves(token, sender, now) {
-            return self.refuse(Code::NotARequest, sender, now);
+        if !lock(&self.shared.tokens).proves(token, sender, train.now) {
+            return self.refuse(Code::NotARequest, sender, train);
         }
         let standing = if train.from.is_connected {
             Standing::Connected
@@ -404,20 +433,21 @@ impl Rules {
         let Train { from, now, .. } = *train;
         let is_trusted = self.shared.access.trusts(&train.from.origin);
         let way = from.way;
-        let mut peers = self.table();
-        let registration = peers.register(sender, Peer { standing, way }, is_trusted, now);
-        let heard = peers.hear(sender, from.is_connected, now);
-        drop(peers);
+        let mut table = self.table();
+        let peer = Peer { standing, way };
+        let registration = table.peers.register(sender, peer, is_trusted, now);
+        let paid = table.peers.pay(sender, from.is_connected, now);
+        drop(table);
         match registration {
             Registration::New => self.tally.registered += 1,
             Registration::Known => {}
             Registration::Taken => self.tally.taken += 1,
             Registration::NoRoom => self.tally.no_room += 1,
         }
-        let Some(heard) = heard else {
-            return self.answer_stranger(sender, now);
+        let Some(is_within_rate) = paid else {
+            return self.answer_stranger(sender, train);
         };
-        if !heard.is_within_rate {
+        if !is_within_rate {
             self.tally.over_rate += 1;
             return Decision::Silence;
         }
@@ -426,28 +456,101 @@ impl Rules {
     }
 
     /// Tells its address to somebody who is no peer.
-    fn answer_stranger(&mut self, sender: Endpoint, now: Duration) -> Decision<'static> {
-        if !self.is_within_budget(sender, now) {
+    fn answer_stranger(&mut self, sender: Endpoint, train: &Train) -> Decision<'static> {
+        if !self.is_within_budget(|all| &mut all.errors, sender, train) {
             return Decision::Silence;
         }
         self.tally.addresses += 1;
         Decision::Reply(Answer::Address(sender))
     }
 
-    fn refuse(&mut self, code: Code, sender: Endpoint, now: Duration) -> Decision<'static> {
-        if !self.is_within_budget(sender, now) {
-            return Decision::Silence;
+    /// Refuses a message. Where a peer sent it, its rate has been charged for the message, and so for the answer.
+    fn refuse_message(
+        &mut self,
+        heard: Option<Heard>,
+        sender: Endpoint,
+        train: &Train,
+    ) -> Decision<'static> {
+        if heard.is_some() {
+            return self.undeliverable();
+        }
+        self.refuse(Code::Undeliverable, sender, train)
+    }
+
+    /// Refuses a message that has been charged to its sender.
+    fn undeliverable(&mut self) -> Decision<'static> {
+        self.tally.refused.add(Code::Undeliverable);
+        Decision::Reply(Answer::Refused(Code::Undeliverable))
+    }
+
+    /// Refuses what is no message of a peer: from the sender's own rate where its address is proven, so that nobody who forges
+    /// other ports of it mutes its errors; else from the budget for errors.
+    fn refuse(&mut self, code: Code, sender: Endpoint, train: &Train) -> Decision<'static> {
+        let Train { from, now, .. } = *train;
+        let mut table = self.table();
+        let paid = if table.peers.is_proven(sender, now) {
+            table.peers.pay(sender, from.is_connected, now)
+        } else {
+            None
+        };
+        drop(table);
+        match paid {
+            Some(true) => {}
+            Some(false) => {
+                self.tally.over_rate += 1;
+                return Decision::Silence;
+            }
+            None if self.is_within_budget(|all| &mut all.errors, sender, train) => {}
+            None => return Decision::Silence,
         }
         self.tally.refused.add(code);
         Decision::Reply(Answer::Refused(code))
     }
 
-    /// Whether this source may have one more answer to what anyone may send.
-    fn is_within_budget(&mut self, sender: Endpoint, now: Duration) -> bool {
-        let within = lock(&self.shared.errors).allows(sender.ip(), now);
-        self.tally.over_error_rate += u64::from(!within);
-        within
+    /// Whether a sender may have one more answer from this budget, or, where it has a connection, from that one's.
+    fn is_within_budget(
+        &mut self,
+        of: fn(&mut AnswerBudgets) -> &mut Budget,
+        sender: Endpoint,
+        train: &Train,
+    ) -> bool {
+        let Train { from, now, .. } = train;
+        let (ip, port) = (sender.ip(), sender.port());
+        let mut answers = lock(&self.shared.answers);
+        let (budget, over) = if from.is_connected {
+            (&mut answers.connections, &mut self.tally.over_rate)
+        } else {
+            (of(&mut answers), &mut self.tally.over_error_rate)
+        };
+        let is_exempt = from.is_connected || self.shared.access.trusts(&from.origin);
+        let is_within = budget.allows(ip, port, is_exempt, 1, *now);
+        *over += u64::from(!is_within);
+        is_within
     }
+}
+
+impl Table {
+    /// Charges for messages beside the first one of a burst.
+    fn charge(&mut self, account: &Account, messages: u64, at: Duration) {
+        let peers = &mut self.peers;
+        if let Some(place) = peers.index(account.sender) {
+            peers.charge_sender(place, messages, at);
+        }
+        if let Some(place) = peers.index(account.receiver) {
+            peers.charge_receiver(place, messages, at);
+        }
+        let budgets = &mut self.messages;
+        budgets.charge_sender(account.sender_budgets, messages, at);
+        budgets.charge_receiver(account.receiver_budgets, messages, at);
+    }
+}
+
+fn table<'a>(shared: &'a Shared, burst: &mut Option<Burst>) -> MutexGuard<'a, Table> {
+    let mut table = lock(&shared.table);
+    if let Some((account, messages, at)) = burst.take().and_then(|burst| burst.spent()) {
+        table.charge(&account, messages, at);
+    }
+    table
 }
 
 /// Whether it is no answer, greeting or `exit server`, by its first octet.

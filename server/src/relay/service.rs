@@ -113,7 +113,7 @@ impl RelayService {
                     }
                     _ => self.send(to, way, forward),
                 };
-                self.rules.forwarded(delivery, from.address(), now)
+                self.rules.forwarded(delivery)
             }
             Decision::Silence => Decision::Silence,
             Decision::Reply(answer) => Decision::Reply(answer),
@@ -155,15 +155,9 @@ impl RelayService {
 
     /// Leaves a datagram's message with a peer's connection, and tells its sender.
     #[inline(never)]
-    fn leave_and_tell(
-        &mut self,
-        peer: peers::Peer,
-        forward: Forward<'_>,
-        from: SocketAddr,
-        now: Duration,
-    ) -> Effect<Outgoing> {
+    fn leave_and_tell(&mut self, peer: peers::Peer, forward: Forward<'_>) -> Effect<Outgoing> {
         let delivery = self.leave(peer, &Answer::Forward(forward));
-        match self.rules.forwarded(delivery, from, now) {
+        match self.rules.forwarded(delivery) {
             Decision::Reply(answer) => Effect::Answer(Outgoing::Reply(answer)),
             _ => Effect::Nothing,
         }
@@ -215,7 +209,7 @@ impl RelayService {
                 way: Some(peer),
                 forward,
                 ..
-            } if peer.is_connected() => self.leave_and_tell(peer, forward, from, train.now),
+            } if peer.is_connected() => self.leave_and_tell(peer, forward),
             Decision::Forward { to, way, forward } => {
                 // Somebody who never greeted is reached by the socket that the message came to, from whatever address
                 // the route gives.
@@ -332,17 +326,11 @@ impl Service for RelayService {
         if result.is_ok() {
             return Some(reply(self.rules.passed_on(times), times));
         }
-        // As many as its budget for errors has room for.
-        let answers = (0..times).filter_map(|_| {
-            let failed = Delivery::Failed;
-            match self.rules.forwarded(failed, to.address, self.now) {
-                Decision::Reply(answer) => Some(answer),
-                _ => None,
-            }
-        });
-        let answers: Vec<_> = answers.collect();
-        let answer = answers.first()?;
-        Some(reply(*answer, answers.len()))
+        let failed = (0..times).map(|_| self.rules.forwarded(Delivery::Failed));
+        match failed.last() {
+            Some(Decision::Reply(answer)) => Some(reply(answer, times)),
+            _ => None,
+        }
     }
 
     fn round_done(&mut self, traffic: &Traffic) {

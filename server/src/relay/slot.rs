@@ -16,8 +16,10 @@ pub(super) struct Slot {
     pub(super) ip: u128,
     /// Zero where it is not known.
     pub(super) asked: u128,
-    /// When, at the allowed rate, all that was let through would have come.
-    pub(super) all_due: u64,
+    /// What it sent of what it may send.
+    pub(super) sent: u64,
+    /// What it was sent of what it may be sent.
+    pub(super) received: u64,
     /// When it proved its address, in seconds.
     pub(super) proven: u32,
     pub(super) socket: u32,
@@ -34,7 +36,8 @@ impl Slot {
         Self {
             ip: packed_ip(endpoint.ip()),
             asked: packed(peer.way.asked),
-            all_due: 0,
+            sent: 0,
+            received: 0,
             proven: seconds(now),
             socket: peer.way.socket,
             before: NIL,

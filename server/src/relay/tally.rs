@@ -29,7 +29,7 @@ pub struct Tally {
     pub refused_sources: RefusedSources,
     /// From a network that the operator denies.
     pub denied: u64,
-    /// Messages over the rate allowed for one peer.
+    /// Not answered, since a peer or a connection, or all peers of an address, sent more than they may.
     pub over_rate: u64,
     /// Not answered, since the source had as many answers of that kind as it may: it is no peer, or makes errors.
     pub over_error_rate: u64,
@@ -37,6 +37,8 @@ pub struct Tally {
     pub exits: u64,
     /// Of those refused with 405: the network would not take it.
     pub send_failed: u64,
+    /// Of those refused with 405: the receiver was sent as much as it may, by all or by that source.
+    pub over_receiver: u64,
     /// Of those refused with 405: the receiver's connection had as much waiting as it may.
     pub queue_full: u64,
     /// Of those answered: answers that the network would not take.
@@ -143,6 +145,7 @@ impl AddAssign for Tally {
             over_error_rate,
             exits,
             send_failed,
+            over_receiver,
             queue_full,
             answer_failed,
             abandoned,
@@ -163,6 +166,7 @@ impl AddAssign for Tally {
         self.over_error_rate += over_error_rate;
         self.exits += exits;
         self.send_failed += send_failed;
+        self.over_receiver += over_receiver;
         self.queue_full += queue_full;
         self.answer_failed += answer_failed;
         self.abandoned += abandoned;
@@ -217,12 +221,13 @@ impl fmt::Display for Tally {
         for (count, what) in [
             (self.ignored, "ignored"),
             (self.denied, "from denied networks"),
-            (self.over_rate, "over a peer's rate"),
+            (self.over_rate, "over a sender's rate"),
             (
                 self.over_error_rate,
                 "over the rate for strangers and errors",
             ),
             (self.send_failed, "that the network refused"),
+            (self.over_receiver, "over a receiver's rate"),
             (self.queue_full, "that a connection had no room for"),
             (self.answer_failed, "answers not sent (network)"),
             (self.abandoned, "left over when a connection ended"),

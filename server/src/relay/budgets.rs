@@ -1,0 +1,173 @@
+//! What a relay's senders and receivers get, beside the rate that each peer has in its slot.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hii_protocol::Endpoint;
+
+use crate::args::Rate;
+use crate::policy::limits::{
+    ERRORS_OF_ENDPOINT, PEERS_OF_ADDRESS, PEERS_OF_RECEIVER, SOURCES_OF_RECEIVER,
+    TOKENS_OF_ADDRESS, TOKENS_OF_ENDPOINT,
+};
+use crate::policy::{Buckets, Budget, Key, Limit};
+use crate::source::Source;
+
+/// Budgets for answers to who is no peer: none of them can use up another.
+#[derive(Debug)]
+pub(super) struct AnswerBudgets {
+    /// Errors, and greetings that make no peer.
+    pub(super) errors: Budget,
+    pub(super) tokens: Budget,
+    /// Whatever a connection that is no peer asks for. Its address and port are no forgery, so no other connection can use
+    /// it up, and no datagram.
+    pub(super) connections: Budget,
+}
+
+impl AnswerBudgets {
+    /// For a relay with these rates.
+    pub(super) fn new(rate: Rate, error_rate: Rate) -> Self {
+        Self {
+            errors: Budget::new(ERRORS_OF_ENDPOINT, error_rate.into()),
+            tokens: Budget::new(TOKENS_OF_ENDPOINT, TOKENS_OF_ADDRESS),
+            connections: Budget::new(rate.into(), Limit::Unlimited),
+        }
+    }
+}
+
+/// The limit for the messages that one receiver is sent.
+pub(super) fn of_receiver(rate: Rate) -> Limit {
+    Limit::from(rate).scaled(PEERS_OF_RECEIVER, 1)
+}
+
+/// Budgets for messages. They are kept with the table of peers, since each message asks for both.
+#[derive(Debug)]
+pub(super) struct MessageBudgets {
+    /// What all peers of an address send.
+    addresses: Buckets,
+    /// What one address sends to one receiver.
+    pairs: Buckets,
+    /// What an open relay lets who is no peer send.
+    strangers: Buckets,
+    /// What an open relay sends to who is no peer.
+    receivers: Buckets,
+    key: Key,
+}
+
+/// Which budgets a sender's messages are charged to. A hash is there where the budget limits the sender.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SenderBudgets {
+    address: Option<u64>,
+    stranger: Option<u64>,
+}
+
+/// Which budgets messages from one sender to one receiver are charged to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ReceiverBudgets {
+    pair: Option<u64>,
+    stranger: Option<u64>,
+}
+
+impl MessageBudgets {
+    /// For a relay whose peers have this rate.
+    pub(super) fn new(rate: Rate) -> Self {
+        let limit = Limit::from(rate);
+        Self {
+            addresses: Buckets::new(limit.scaled(PEERS_OF_ADDRESS, 1)),
+            pairs: Buckets::new(limit.scaled(PEERS_OF_RECEIVER, SOURCES_OF_RECEIVER)),
+            strangers: Buckets::new(limit),
+            receivers: Buckets::new(of_receiver(rate)),
+            key: Key::default(),
+        }
+    }
+
+    /// The budgets of a sender: one that is no peer has no slot, and one that is exempt has none for its address.
+    pub(super) fn of_sender(
+        &self,
+        sender: Endpoint,
+        is_peer: bool,
+        is_exempt: bool,
+    ) -> SenderBudgets {
+        let is_limited = self.addresses.is_limited();
+        SenderBudgets {
+            address: (is_limited && !is_exempt).then(|| self.of_address(sender.ip())),
+            stranger: (is_limited && !is_peer).then(|| self.of_endpoint(sender)),
+        }
+    }
+
+    /// The budgets of a receiver for a sender with those budgets. A receiver that is a peer is told by its place.
+    pub(super) fn of_receiver(
+        &self,
+        receiver: Endpoint,
+        place: Option<u32>,
+        sender: SenderBudgets,
+    ) -> ReceiverBudgets {
+        if !self.addresses.is_limited() {
+            return ReceiverBudgets::default();
+        }
+        let stranger = place.is_none().then(|| self.of_endpoint(receiver));
+        let receiver = stranger.unwrap_or_else(|| spread(place.unwrap_or_default()));
+        ReceiverBudgets {
+            // A keyed hash with anything that does not depend on it is as good as a keyed hash.
+            pair: sender.address.map(|address| address ^ receiver),
+            stranger,
+        }
+    }
+
+    /// Returns how many messages more this sender may send now.
+    pub(super) fn left_of_sender(&self, sender: SenderBudgets, now: Duration) -> u64 {
+        let SenderBudgets { address, stranger } = sender;
+        left(&self.addresses, address, now).min(left(&self.strangers, stranger, now))
+    }
+
+    /// Returns how many messages more this receiver may be sent now by that sender.
+    pub(super) fn left_of_receiver(&self, receiver: ReceiverBudgets, now: Duration) -> u64 {
+        let ReceiverBudgets { pair, stranger } = receiver;
+        left(&self.pairs, pair, now).min(left(&self.receivers, stranger, now))
+    }
+
+    /// Charges a sender for messages that it sent at `now`.
+    pub(super) fn charge_sender(&mut self, sender: SenderBudgets, messages: u64, now: Duration) {
+        let SenderBudgets { address, stranger } = sender;
+        charge(&mut self.addresses, address, messages, now);
+        charge(&mut self.strangers, stranger, messages, now);
+    }
+
+    /// Charges a receiver for messages that it was sent at `now`.
+    pub(super) fn charge_receiver(
+        &mut self,
+        receiver: ReceiverBudgets,
+        messages: u64,
+        now: Duration,
+    ) {
+        let ReceiverBudgets { pair, stranger } = receiver;
+        charge(&mut self.pairs, pair, messages, now);
+        charge(&mut self.receivers, stranger, messages, now);
+    }
+
+    fn of_address(&self, ip: IpAddr) -> u64 {
+        self.key.hash_one(Source::of(ip))
+    }
+
+    fn of_endpoint(&self, endpoint: Endpoint) -> u64 {
+        self.key.hash_one((endpoint.ip(), endpoint.port()))
+    }
+}
+
+fn left(buckets: &Buckets, hash: Option<u64>, now: Duration) -> u64 {
+    hash.map_or(u64::MAX, |hash| buckets.left(hash, now))
+}
+
+fn charge(buckets: &mut Buckets, hash: Option<u64>, messages: u64, now: Duration) {
+    if let Some(hash) = hash {
+        buckets.charge(hash, messages, now);
+    }
+}
+
+/// Spreads neighbouring places over all bits (the multiplier is 2^64 divided by the golden ratio).
+fn spread(place: u32) -> u64 {
+    u64::from(place)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(32)
+}
