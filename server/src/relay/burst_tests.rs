@@ -268,3 +268,84 @@ fn a_receiver_that_is_put_out_ends_the_burst() {
     }
     assert!(!sends(&mut rules));
 }
+
+/// How many of so many messages go, as one train.
+fn burst(rules: &mut Rules, to: &str, from: &str, messages: u32, now: Duration) -> u32 {
+    let send = format!("to:{to};content:x");
+    let train = rules.train(source(from), now);
+    let gone = (0..messages).map(|_| u32::from(went(rules, send.as_bytes(), &train).is_some()));
+    gone.sum()
+}
+
+#[test]
+fn a_burst_is_charged_when_its_round_is_done() {
+    let mut rules = relay();
+    let now = Duration::from_secs(1);
+    assert_eq!(
+        burst(&mut rules, "[2001:db8::1]/9000", PLACES[0], 7, now),
+        7
+    );
+    rules.round_done();
+    assert_eq!(
+        burst(&mut rules, "[2001:db8::1]/9000", PLACES[0], 20, now),
+        3
+    );
+    rules.round_done();
+    let later = now + Duration::from_millis(500);
+    assert_eq!(
+        burst(&mut rules, "[2001:db8::1]/9000", PLACES[0], 20, later),
+        5
+    );
+}
+
+#[test]
+fn a_burst_is_bounded_by_what_its_address_may_send_and_charged_to_it() {
+    let mut rules = relay();
+    let now = Duration::from_secs(1);
+    // To a receiver each, so that only the address is in the way.
+    let peers = (1..=6).map(|n| {
+        (
+            format!("203.0.113.7:{}", 7000 + n),
+            format!("198.51.100.{}", 10 + n),
+        )
+    });
+    let mut gone = Vec::new();
+    for (from, to) in peers {
+        prove(&mut rules, &from, 0);
+        prove(&mut rules, &format!("{to}:9000"), 0);
+        // The last but two finds less than it may send itself.
+        let messages = if gone.len() == 3 { 7 } else { 20 };
+        gone.push(burst(
+            &mut rules,
+            &format!("{to}/9000"),
+            &from,
+            messages,
+            now,
+        ));
+        rules.round_done();
+    }
+    assert_eq!(gone, [10, 10, 10, 7, 3, 0]);
+}
+
+#[test]
+fn a_burst_is_bounded_by_what_its_receiver_may_be_sent_and_charged_to_it() {
+    let mut rules = relay();
+    let now = Duration::from_secs(1);
+    let mut gone = Vec::new();
+    for n in 1..=6 {
+        let mut of_address = Vec::new();
+        for port in 7000..7004 {
+            let from = format!("203.0.113.{n}:{port}");
+            prove(&mut rules, &from, 0);
+            of_address.push(burst(&mut rules, "[2001:db8::1]/9000", &from, 8, now));
+            rules.round_done();
+        }
+        gone.push(of_address);
+    }
+    // A quarter from one address, and then no more from all.
+    assert_eq!(gone[..4], [[8, 8, 8, 1]; 4]);
+    assert_eq!(gone[4..], [[0; 4]; 2]);
+    // The bounds are of each message too, not of the first of a train alone.
+    let tally = rules.tally();
+    assert_eq!((tally.over_receiver, tally.over_rate), (4 * 7 + 2 * 32, 0));
+}
