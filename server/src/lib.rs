@@ -20,6 +20,8 @@ pub mod ping;
 pub mod policy;
 pub mod quiet;
 pub mod rate;
+#[cfg(test)]
+mod reflectors;
 pub mod relay;
 mod running;
 pub mod share;

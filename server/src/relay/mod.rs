@@ -28,6 +28,8 @@ mod connection;
 mod connection_tests;
 mod frame_log;
 mod heads;
+#[cfg(test)]
+mod loop_tests;
 mod mailbox;
 mod metrics;
 mod peers;
