@@ -420,6 +420,13 @@ fn an_open_relay_has_the_same_budgets_for_strangers() {
     }
     assert_eq!(passed, [250, 250, 250, 250, 0, 0]);
     assert_eq!(rules.tally().over_receiver, 1400);
+    // Who becomes a peer has a rate of its own.
+    let mut rules = relay(open.clone());
+    for _ in 0..2 {
+        let passed = passed_on(&mut rules, "203.0.113.1/9", "192.0.2.7:7000", 99, 1);
+        assert_eq!(passed, 99);
+        prove(&mut rules, "192.0.2.7:7000", 1);
+    }
     // Errors, of messages too.
     let mut rules = relay(open);
     let from = source("192.0.2.7:7000");
@@ -465,13 +472,15 @@ fn an_address_that_is_taken_is_counted_and_answered_from_the_budget_for_stranger
 }
 
 #[test]
-fn a_datagram_that_is_shorter_than_any_answer_has_none() {
+fn a_datagram_that_is_much_shorter_than_its_answer_has_none() {
     let mut rules = strangers();
-    for frame in [&b""[..], b"x", b"to"] {
+    for frame in [&b""[..], b"x", b"to", b"to:/1;raw: "] {
         assert_eq!(said(&mut rules, frame, "192.0.2.7:7000", 1), "silence");
     }
-    assert_eq!(rules.tally().ignored, 3);
+    assert_eq!(rules.tally().ignored, 4);
     assert_eq!(said(&mut rules, b"to:", "192.0.2.7:7000", 1), "400");
+    let shortest = said(&mut rules, b"to:/1;content:", "192.0.2.7:7000", 1);
+    assert!(shortest.starts_with("405"), "{shortest}");
     // Over a connection nothing is forged.
     let connection = connected("192.0.2.7:7000", 1);
     assert_eq!(answered(&mut rules, b"", connection, 1, 1), 1);

@@ -16,6 +16,8 @@ use crate::running;
 use crate::threads::{self, Part};
 
 pub mod access;
+#[cfg(test)]
+mod amplification_tests;
 mod args;
 mod budgets;
 #[cfg(test)]

@@ -142,6 +142,48 @@ fn connections_are_not_put_out_and_leave_half_the_table_to_others() {
 }
 
 #[test]
+fn connections_that_have_ended_leave_their_half_to_others() {
+    let mut peers = peers(4);
+    for n in 0..100 {
+        let registration = peers.register(nth(n), peer(Standing::Connected), false, secs(0));
+        assert_eq!(registration, Registration::New);
+        peers.disconnect(nth(n), WAY.socket);
+    }
+    assert!(peers.is_empty());
+}
+
+#[test]
+fn connections_take_no_room_from_their_network() {
+    let mut peers = peers(1000);
+    let of_one = |port| Endpoint::new([192, 0, 2, 1].into(), port).unwrap();
+    let register = |peers: &mut Peers, port, standing| {
+        peers.register(of_one(port), peer(standing), false, secs(0))
+    };
+    for port in 1..=200 {
+        let registration = register(&mut peers, port, Standing::Connected);
+        assert_eq!(registration, Registration::New);
+    }
+    assert_eq!(
+        register(&mut peers, 201, Standing::Proven),
+        Registration::New
+    );
+}
+
+#[test]
+fn strangers_of_its_network_keep_no_trusted_peer_out() {
+    let mut peers = peers(1000);
+    let of_network = |host| Endpoint::new([192, 0, 2, host].into(), 9000).unwrap();
+    let proven = peer(Standing::Proven);
+    let register = |peers: &mut Peers, host, is_trusted| {
+        peers.register(of_network(host), proven, is_trusted, secs(0))
+    };
+    let new = (0..100).filter(|host| register(&mut peers, *host, false) == Registration::New);
+    assert_eq!(new.count(), 64);
+    assert_eq!(register(&mut peers, 200, false), Registration::NoRoom);
+    assert_eq!(register(&mut peers, 200, true), Registration::New);
+}
+
+#[test]
 fn peers_that_have_expired_keep_nobody_out() {
     let mut peers = peers(100_000);
     let proven = peer(Standing::Proven);

@@ -21,9 +21,6 @@ use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal};
 use crate::quiet::Quiet;
 
-/// A shorter datagram would earn a longer answer. No original program sends one.
-const SHORTEST_ANSWERED: usize = "400".len();
-
 /// How a relay behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -195,8 +192,7 @@ impl Rules {
             return Decision::Silence;
         }
         // Over a connection nobody is made to answer anybody else.
-        let is_quiet = !from.is_connected
-            && (frame.len() < SHORTEST_ANSWERED || self.shared.quiet.applies(frame, &from.origin));
+        let is_quiet = !from.is_connected && self.shared.quiet.applies(frame, &from.origin);
         let sender = Endpoint::try_from(from.address());
         let (Ok(sender), false) = (sender, is_quiet) else {
             self.tally.ignored += 1;
@@ -204,6 +200,10 @@ impl Rules {
         };
         let (request, prefix) = match Prefix::decode(frame) {
             Ok(decoded) => decoded,
+            Err(error) if !from.is_connected && frame.len() < shortest_with(error.code()) => {
+                self.tally.ignored += 1;
+                return Decision::Silence;
+            }
             Err(error) => return self.refuse(error.code(), sender, train),
         };
         match request {
@@ -551,6 +551,15 @@ fn table<'a>(shared: &'a Shared, burst: &mut Option<Burst>) -> MutexGuard<'a, Ta
         table.charge(&account, messages, at);
     }
     table
+}
+
+/// The fewest octets of a datagram that is answered with this code. A forged one earns no answer longer than itself, and no
+/// 405 of more than twice its size, headers included. No original sends a shorter one.
+fn shortest_with(code: Code) -> usize {
+    match code {
+        Code::Undeliverable => b"to:/1;content:".len(),
+        _ => b"400".len(),
+    }
 }
 
 /// Whether it is no answer, greeting or `exit server`, by its first octet.
