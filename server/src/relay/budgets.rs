@@ -28,8 +28,14 @@ pub(super) struct AnswerBudgets {
 impl AnswerBudgets {
     /// For a relay with these rates.
     pub(super) fn new(rate: Rate, error_rate: Rate) -> Self {
+        let address = Limit::from(error_rate);
+        // Who wants no limit wants none for a port either.
+        let endpoint = match address {
+            Limit::Unlimited => Limit::Unlimited,
+            Limit::Rate { .. } | Limit::Nothing => ERRORS_OF_ENDPOINT,
+        };
         Self {
-            errors: Budget::new(ERRORS_OF_ENDPOINT, error_rate.into()),
+            errors: Budget::new(endpoint, address),
             tokens: Budget::new(TOKENS_OF_ENDPOINT, TOKENS_OF_ADDRESS),
             connections: Budget::new(rate.into(), Limit::Unlimited),
         }
