@@ -30,7 +30,7 @@ pub enum Exit {
     Usage = 2,
     /// 3: the network, the name or the port cannot be reached or used.
     Unreachable = 3,
-    /// 4: refused: another key, or not allowed.
+    /// 4: refused: another key, not allowed, or over the other side's rate limit.
     Refused = 4,
     /// 5: the other side does not speak this protocol.
     Protocol = 5,

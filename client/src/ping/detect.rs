@@ -191,7 +191,11 @@ fn receive(socket: &UdpSocket, question: &[u8]) -> io::Result<Option<Vec<u8>>> {
 
 /// Whether it answers another probe, as one of whoever had the socket's port before.
 fn is_another_s(question: &[u8], answer: &[u8]) -> bool {
-    matches!(Answer::decode(answer), Ok(Answer::Probe(probe)) if !is_answer_to(question, probe.run(), probe.seq()))
+    match Answer::decode(answer) {
+        Ok(Answer::Probe(probe)) => !is_answer_to(question, probe.run(), probe.seq()),
+        Ok(Answer::LimitedNotice(notice)) => !is_answer_to(question, notice.run(), notice.seq()),
+        _ => false,
+    }
 }
 
 /// An uncounted probe that asks what the target is; short enough to be a first frame on TCP.
@@ -211,6 +215,9 @@ pub fn question(run: Run, number: u64) -> Vec<u8> {
 pub fn classify(address: SocketAddr, question: &[u8], answer: &[u8]) -> Result<Known, Failure> {
     let kind = match Answer::decode(answer) {
         Ok(Answer::Probe(probe)) if is_answer_to(question, probe.run(), probe.seq()) => {
+            ServerKind::Hii
+        }
+        Ok(Answer::LimitedNotice(notice)) if is_answer_to(question, notice.run(), notice.seq()) => {
             ServerKind::Hii
         }
         Ok(Answer::Refused(code)) => {
@@ -255,6 +262,8 @@ mod tests {
             kind(b"A 00000001 3 1 0000000000000001"),
             Ok(ServerKind::Hii)
         );
+        // It is there, though it does not answer this one.
+        assert_eq!(kind(b"L 00000001 3"), Ok(ServerKind::Hii));
         assert_eq!(kind(&question(Run(1), 3)), Ok(ServerKind::Echo));
         assert_eq!(kind(b"Packet Acknowledged"), Ok(ServerKind::Original));
         assert_eq!(kind(b"400"), Err(Exit::Protocol));
@@ -267,6 +276,8 @@ mod tests {
         let is_another_s = |answer: &[u8]| is_another_s(&question(Run(1), 3), answer);
         assert!(is_another_s(b"A 00000001 4"));
         assert!(is_another_s(b"A 00000002 3 1 0000000000000001"));
+        assert!(is_another_s(b"L 00000001 4"));
+        assert!(!is_another_s(b"L 00000001 3 9 9"));
         assert!(!is_another_s(b"A 00000001 3"));
         assert!(!is_another_s(b"Packet Acknowledged"));
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hii_protocol::ping::LimitedNotice;
 use hii_transport::clock::Clock;
 use hii_transport::probe::Stamp;
 use serde::Serialize;
@@ -31,6 +32,13 @@ pub enum Event {
     Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
+    /// The server gave notice that it does not answer a probe because of a limit.
+    Limited {
+        /// What it says.
+        notice: LimitedNotice,
+        /// When it came.
+        at: Duration,
+    },
     /// An answer came that is not as long as its probe.
     WrongLength,
     /// An answer came that could be to either of two probes.
@@ -115,6 +123,7 @@ impl Event {
                 report,
                 stamp,
             }),
+            Heard::Limited(notice) => Self::Limited { notice, at },
             Heard::WrongLength => Self::WrongLength,
             Heard::Ambiguous => Self::Ambiguous,
             Heard::Foreign => Self::Foreign,
@@ -126,6 +135,7 @@ impl Event {
         match self {
             Self::Sent(sent) => Some(sent.at),
             Self::Arrived(arrival) => Some(arrival.at),
+            Self::Limited { at, .. } => Some(*at),
             Self::Batch(batch) => batch.at(),
             _ => None,
         }

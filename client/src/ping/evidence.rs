@@ -45,6 +45,8 @@ pub struct Witness {
     remembers_from: u64,
     /// How often it forgot.
     forgot: u64,
+    /// Whether it has a limit that probes of the run were over.
+    is_limited: bool,
     /// Probes whose answers were heard.
     heard: Marks,
     /// What was told of the probes that it had received, and of those that it had not.
@@ -120,6 +122,11 @@ impl Witness {
         self.forgot
     }
 
+    /// Notes that probes of the run were over a limit of the server.
+    pub fn is_limited(&mut self) {
+        self.is_limited = true;
+    }
+
     /// Takes an answer that could be true, and tells what it says about other probes.
     pub fn hear(&mut self, answer: &ProbeAnswer, trip: Trip) -> Option<Testimony> {
         let this = Answered {
@@ -129,6 +136,7 @@ impl Witness {
             trip,
         };
         let window = answer.window()?;
+        self.is_limited |= answer.limited().is_some_and(|limited| limited > 0);
         let before = if self.forgot_since(this, window) {
             self.forget(this);
             None
@@ -173,6 +181,13 @@ impl Witness {
             return None;
         }
         if this.count > last.count {
+            let since = window & bits_from(last.seq.saturating_add(1), this.seq);
+            if self.is_limited && this.count - last.count < u64::from(since.count_ones()) {
+                // Either some of these overtook the last, or the server forgot the run, answered none for a while since
+                // they were over its limit, and received as many since.
+                let behind = u64::from(63 - since.leading_zeros());
+                self.remembers_from = self.remembers_from.max(this.seq - behind);
+            }
             self.last = Some(this);
             return Some(last);
         }

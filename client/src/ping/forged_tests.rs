@@ -15,6 +15,7 @@ enum Lie {
     WindowBelowOne,
     CountBelowWindow,
     CountBeyondCopies(u64),
+    LimitedBeyondCount(u64),
     HeldTooLong(u64),
     ReceivedBeyondClocks(u64),
     /// True in every way, but nobody has asked yet.
@@ -43,6 +44,7 @@ fn forgeries() -> impl Strategy<Value = Vec<Forgery>> {
         Just(WindowBelowOne),
         Just(CountBelowWindow),
         prop_oneof![1..1_000_u64, Just(u64::MAX)].prop_map(CountBeyondCopies),
+        prop_oneof![1..1_000_u64, Just(u64::MAX)].prop_map(LimitedBeyondCount),
         prop_oneof![1..1_000_000_u64, Just(u64::MAX)].prop_map(HeldTooLong),
         prop_oneof![1..1_000_u64, Just(1 << 63)].prop_map(ReceivedBeyondClocks),
         (1..100_u64).prop_map(NotSentYet),
@@ -116,6 +118,13 @@ impl Forgery {
                 seq,
                 Report {
                     count: Seq::new(((last + 1) * 256).saturating_add(more)).unwrap(),
+                    ..could_be
+                },
+            ),
+            Lie::LimitedBeyondCount(more) => (
+                seq,
+                Report {
+                    limited: could_be.count.get().saturating_add(more),
                     ..could_be
                 },
             ),

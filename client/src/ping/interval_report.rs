@@ -21,6 +21,8 @@ pub struct IntervalReport {
     sent: u64,
     late: u64,
     lost: u64,
+    rate_limited: u64,
+    limited_or_lost: u64,
     refused: u64,
     tells_refusals: bool,
     rtt: Distribution,
@@ -39,6 +41,10 @@ pub struct IntervalLine {
     sent: u64,
     late: u64,
     lost: u64,
+    /// Over a limit of the server.
+    rate_limited: u64,
+    /// Over a limit of the server, or lost.
+    limited_or_lost: u64,
     /// Neither answered nor given up by then.
     waiting: u64,
     /// None where it is not told which probes were.
@@ -58,6 +64,8 @@ impl IntervalReport {
             sent: 0,
             late: 0,
             lost: 0,
+            rate_limited: 0,
+            limited_or_lost: 0,
             refused: 0,
             tells_refusals,
             rtt: Distribution::new(),
@@ -93,6 +101,11 @@ impl IntervalReport {
         self.waiting = self.waiting.saturating_sub(u64::from(was_waiting));
         let lost = Verdict::is_lost(settled.verdict);
         self.lost += u64::from(lost);
+        match settled.verdict {
+            Verdict::RateLimited => self.rate_limited += 1,
+            Verdict::LimitedOrLost => self.limited_or_lost += 1,
+            _ => {}
+        }
     }
 
     /// When the next line is due.
@@ -116,7 +129,14 @@ impl IntervalReport {
     /// What happened since the last line, at the end of the run; none where nothing did.
     pub fn rest(&mut self, now: Duration) -> Option<IntervalLine> {
         let is_empty = self.rtt.figures().is_none()
-            && [self.sent, self.late, self.lost, self.refused] == [0; 4];
+            && [
+                self.sent,
+                self.late,
+                self.lost,
+                self.rate_limited,
+                self.limited_or_lost,
+                self.refused,
+            ] == [0; 6];
         (!is_empty).then(|| self.take(now, decimals(self.every).max(3)))
     }
 
@@ -129,6 +149,8 @@ impl IntervalReport {
             sent: std::mem::take(&mut self.sent),
             late: std::mem::take(&mut self.late),
             lost: std::mem::take(&mut self.lost),
+            rate_limited: std::mem::take(&mut self.rate_limited),
+            limited_or_lost: std::mem::take(&mut self.limited_or_lost),
             refused: self
                 .tells_refusals
                 .then_some(std::mem::take(&mut self.refused)),
@@ -156,6 +178,8 @@ impl fmt::Display for IntervalLine {
             sent,
             late,
             lost,
+            rate_limited,
+            limited_or_lost,
             waiting,
             refused,
             rtt,
@@ -185,6 +209,12 @@ impl fmt::Display for IntervalLine {
             }
         }
         write!(f, ", {lost} lost")?;
+        if *rate_limited > 0 {
+            write!(f, ", {rate_limited} rate-limited")?;
+        }
+        if *limited_or_lost > 0 {
+            write!(f, ", {limited_or_lost} rate-limited or lost")?;
+        }
         if *waiting > 0 {
             write!(f, ", {waiting} waiting")?;
         }

@@ -67,7 +67,9 @@ impl KneeFinder {
             Verdict::InTime { rtt } | Verdict::Late { rtt } => Some(rtt),
             Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => None,
             // What the path's load has no part in.
-            Verdict::DroppedLocally
+            Verdict::RateLimited
+            | Verdict::LimitedOrLost
+            | Verdict::DroppedLocally
             | Verdict::Refused(_)
             | Verdict::Unknown
             | Verdict::NotSent

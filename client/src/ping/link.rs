@@ -21,6 +21,11 @@ pub trait Link: Send {
     /// How long an answer is waited for at least.
     fn patience(&self) -> Duration;
 
+    /// Whether it is a TCP connection.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
     /// Why the kernel does not tell when probes were sent and their answers received; none where it does.
     fn lacks_stamps(&self) -> Option<&str> {
         Some("only of probes over UDP")

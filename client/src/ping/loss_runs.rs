@@ -33,7 +33,7 @@ pub struct LossRunFigures {
 }
 
 impl LossRuns {
-    /// Takes the next probe's verdict. Probes that were not sent, cannot be judged, or were answered in vain neither
+    /// Takes the next probe's verdict. Probes that were not sent, cannot be judged, were answered in vain, or were over a limit of the server neither
     /// lengthen a run nor end it. Refused ones are no loss, but what is refused is out.
     pub fn take(&mut self, settled: &Settled) {
         match settled.verdict {
@@ -54,7 +54,12 @@ impl LossRuns {
                 self.current = 0;
                 self.since = Some(settled.sent);
             }
-            Verdict::DroppedLocally | Verdict::Unknown | Verdict::NotSent | Verdict::InFlight => {}
+            Verdict::RateLimited
+            | Verdict::LimitedOrLost
+            | Verdict::DroppedLocally
+            | Verdict::Unknown
+            | Verdict::NotSent
+            | Verdict::InFlight => {}
         }
     }
 
@@ -138,6 +143,8 @@ pub(super) mod tests {
             2 => Just(Verdict::LostUnknown),
             2 => Just(Verdict::Refused(Refusal::PortUnreachable)),
             1 => Just(Verdict::DroppedLocally),
+            1 => Just(Verdict::RateLimited),
+            1 => Just(Verdict::LimitedOrLost),
             1 => Just(Verdict::Unknown),
             1 => Just(Verdict::NotSent),
             1 => Just(Verdict::InFlight),

@@ -79,6 +79,9 @@ impl Measurement {
             link.tells_direction(),
         )
         .with_patience(link.patience());
+        if link.is_stream() {
+            ledger = ledger.of_stream();
+        }
         if link.lacks_stamps().is_none() {
             ledger = ledger.with_stamps();
         }
@@ -268,6 +271,10 @@ impl Measurement {
                 self.ledger.sent(sent)
             }
             Event::Arrived(arrival) => Some(self.ledger.arrived(arrival)),
+            Event::Limited { notice, at } => {
+                self.ledger.limited_notice(&notice, at);
+                None
+            }
             Event::WrongLength => {
                 self.wrong_length += 1;
                 None
@@ -385,6 +392,9 @@ impl Measurement {
         .without_stamps(self.link.lacks_stamps());
         if !self.link.tells_refusals() {
             summary = summary.without_refusals();
+        }
+        if self.link.is_stream() {
+            summary = summary.of_stream(self.ledger.counts().waited);
         }
         summary.uncounted = Uncounted {
             sent: questions.sent + self.closing.sent,

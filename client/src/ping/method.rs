@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hii_protocol::ping::{Answer, Message, Probe, ProbeAnswer, ProbeSize, Request, Run, Seq};
+use hii_protocol::ping::{
+    Answer, LimitedNotice, Message, Probe, ProbeAnswer, ProbeSize, Request, Run, Seq,
+};
 use serde::Serialize;
 
 use super::port_pool::{PortAnswer, PortPool};
@@ -57,6 +59,8 @@ pub enum Heard {
         /// The server's report.
         report: Option<ProbeAnswer>,
     },
+    /// A notice that probes of this run are over a limit of the server.
+    Limited(LimitedNotice),
     /// The answer to a probe, but not as long as the probe.
     WrongLength,
     /// The answer to one of two probes that shared a port.
@@ -96,6 +100,9 @@ impl Method {
                     seq: answer.seq().get(),
                     report: Some(answer),
                 }),
+                Ok(Answer::LimitedNotice(notice)) if notice.run() == *run => {
+                    Some(Heard::Limited(notice))
+                }
                 _ => None,
             },
             Self::Echoed(run) => match Request::decode(datagram) {
@@ -212,6 +219,8 @@ mod tests {
             ("A 00000002 3", false),
             ("P 00000001 3", false),
             ("400", false),
+            ("L 00000001 3 9 8", true),
+            ("L 00000002 3 9 8", false),
         ] {
             assert_eq!(
                 method.hear(0, SIZE, datagram.as_bytes()) != Heard::Foreign,

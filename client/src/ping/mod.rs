@@ -29,6 +29,9 @@ mod kernel_tests;
 pub mod kernel_times;
 pub mod knee;
 pub mod ledger;
+#[cfg(test)]
+mod limited_tests;
+pub mod limits;
 pub mod line;
 pub mod link;
 pub mod local_drops;
@@ -276,6 +279,8 @@ fn exit_of(summary: &Summary) -> Option<Exit> {
         Some(Exit::Unreachable)
     } else if summary.answered > 0 || summary.ambiguous > 0 {
         None
+    } else if summary.is_all_limited() {
+        Some(Exit::Refused)
     } else if summary.all_refused() > 0 {
         Some(Exit::Unreachable)
     } else {

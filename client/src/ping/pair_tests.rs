@@ -148,6 +148,11 @@ impl Pair {
     /// windows of answers to later ones say.
     fn verdicts(&self, answers: &[Came]) -> Vec<Vec<Verdict>> {
         let firsts = firsts(answers);
+        let lowest = answers.iter().map(|came| {
+            let behind = 63 - came.report.window().unwrap().leading_zeros();
+            came.seq() - u64::from(behind)
+        });
+        let lowest = lowest.min().unwrap();
         let judge = |(seq, truth): (u64, &Truth)| {
             if let Some(came) = firsts.get(&seq) {
                 let rtt = Duration::from_nanos(came.at - nanos(self.sent(seq)));
@@ -165,7 +170,9 @@ impl Pair {
                 .collect();
             match (told.contains(&true), told.contains(&false)) {
                 (true, _) => vec![Verdict::LostBack],
-                (false, true) => vec![Verdict::LostThere],
+                (false, true) if seq > lowest => vec![Verdict::LostThere],
+                // It may have been there before the server had an entry for the run.
+                (false, true) => vec![Verdict::LostUnknown],
                 // The counts on both sides of it may tell.
                 (false, false) if truth.received.is_empty() => {
                     vec![Verdict::LostThere, Verdict::LostUnknown]

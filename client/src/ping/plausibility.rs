@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use hii_protocol::ping::ProbeAnswer;
+use hii_protocol::ping::{LimitedNotice, ProbeAnswer};
 
 use super::marks::bits_from;
 
@@ -44,6 +44,8 @@ pub enum Falsehood {
     CountBelowWindow,
     /// `count` is more than all that was sent and any copies of it.
     CountBeyondCopies,
+    /// `limited` is more than all that was received.
+    LimitedBeyondCount,
     /// The probe was `held` for longer than until its answer came, by any clock.
     HeldLongerThanItTook,
     /// `received` is beyond what a clock can show.
@@ -73,6 +75,9 @@ impl Known {
             if count > self.highest.saturating_mul(MOST_COPIES) {
                 return Err(Falsehood::CountBeyondCopies);
             }
+            if answer.limited().is_some_and(|limited| limited > count) {
+                return Err(Falsehood::LimitedBeyondCount);
+            }
         }
         let most = self
             .took
@@ -88,6 +93,19 @@ impl Known {
             return Err(Falsehood::ReceivedBeyondClocks);
         }
         Ok(())
+    }
+
+    /// Holds a notice against what is known: whether it can be true.
+    #[must_use]
+    pub fn allows(&self, notice: &LimitedNotice) -> bool {
+        let Some(count) = notice.count().map(u64::from) else {
+            return true;
+        };
+        // The probe of the notice was received, and is one of those over the limit.
+        count <= self.highest.saturating_mul(MOST_COPIES)
+            && notice
+                .limited()
+                .is_none_or(|limited| (1..=count).contains(&limited))
     }
 }
 
@@ -145,6 +163,24 @@ mod tests {
         let beyond = Err(Falsehood::CountBeyondCopies);
         assert_eq!(checked(KNOWN, 9, 70 * 256 + 1, 0b111), beyond);
         assert_eq!(checked(KNOWN, 9, u64::MAX, 0b111), beyond);
+    }
+
+    #[test]
+    fn no_more_are_limited_than_were_received() {
+        let check = |limited: u64| {
+            let report = Report {
+                count: Seq::new(3).unwrap(),
+                window: 0b111,
+                held: 0,
+                received: 1,
+                limited,
+            };
+            KNOWN.check(&answer(3, &report))
+        };
+        assert_eq!(check(3), Ok(()));
+        let beyond = Err(Falsehood::LimitedBeyondCount);
+        assert_eq!(check(4), beyond);
+        assert_eq!(check(u64::MAX), beyond);
     }
 
     #[test]

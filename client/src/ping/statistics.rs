@@ -152,7 +152,12 @@ impl Statistics {
         if let Some(kernel) = kernel {
             self.kernel.record(kernel.rtt);
         }
-        let Some(held) = settled.reported.held else {
+        let Some(held) = settled
+            .reported
+            .held
+            .filter(|_| !settled.reported.has_waited)
+        else {
+            // It waited for its turn at the server, which is no part of the network's.
             return;
         };
         // A server that says it held a probe longer than the round trip took says nothing.

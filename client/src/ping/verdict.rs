@@ -23,6 +23,10 @@ pub enum Verdict {
     LostBack,
     /// Lost; which way is not known.
     LostUnknown,
+    /// Received by the server, which did not answer it because of a limit.
+    RateLimited,
+    /// Over a limit of the server, or lost: which of the two is not known of this one.
+    LimitedOrLost,
     /// Answered, and the answer was thrown away by this host, which had no room for it.
     DroppedLocally,
     /// Sent back by a host on the way, or by the target (ICMP).
@@ -65,6 +69,8 @@ impl Verdict {
             Self::LostThere => "lost-there",
             Self::LostBack => "lost-back",
             Self::LostUnknown => "lost-unknown",
+            Self::RateLimited => "rate-limited",
+            Self::LimitedOrLost => "limited-or-lost",
             Self::DroppedLocally => "dropped-locally",
             Self::Refused(_) => "refused",
             Self::Unknown => "unknown",
@@ -79,6 +85,12 @@ impl Verdict {
 pub struct Counts {
     /// Probes that went out.
     pub sent: u64,
+    /// Probes that a limit of the server kept from being answered, by its own count.
+    pub limited: u64,
+    /// Those among `rate_limited` that are not in its count.
+    pub limited_uncounted: u64,
+    /// Probes before which the server, over TCP, stopped reading because of a limit.
+    pub waited: u64,
     /// Answered within the deadline.
     pub in_time: u64,
     /// Answered after the deadline.
@@ -89,6 +101,10 @@ pub struct Counts {
     pub lost_back: u64,
     /// Lost, which way is not known.
     pub lost_unknown: u64,
+    /// Not answered because of a limit of the server.
+    pub rate_limited: u64,
+    /// Not answered because of a limit of the server, or lost.
+    pub limited_or_lost: u64,
     /// Answered, and the answer thrown away by this host.
     pub dropped_locally: u64,
     /// Sent back (ICMP).
@@ -139,6 +155,8 @@ impl Counts {
             Verdict::LostThere => &mut self.lost_there,
             Verdict::LostBack => &mut self.lost_back,
             Verdict::LostUnknown => &mut self.lost_unknown,
+            Verdict::RateLimited => &mut self.rate_limited,
+            Verdict::LimitedOrLost => &mut self.limited_or_lost,
             Verdict::DroppedLocally => &mut self.dropped_locally,
             Verdict::Refused(_) => &mut self.refused,
             Verdict::Unknown => &mut self.unknown,

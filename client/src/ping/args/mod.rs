@@ -70,9 +70,10 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     hii ping a.example b.example --csv        two at the same time, a row for each probe\n\n\
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (over TCP 5 s,\n\
     or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
-    host has no room for is dropped here: neither is lost.\n\n\
+    host has no room for is dropped here: neither is lost. Nor is one that the server received and did\n\
+    not answer because of its rate limit.\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, all refused, or the connection\n\
-    ended early, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second\n\
+    ended early, 4 nothing answered because of the server's rate limit, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second\n\
     Ctrl-C ends at once); of several targets, that of the first that is not 0.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time

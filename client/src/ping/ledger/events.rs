@@ -64,6 +64,8 @@ pub struct Reported {
     pub held: Option<u64>,
     /// Its wall clock at the receipt, in nanoseconds since the Unix epoch.
     pub received: Option<u64>,
+    /// Over TCP: the server stopped reading before it, because of a limit.
+    pub has_waited: bool,
 }
 
 /// What an arrival or a refusal meant.
@@ -114,6 +116,7 @@ impl From<ProbeAnswer> for Reported {
         Self {
             held: answer.held(),
             received: answer.received(),
+            has_waited: false,
         }
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hii_protocol::ping::ProbeAnswer;
+use hii_protocol::ping::{LimitedNotice, ProbeAnswer};
 use hii_transport::probe::Stamp;
 
 use super::early::Early;
 use super::evidence::{Trip, Witness};
 use super::kernel_times::KernelTimes;
+use super::limits::{Limiting, Place};
 use super::local_drops::{Dropped, Gaps};
 use super::marks::Marks;
 use super::plausibility::Known;
@@ -26,7 +27,7 @@ pub(super) mod tests;
 
 pub use events::{Answered, Arrival, Outcome, Reported, Sent, Settled};
 
-use record::{Further, Record, State};
+use record::{Further, KnownRun, Record, State};
 
 /// An answer that takes longer than this, or than the deadline where that is longer, is overdue.
 pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -57,6 +58,8 @@ pub struct Ledger {
     closing: Vec<Duration>,
     /// The highest number of those that was answered.
     closed: u64,
+    /// Closing probes that may be among those that the server counts as over a limit.
+    closing_limited: u64,
     early: Early,
     /// When the first probe was sent.
     start: Option<Duration>,
@@ -64,6 +67,10 @@ pub struct Ledger {
     not_sent: Marks,
     early_refusals: Vec<(u64, Refusal)>,
     witness: Witness,
+    run: KnownRun,
+    /// Over TCP: what the last answer said of a limit.
+    waited: Option<u64>,
+    is_stream: bool,
     gaps: Gaps,
     counts: Counts,
     refusals: Refusals,
@@ -95,11 +102,15 @@ impl Ledger {
             last,
             closing: Vec::new(),
             closed: 0,
+            closing_limited: 0,
             early: Early::default(),
             start: None,
             not_sent: Marks::default(),
             early_refusals: Vec::new(),
             witness: Witness::default(),
+            run: KnownRun::default(),
+            waited: None,
+            is_stream: false,
             gaps: Gaps::default(),
             counts: Counts::default(),
             refusals: Refusals::default(),
@@ -110,6 +121,13 @@ impl Ledger {
     #[must_use]
     pub fn with_patience(mut self, least: Duration) -> Self {
         self.patience = self.patience.max(least);
+        self
+    }
+
+    /// Probes go over a TCP connection: what is over a limit of the server waits, and is answered.
+    #[must_use]
+    pub fn of_stream(mut self) -> Self {
+        self.is_stream = true;
         self
     }
 
@@ -135,7 +153,11 @@ impl Ledger {
     /// How many probes came to what so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts
+        let limited = self.run.limits.limited();
+        Counts {
+            limited: limited.saturating_sub(self.closing_limited),
+            ..self.counts
+        }
     }
 
     /// Why probes were refused.
@@ -180,6 +202,9 @@ impl Ledger {
             kernel: KernelTimes::default(),
             told: false,
             received: false,
+            after: self.run.limits.before(at),
+            seen: None,
+            is_limited: false,
             missing: false,
         });
         if went_out
@@ -260,15 +285,24 @@ impl Ledger {
                 self.consider(report, Trip { sent, arrived: at });
             }
         }
+        let waited = self.is_stream && self.has_waited(report.as_ref());
         self.gaps.arrived(seq);
         if seq > self.last {
             self.closed = self.closed.max(seq);
+            // Those before it may have been over a limit.
+            self.closing_limited = self.closing_limited.max(seq - self.last - 1);
             return Outcome::Counted;
         }
-        let Some(record) = self.record(seq) else {
+        let Some(state) = self.seen(seq).map(|record| record.state) else {
             return self.further(self.of_settled(seq));
         };
-        match record.state {
+        if matches!(state, State::Waiting | State::Refused(_)) {
+            self.counts.waited += u64::from(waited);
+        }
+        let Some(record) = self.record(seq) else {
+            return Outcome::Counted;
+        };
+        match state {
             // Whoever refused it, it was answered.
             State::Waiting | State::Refused(_) => {
                 let rtt = at.saturating_sub(record.sent);
@@ -279,6 +313,7 @@ impl Ledger {
                 };
                 record.state = State::Answered(verdict);
                 record.reported = report.map(Reported::from).unwrap_or_default();
+                record.reported.has_waited = waited;
                 record.kernel.received(stamp, record.sent, at);
                 Outcome::Answered(Answered {
                     seq,
@@ -291,6 +326,55 @@ impl Ledger {
             }
             state => self.further(Further::after(state)),
         }
+    }
+
+    /// Notes that the server does not answer this probe because of a limit.
+    pub fn limited_notice(&mut self, notice: &LimitedNotice, at: Duration) {
+        let seq = notice.seq().get();
+        let took = match self.sending(seq) {
+            Sending::At(sent) | Sending::Since(sent) => at.checked_sub(sent),
+            Sending::Never => None,
+        };
+        let Some(took) = took else {
+            // The thread that sends may not have said so yet.
+            let is_early = seq >= self.next_seq() && seq <= self.last;
+            self.counts.foreign += u64::from(!is_early);
+            return;
+        };
+        if !self.known(seq, took).allows(notice) {
+            self.counts.implausible += 1;
+            return;
+        }
+        let count = notice.count().map(u64::from);
+        if let Some(closing) = seq.checked_sub(self.last).filter(|_| count.is_some()) {
+            self.closing_limited = self.closing_limited.max(closing);
+        }
+        self.run.limits.noticed(count, notice.limited());
+        self.witness.is_limited();
+        if count.is_some() {
+            self.received_from(seq);
+        }
+        if let Some(record) = self.record(seq) {
+            record.received = true;
+            let is_new = record.is_open();
+            record.is_limited |= is_new;
+            self.counts.limited_uncounted += u64::from(is_new && count.is_none());
+        }
+    }
+
+    /// Whether the server stopped reading before the probe that this answers, because of a limit.
+    fn has_waited(&mut self, report: Option<&ProbeAnswer>) -> bool {
+        let Some(limited) = report.and_then(|report| report.limited()) else {
+            return false;
+        };
+        let before = self.waited.replace(limited);
+        limited > before.unwrap_or(0)
+    }
+
+    /// Notes the lowest number that the server received.
+    fn received_from(&mut self, seq: u64) {
+        let lowest = &mut self.run.lowest;
+        *lowest = Some(lowest.map_or(seq, |lowest| lowest.min(seq)));
     }
 
     /// When a probe was sent.
@@ -395,12 +479,24 @@ impl Ledger {
     }
 
     fn consider(&mut self, report: &ProbeAnswer, trip: Trip) {
+        let forgot = self.witness.forgot();
         let Some(testimony) = self.witness.hear(report, trip) else {
             return;
         };
+        let seen = self.take_limit(report, trip, self.witness.forgot() > forgot);
+        let seq = report.seq().get();
+        let behind = report
+            .window()
+            .map_or(0, |window| 63 - window.leading_zeros());
+        self.received_from(seq.saturating_sub(u64::from(behind)));
         for seq in testimony.received() {
+            let is_limited = self.seen(seq).is_some_and(|record| {
+                self.run.limits.of_probe(record.after, seen) == Limiting::Proven
+            });
             if let Some(record) = self.record(seq) {
                 record.received = true;
+                record.seen = seen;
+                record.is_limited |= is_limited && record.state == State::Waiting;
             }
         }
         for seq in testimony.missing() {
@@ -418,6 +514,28 @@ impl Ledger {
         }
     }
 
+    /// Takes what an answer says of the server's limit; returns its place among what the server received.
+    fn take_limit(&mut self, report: &ProbeAnswer, trip: Trip, forgot: bool) -> Option<Place> {
+        let run = &mut self.run;
+        let after = if forgot {
+            run.limits.forget();
+            run.since = None;
+            run.limits.start()
+        } else {
+            let sent = self
+                .records
+                .get(usize::try_from(report.seq().get().checked_sub(self.first)?).ok()?);
+            sent.map_or_else(|| run.limits.before(trip.sent), |record| record.after)
+        };
+        run.since.get_or_insert(trip.arrived);
+        if self.is_stream {
+            return None;
+        }
+        let count = report.count()?.get();
+        run.limits
+            .answered(count, report.limited()?, after, trip.arrived)
+    }
+
     /// When a probe was sent that is still remembered.
     #[must_use]
     pub fn sent_at(&self, seq: u64) -> Option<Duration> {
@@ -427,20 +545,21 @@ impl Ledger {
     /// Whether every probe sent so far is answered, or cannot be.
     #[must_use]
     pub fn nothing_waits(&self) -> bool {
-        self.early.is_empty()
-            && self
-                .records
-                .iter()
-                .all(|record| record.state != State::Waiting)
+        self.early.is_empty() && self.records.iter().all(|record| !record.is_open())
     }
 
     /// Whether it is still open for some probe which way it was lost.
     #[must_use]
     pub fn direction_is_open(&self) -> bool {
-        let open = |record: &Record| {
-            record.state == State::Waiting && record.lost() == Verdict::LostUnknown
+        let open = |(seq, record): (u64, &Record)| {
+            record.is_open()
+                && !record.received
+                && matches!(
+                    record.unanswered(seq, &self.run),
+                    Verdict::LostUnknown | Verdict::LimitedOrLost
+                )
         };
-        self.tells_direction && self.records.iter().any(open)
+        self.tells_direction && (self.first..).zip(&self.records).any(open)
     }
 
     fn next_seq(&self) -> u64 {

@@ -4,8 +4,19 @@ use std::time::Duration;
 
 use super::Reported;
 use crate::ping::kernel_times::KernelTimes;
+use crate::ping::limits::{Limiting, Limits, Place};
 use crate::ping::refusal::Refusal;
 use crate::ping::verdict::Verdict;
+
+/// What is known of a whole run.
+#[derive(Debug, Default)]
+pub(super) struct KnownRun {
+    pub(super) limits: Limits,
+    /// The lowest number that the server is known to have received.
+    pub(super) lowest: Option<u64>,
+    /// When the first answer came since the server forgot the run last: since then it records all that it receives.
+    pub(super) since: Option<Duration>,
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record {
@@ -19,6 +30,12 @@ pub(super) struct Record {
     pub(super) told: bool,
     /// The server had received it.
     pub(super) received: bool,
+    /// It was received after this.
+    pub(super) after: Place,
+    /// It was received by then.
+    pub(super) seen: Option<Place>,
+    /// It was over a limit of the server.
+    pub(super) is_limited: bool,
     /// The server had not received it when it answered a later one.
     pub(super) missing: bool,
 }
@@ -52,12 +69,34 @@ impl Further {
 }
 
 impl Record {
-    /// Which way it was lost, if it was: a set bit anywhere outweighs clear ones, since a probe may be overtaken.
-    pub(super) fn lost(&self) -> Verdict {
-        match (self.received, self.missing) {
-            (true, _) => Verdict::LostBack,
-            (false, true) => Verdict::LostThere,
-            (false, false) => Verdict::LostUnknown,
+    /// What became of it, if it is not answered any more: a set bit anywhere outweighs clear ones, since a probe may be
+    /// overtaken.
+    pub(super) fn unanswered(&self, seq: u64, known: &KnownRun) -> Verdict {
+        let KnownRun {
+            limits,
+            lowest,
+            since,
+        } = known;
+        if self.is_limited {
+            return Verdict::RateLimited;
         }
+        // Before the first probe that it recorded, a server may have received others that were over its limit.
+        let is_recorded = lowest.is_some_and(|lowest| lowest < seq)
+            && (!limits.is_limited() || since.is_some_and(|since| since <= self.sent));
+        if !self.received && self.missing && is_recorded {
+            return Verdict::LostThere;
+        }
+        let seen = self.seen.filter(|_| self.received);
+        match limits.of_probe(self.after, seen) {
+            Limiting::Proven => Verdict::RateLimited,
+            Limiting::Possible => Verdict::LimitedOrLost,
+            Limiting::Excluded if self.received => Verdict::LostBack,
+            Limiting::Excluded => Verdict::LostUnknown,
+        }
+    }
+
+    /// Whether an answer may still come: none does to a probe that is known to be over a limit.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Waiting && !self.is_limited
     }
 }

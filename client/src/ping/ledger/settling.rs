@@ -31,7 +31,8 @@ impl Ledger {
             }
             let waiting = record.state == State::Waiting;
             record.told |= waiting;
-            let verdict = record.lost();
+            let record = *record;
+            let verdict = record.unanswered(seq, &self.run);
             self.next_overdue = seq + 1;
             if waiting {
                 return Some((seq, verdict));
@@ -52,6 +53,8 @@ impl Ledger {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
         let may_change = match front.state {
+            // A copy of it may be answered after all.
+            State::Waiting if front.is_limited => Some(age < self.patience),
             State::Waiting => None,
             // Whoever refused it, it may be answered after all.
             State::Refused(_) => Some(age < self.patience),
@@ -62,7 +65,11 @@ impl Ledger {
         };
         if let Some(may_change) = may_change {
             let stays = may_change && self.records.len() <= MOST_REMEMBERED;
-            return if stays { None } else { self.pop(Record::lost) };
+            return if stays {
+                None
+            } else {
+                self.pop(|_, so_far| so_far)
+            };
         }
         let most = if age < self.patience {
             MOST_WAITING
@@ -73,11 +80,12 @@ impl Ledger {
             return None;
         }
         // As long as a later answer may still tell which way it was lost, it stays; not for ever, when none comes.
-        let undecided = front.lost() == Verdict::LostUnknown && age < 2 * MEMORY.max(self.patience);
+        let undecided = front.unanswered(self.first, &self.run) == Verdict::LostUnknown
+            && age < 2 * MEMORY.max(self.patience);
         if undecided && self.tells_direction && self.records.len() < 64 {
             return None;
         }
-        self.pop(Record::lost)
+        self.pop(|_, so_far| so_far)
     }
 
     /// The next probe, in order, at the end of a run. `interrupted`: probes not given up yet are in flight, not lost.
@@ -85,20 +93,25 @@ impl Ledger {
         let patience = self.patience;
         self.counts.foreign += self.early.clear();
         self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
-        self.pop(|record| {
-            if interrupted && record.sent + patience > now {
+        self.pop(|record, so_far| {
+            let is_final = so_far == Verdict::RateLimited;
+            if interrupted && record.sent + patience > now && !is_final {
                 Verdict::InFlight
             } else {
-                record.lost()
+                so_far
             }
         })
     }
 
-    fn pop(&mut self, unanswered: impl FnOnce(&Record) -> Verdict) -> Option<Settled> {
+    /// Takes the first probe; `unanswered` decides about one without an answer, from what is known of it.
+    fn pop(&mut self, unanswered: impl FnOnce(&Record, Verdict) -> Verdict) -> Option<Settled> {
         let record = *self.records.front()?;
+        let so_far = || record.unanswered(self.first, &self.run);
         let verdict = match record.state {
-            State::Waiting => match unanswered(&record) {
-                Verdict::LostBack | Verdict::LostUnknown if self.is_explained() => {
+            State::Waiting => match unanswered(&record, so_far()) {
+                Verdict::LostBack | Verdict::LostUnknown | Verdict::LimitedOrLost
+                    if self.is_explained() =>
+                {
                     Verdict::DroppedLocally
                 }
                 verdict => verdict,
@@ -139,18 +152,26 @@ impl Ledger {
             records,
             first,
             gaps,
+            run,
             ..
         } = self;
-        // A probe that the server has not received had no answer to lose.
-        let may_be_answered =
-            |record: &Record| record.state == State::Waiting && record.lost() != Verdict::LostThere;
+        // A probe that the server has not received, or that is over its limit, had no answer to lose.
+        let may_be_answered = |seq: u64, record: &Record| {
+            record.state == State::Waiting
+                && !matches!(
+                    record.unanswered(seq, run),
+                    Verdict::LostThere | Verdict::RateLimited
+                )
+        };
         gaps.explain(*first, |probes| {
             let among = |seq: &u64| probes.contains(seq);
             let numbered = (*first..).zip(records.iter());
             let in_gap = numbered
                 .skip_while(|(seq, _)| !among(seq))
                 .take_while(|(seq, _)| among(seq));
-            in_gap.filter(|(_, record)| may_be_answered(record)).count() as u64
+            in_gap
+                .filter(|(seq, record)| may_be_answered(*seq, record))
+                .count() as u64
         })
     }
 }

@@ -101,6 +101,7 @@ mod tests {
                 reported: Reported {
                     held: verdict.rtt().map(|_| 7),
                     received: None,
+                    has_waited: false,
                 },
                 kernel: verdict.rtt().map(|_| KernelTrip {
                     sent: Duration::ZERO,

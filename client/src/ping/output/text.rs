@@ -51,6 +51,8 @@ impl<W: Write> TextOutput<W> {
             Verdict::LostThere => writeln!(self.out, "lost on the way there"),
             Verdict::LostBack => writeln!(self.out, "lost on the way back"),
             Verdict::LostUnknown => writeln!(self.out, "lost"),
+            Verdict::RateLimited => writeln!(self.out, "rate-limited by the server"),
+            Verdict::LimitedOrLost => writeln!(self.out, "rate-limited by the server, or lost"),
             Verdict::DroppedLocally => {
                 writeln!(self.out, "answered, but this host had no room for it")
             }
@@ -140,6 +142,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
         let known = match so_far {
             Verdict::LostBack => "; the server received it",
             Verdict::LostThere => "; the server has not received it",
+            Verdict::RateLimited => "; it is over a limit of the server",
             _ => "",
         };
         self.name(target)?;

@@ -208,6 +208,8 @@ pub(super) mod tests {
             Verdict::LostThere,
             Verdict::LostBack,
             Verdict::LostUnknown,
+            Verdict::RateLimited,
+            Verdict::LimitedOrLost,
             Verdict::DroppedLocally,
             Verdict::Refused(Refusal::PortUnreachable),
             Verdict::Unknown,
@@ -241,7 +243,7 @@ pub(super) mod tests {
         let late = picture.dots[1];
         assert_eq!(late.mark, Mark::Late);
         assert_eq!(late.at, Duration::from_millis(100));
-        assert_eq!(picture.seconds.len(), 1);
+        assert_eq!(picture.seconds.len(), 2);
         assert!((picture.seconds[0].throughput - 2048.0).abs() < 1e-9);
         assert!((picture.seconds[0].delay_ns - 40e6).abs() < 1e-9);
         assert_eq!(picture.bins.iter().map(|bin| bin.late).sum::<u64>(), 1);

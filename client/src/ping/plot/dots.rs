@@ -24,6 +24,10 @@ pub enum Mark {
     LostBack,
     /// Lost, which way is not known.
     Lost,
+    /// Not answered because of a limit of the server.
+    RateLimited,
+    /// Not answered because of a limit of the server, or lost.
+    LimitedOrLost,
     /// Answered in vain: this host threw the answer away.
     DroppedLocally,
     /// Sent back (ICMP).
@@ -36,12 +40,14 @@ pub enum Mark {
 
 impl Mark {
     /// Every mark, in the order of a legend.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::InTime,
         Self::Late,
         Self::LostThere,
         Self::LostBack,
         Self::Lost,
+        Self::RateLimited,
+        Self::LimitedOrLost,
         Self::DroppedLocally,
         Self::Refused,
         Self::Unknown,
@@ -57,6 +63,8 @@ impl Mark {
             Verdict::LostThere => Self::LostThere,
             Verdict::LostBack => Self::LostBack,
             Verdict::LostUnknown => Self::Lost,
+            Verdict::RateLimited => Self::RateLimited,
+            Verdict::LimitedOrLost => Self::LimitedOrLost,
             Verdict::DroppedLocally => Self::DroppedLocally,
             Verdict::Refused(_) => Self::Refused,
             Verdict::Unknown => Self::Unknown,
@@ -74,6 +82,8 @@ impl Mark {
             Self::LostThere => "lost there",
             Self::LostBack => "lost back",
             Self::Lost => "lost",
+            Self::RateLimited => "rate-limited",
+            Self::LimitedOrLost => "limited or lost",
             Self::DroppedLocally => "dropped here",
             Self::Refused => "refused",
             Self::Unknown => "cannot tell",

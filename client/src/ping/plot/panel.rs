@@ -40,6 +40,8 @@ pub(super) fn colour(mark: Mark) -> RGBColor {
         Mark::LostThere => RGBColor(0xa2, 0x1c, 0x8c),
         Mark::LostBack => RGBColor(0xd0, 0x21, 0x2b),
         Mark::Lost => RGBColor(0x22, 0x22, 0x22),
+        Mark::RateLimited => RGBColor(0x5e, 0x3c, 0x99),
+        Mark::LimitedOrLost => RGBColor(0x7a, 0x6a, 0x8f),
         Mark::DroppedLocally => RGBColor(0x8c, 0x51, 0x0a),
         Mark::Refused => RGBColor(0x00, 0x7f, 0x7a),
         Mark::Unknown | Mark::NotSent => GREY,

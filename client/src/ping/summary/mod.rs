@@ -34,6 +34,13 @@ pub struct Summary {
     pub loss_percent: Option<f64>,
     /// The least and the most that it can be.
     pub loss_percent_range: Option<[f64; 2]>,
+    /// Received by the server, which did not answer them because of a limit; none of them is lost.
+    pub rate_limited: u64,
+    /// Over a limit of the server, or lost, which cannot be told.
+    pub limited_or_lost: u64,
+    /// Over TCP: answered after the server had stopped reading for a while because of a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited_for_limit: Option<u64>,
     /// Answered or lost, which cannot be told.
     pub unknown: u64,
     /// Still waited for when the run was interrupted.
@@ -150,18 +157,53 @@ pub struct Lost {
     pub unknown: Option<u64>,
 }
 
+/// What became of the probes of which it is not known one by one whether they were over a limit of the server.
+struct Shares {
+    limited: u64,
+    lost: u64,
+    /// Those of which it is not known how many.
+    open: u64,
+}
+
+impl Shares {
+    fn of(counts: &Counts) -> Self {
+        let Counts {
+            limited_or_lost,
+            rate_limited,
+            limited_uncounted,
+            in_flight,
+            ..
+        } = *counts;
+        // The server counts all, also those that are known one by one and those that are not waited for.
+        let known = rate_limited.saturating_sub(limited_uncounted) + in_flight;
+        let limited = counts.limited.saturating_sub(known).min(limited_or_lost);
+        let rest = limited_or_lost - limited;
+        let (lost, open) = if limited_uncounted > 0 {
+            (0, rest)
+        } else {
+            (rest, 0)
+        };
+        Self {
+            limited,
+            lost,
+            open,
+        }
+    }
+}
+
 impl Summary {
     /// The summary of these counts.
     #[must_use]
     pub fn new(counts: &Counts, figures: RunFigures, tells_direction: bool) -> Self {
         let judged = counts.sent - counts.in_flight;
         let percent = |lost: u64| lost as f64 * 100.0 / judged as f64;
-        let range = (judged > 0).then(|| {
-            [
-                percent(counts.lost()),
-                percent(counts.lost() + counts.unknown),
-            ]
-        });
+        let Shares {
+            limited,
+            lost: not_limited,
+            open,
+        } = Shares::of(counts);
+        let lost = counts.lost() + not_limited;
+        let range = (judged > 0).then(|| [percent(lost), percent(lost + counts.unknown + open)]);
         let told = |count| tells_direction.then_some(count);
         Self {
             sent: counts.sent,
@@ -169,15 +211,18 @@ impl Summary {
             in_time: counts.in_time,
             late: counts.late,
             lost: Lost {
-                total: counts.lost(),
+                total: lost,
                 there: told(counts.lost_there),
                 back: told(counts.lost_back),
-                unknown: told(counts.lost_unknown),
+                unknown: told(counts.lost_unknown + not_limited),
             },
             loss_percent: range
                 .map(|[least, _]| least)
-                .filter(|_| counts.unknown == 0),
+                .filter(|_| counts.unknown + open == 0),
             loss_percent_range: range,
+            rate_limited: counts.rate_limited + limited,
+            limited_or_lost: open,
+            waited_for_limit: None,
             unknown: counts.unknown,
             in_flight: counts.in_flight,
             not_sent: counts.not_sent,
@@ -226,6 +271,19 @@ impl Summary {
         self.dropped_here = None;
         self.refused = None;
         self
+    }
+
+    /// The same over TCP, where this many answers waited for a limit of the server.
+    #[must_use]
+    pub fn of_stream(mut self, waited: u64) -> Self {
+        self.waited_for_limit = Some(waited);
+        self
+    }
+
+    /// Whether nothing was answered, and a limit of the server is why.
+    #[must_use]
+    pub fn is_all_limited(&self) -> bool {
+        self.answered == 0 && self.ambiguous == 0 && self.rate_limited > 0
     }
 
     /// Refusals, whether or not it is known of which probes.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{FromElsewhere, Lost, Summary, Uncounted};
 use crate::ping::figures::Time;
 use crate::ping::refusal;
-use crate::ping::throughput::Rates;
+use crate::ping::throughput::{PerSecond, Rates};
 
 /// Probes a second that a server answers one source unless told otherwise.
 const SERVERS_RATE: f64 = 20_000.0;
@@ -20,6 +20,14 @@ impl Summary {
     /// What happened beside answers and losses.
     fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (count, what) in [
+            (
+                self.limited_or_lost,
+                "rate-limited by the server, or lost, which is not known of these",
+            ),
+            (
+                self.waited_for_limit.unwrap_or(0),
+                "answered after the server stopped reading because of its rate limit, and left out of the network's part",
+            ),
             (
                 self.unknown,
                 "answered or lost, since the ports ran out and answers carry no number",
@@ -141,7 +149,13 @@ impl Summary {
                 "that is less than the {asked} probes/s asked for: this host did not send more, and the probes went out late"
             )?;
         }
-        if self.may_be_limited(rates) {
+        if self.rate_limited > 0 {
+            writeln!(
+                f,
+                "limit met: the server's for a source, which answered {} probes/s; it is raised with --rate there",
+                PerSecond(rates.answered)
+            )?;
+        } else if self.may_be_limited(rates) {
             writeln!(
                 f,
                 "the server may limit a source, to {SERVERS_RATE} probes/s unless told otherwise: start it with --rate 0"
@@ -161,6 +175,9 @@ impl fmt::Display for Summary {
         if self.all_refused() > 0 {
             write!(f, "{} refused, ", self.all_refused())?;
         }
+        if self.rate_limited > 0 {
+            write!(f, "{} rate-limited by the server, ", self.rate_limited)?;
+        }
         write!(f, "{} lost", self.lost.total)?;
         self.fmt_loss(f)?;
         self.fmt_counts(f)?;
@@ -169,6 +186,11 @@ impl fmt::Display for Summary {
         let all_silent = silent && !self.interrupted;
         if let Some(ending) = self.connection_ended {
             writeln!(f, "the connection ended early: {ending}")?;
+        } else if self.is_all_limited() {
+            writeln!(
+                f,
+                "nothing answered: the server limits how much it answers this source, and has no answers left for it; ask less often, or raise its --rate"
+            )?;
         } else if self.sent > 0 && all_silent {
             writeln!(
                 f,

@@ -76,6 +76,10 @@ impl Link for FramedLink {
         PATIENCE
     }
 
+    fn is_stream(&self) -> bool {
+        true
+    }
+
     fn start(&mut self, schedule: Schedule, events: &Sender<Event>) -> io::Result<()> {
         self.line.stream.set_read_timeout(None)?;
         self.line.stream.set_write_timeout(Some(GLANCE))?;

@@ -70,6 +70,20 @@ jitter    4.149 ms  reordered        0  probes/s      10.0  answers/s     10.0
 }
 
 #[test]
+fn rate_limited_probes_have_their_own_row_and_are_no_loss() {
+    let mut verdicts = vec![in_time(40), Verdict::RateLimited];
+    let run = [progress("host", Some(20), &verdicts)];
+    let screen = shown(&run, ms(1_950), (80, 24));
+    assert!(screen.contains("rate-limited "), "{screen}");
+    assert!(screen.contains(" 0, 0.0 %"), "{screen}");
+    verdicts.push(Verdict::LimitedOrLost);
+    let run = [progress("host", Some(20), &verdicts)];
+    let screen = shown(&run, ms(1_950), (80, 24));
+    assert!(screen.contains("limited or lost "), "{screen}");
+    assert!(screen.contains(" 0, 0-33 %"), "{screen}");
+}
+
+#[test]
 fn every_size_can_be_drawn() {
     let run = |name: &str, count| progress(name, count, &one_of_each());
     let long = "a-name-that-is-far-longer-than-any-screen-is-wide".repeat(9);

@@ -81,7 +81,7 @@ impl Fates {
     pub(super) fn loss_percent(&self) -> Option<(f64, f64)> {
         let judged = self.judged();
         let percent = |lost: u64| lost as f64 * 100.0 / judged as f64;
-        let most = self.lost() + self.count(Mark::Unknown);
+        let most = self.lost() + self.count(Mark::Unknown) + self.count(Mark::LimitedOrLost);
         (judged > 0).then(|| (percent(self.lost()), percent(most)))
     }
 

@@ -113,9 +113,10 @@ impl Look {
             Mark::LostBack => Color::Red,
             Mark::DroppedLocally => Color::LightRed,
             Mark::Refused => Color::Cyan,
+            Mark::RateLimited => Color::LightMagenta,
             // Black on a white page: the colour of text.
             Mark::Lost => return Style::new(),
-            Mark::Unknown | Mark::NotSent => return Self::soft(),
+            Mark::LimitedOrLost | Mark::Unknown | Mark::NotSent => return Self::soft(),
         };
         if self.is_coloured {
             Style::new().fg(colour)

@@ -3,6 +3,7 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const tip = document.getElementById('tip');
 const MARKS = {
   'in-time': 'in time', 'late': 'late', 'lost-there': 'lost there', 'lost-back': 'lost back', 'lost': 'lost',
+  'rate-limited': 'rate-limited', 'limited-or-lost': 'limited or lost',
   'dropped-locally': 'dropped here', 'refused': 'refused', 'unknown': 'cannot tell', 'not-sent': 'not sent',
 };
 const ANSWERS = ['in-time', 'late'];

@@ -1,0 +1,385 @@
+//! Which probes a limit of the server kept from being answered (`WIRE.md` section 2.4).
+//!
+//! `count` is a probe's place in all that the server received of a run. Between two answers, `count` grew by all that
+//! was received and `limited` by those that a limit kept from being answered; the rest was answered, or its answer was
+//! not sent. Where every one of the rest is an answer that came, each other probe received there was over the limit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Answers remembered at most.
+const MAX_ANSWERS: usize = 1 << 16;
+
+/// Times of arrival remembered at most, to find out which answers a probe was sent after.
+const MAX_ARRIVALS: usize = 256;
+
+/// A place in what the server received of a run; 0 is before the first probe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// How often the server had forgotten the run.
+    epoch: u64,
+    count: u64,
+}
+
+/// What a limit of the server has to do with a probe that was received and not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limiting {
+    /// It was over the limit.
+    Proven,
+    /// It was not: no probe was where this one was received.
+    Excluded,
+    /// It may have been.
+    Possible,
+}
+
+/// `count` and `limited` of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Statement {
+    count: u64,
+    limited: u64,
+}
+
+impl Statement {
+    /// Whether `later`, an answer, can follow this. The probe that it answers was not over a limit.
+    fn precedes(self, later: Self) -> bool {
+        let (received, limited) = (
+            later.count.checked_sub(self.count),
+            later.limited.checked_sub(self.limited),
+        );
+        matches!((received, limited), (Some(received), Some(limited)) if limited < received)
+    }
+}
+
+/// Follows `limited` through a run.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// In the order of `count`, which is the server's.
+    answers: VecDeque<Statement>,
+    /// Whether the first of these were given up.
+    is_cut: bool,
+    /// When answers came, and the highest `count` until then.
+    arrivals: VecDeque<(Duration, u64)>,
+    /// The last statement of all, notices among them.
+    latest: Statement,
+    epoch: u64,
+    /// `limited` of what the server forgot.
+    forgotten: u64,
+    /// Whether the server gave notice of probes that it has no entry for.
+    has_unrecorded: bool,
+}
+
+impl Limits {
+    /// Probes that a limit kept from being answered, as the server counts them.
+    #[must_use]
+    pub fn limited(&self) -> u64 {
+        self.forgotten.saturating_add(self.latest.limited)
+    }
+
+    /// Whether any probe of the run is known to have been over a limit.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.has_unrecorded || self.limited() > 0
+    }
+
+    /// The last place that a probe sent at this time comes after for certain, whatever overtakes it.
+    #[must_use]
+    pub fn before(&self, sent: Duration) -> Place {
+        let arrived = self.arrivals.iter().rev().find(|(at, _)| *at <= sent);
+        Place {
+            epoch: self.epoch,
+            count: arrived.map_or(0, |(_, count)| *count),
+        }
+    }
+
+    /// Takes `count` and `limited` of the answer to a probe that was sent after `after`; returns its place, or `None`
+    /// where it contradicts another answer. Neither of the two counts for anything then.
+    pub fn answered(
+        &mut self,
+        count: u64,
+        limited: u64,
+        after: Place,
+        arrived: Duration,
+    ) -> Option<Place> {
+        // It is from before the server forgot the run, or cannot be told from that.
+        if after.epoch != self.epoch {
+            return None;
+        }
+        let statement = Statement { count, limited };
+        let index = self.answers.partition_point(|other| other.count < count);
+        if self.answers.get(index) == Some(&statement) {
+            return Some(self.place(count));
+        }
+        if index == 0 && self.is_cut {
+            return None;
+        }
+        let neighbour =
+            |index: Option<usize>| index.and_then(|index| self.answers.get(index)).copied();
+        let before = neighbour(index.checked_sub(1));
+        let next = neighbour(Some(index));
+        let is_false = |other: &Statement| {
+            if other.count < count {
+                !other.precedes(statement)
+            } else {
+                !statement.precedes(*other)
+            }
+        };
+        // The server had received more before this probe was sent.
+        let overtaken = self
+            .find(after)
+            .map(|(_, statement)| statement)
+            .filter(|earlier| count <= earlier.count);
+        let contradicted = [before.filter(is_false), next.filter(is_false), overtaken];
+        let starts_well = before.is_some() || Statement::default().precedes(statement);
+        if !starts_well || contradicted.iter().any(Option::is_some) {
+            for other in contradicted.into_iter().flatten() {
+                self.remove(other);
+            }
+            return None;
+        }
+        self.answers.insert(index, statement);
+        if self.answers.len() > MAX_ANSWERS {
+            self.answers.pop_front();
+            self.is_cut = true;
+        }
+        if next.is_none() {
+            if count >= self.latest.count || limited > self.latest.limited {
+                self.latest = statement;
+            }
+            self.note_arrival(arrived, count);
+        }
+        Some(self.place(count))
+    }
+
+    /// Takes an answer back that another one contradicts.
+    fn remove(&mut self, statement: Statement) {
+        let index = self
+            .answers
+            .partition_point(|other| other.count < statement.count);
+        if self.answers.get(index) == Some(&statement) {
+            self.answers.remove(index);
+        }
+        self.arrivals.retain(|(_, count)| *count != statement.count);
+        if self.latest == statement {
+            self.latest = self.answers.back().copied().unwrap_or_default();
+        }
+    }
+
+    /// Takes a notice of a probe. Without `count` the server has no entry for the run.
+    pub fn noticed(&mut self, count: Option<u64>, limited: Option<u64>) {
+        let Some(count) = count else {
+            self.has_unrecorded = true;
+            return;
+        };
+        let limited = limited.unwrap_or(0);
+        let Statement {
+            count: last_count,
+            limited: last_limited,
+        } = self.latest;
+        let grown = (
+            count.checked_sub(last_count),
+            limited.checked_sub(last_limited),
+        );
+        if matches!(grown, (Some(received), Some(limited)) if limited <= received) {
+            self.latest = Statement { count, limited };
+        }
+    }
+
+    /// Notes that the server forgot the run, and begins to count again.
+    pub fn forget(&mut self) {
+        *self = Self {
+            epoch: self.epoch + 1,
+            forgotten: self.limited(),
+            has_unrecorded: self.has_unrecorded,
+            ..Self::default()
+        };
+    }
+
+    /// The place before the first probe since the server forgot the run last.
+    #[must_use]
+    pub fn start(&self) -> Place {
+        self.place(0)
+    }
+
+    /// What a limit has to do with a probe that was not answered, was sent after `after`, and was received by the time
+    /// that the answer at `seen` was made; `None` where no answer has shown it.
+    #[must_use]
+    pub fn of_probe(&self, after: Place, seen: Option<Place>) -> Limiting {
+        if !self.is_limited() {
+            return Limiting::Excluded;
+        }
+        let Some(seen) = seen else {
+            // It may have been received at any time since.
+            let since = self.find(after).map(|(_, since)| since.limited);
+            let is_new = since.is_none_or(|since| since < self.latest.limited);
+            let is_excluded = after.epoch == self.epoch && !is_new && !self.has_unrecorded;
+            return if is_excluded {
+                Limiting::Excluded
+            } else {
+                Limiting::Possible
+            };
+        };
+        let after = if after.epoch < seen.epoch {
+            Place { count: 0, ..seen }
+        } else {
+            after
+        };
+        let (Some((first, since)), Some((last, until))) = (self.find(after), self.find(seen))
+        else {
+            return Limiting::Possible;
+        };
+        let came = (last as u64).saturating_sub(first as u64);
+        let limited = until.limited.saturating_sub(since.limited);
+        let received = until.count.saturating_sub(since.count);
+        if limited == 0 {
+            Limiting::Excluded
+        } else if limited + came == received {
+            Limiting::Proven
+        } else {
+            Limiting::Possible
+        }
+    }
+
+    fn place(&self, count: u64) -> Place {
+        Place {
+            epoch: self.epoch,
+            count,
+        }
+    }
+
+    fn note_arrival(&mut self, at: Duration, count: u64) {
+        match self.arrivals.back_mut() {
+            Some((last, highest)) if *last >= at => *highest = (*highest).max(count),
+            _ => {
+                if self.arrivals.len() == MAX_ARRIVALS {
+                    self.arrivals.pop_front();
+                }
+                self.arrivals.push_back((at, count));
+            }
+        }
+    }
+
+    /// What was said at a place, and how many answers came that were made by then; `None` where that is not known.
+    fn find(&self, place: Place) -> Option<(usize, Statement)> {
+        if place.epoch != self.epoch {
+            return None;
+        }
+        if place.count == 0 {
+            return (!self.is_cut).then_some((0, Statement::default()));
+        }
+        let found = self
+            .answers
+            .binary_search_by_key(&place.count, |statement| statement.count);
+        let index = found.ok()?;
+        Some((index + 1, *self.answers.get(index)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Takes the answers of a run: `count`, `limited`, and when it came. Each probe was sent after what came before 5 ms.
+    fn heard(answers: &[(u64, u64, u64)]) -> Limits {
+        let mut limits = Limits::default();
+        for &(count, limited, at) in answers {
+            let after = limits.before(ms(at.saturating_sub(5)));
+            assert!(limits.answered(count, limited, after, ms(at)).is_some());
+        }
+        limits
+    }
+
+    fn seen(count: u64) -> Option<Place> {
+        Some(Place { epoch: 0, count })
+    }
+
+    #[test]
+    fn probes_between_two_answers_are_limited_where_all_others_there_were_answered() {
+        // 2 and 3 were over the limit; 5 was answered in vain, and 6 was over it.
+        let limits = heard(&[(1, 0, 10), (4, 2, 20), (7, 3, 30)]);
+        let after = |at| limits.before(ms(at));
+        assert_eq!(limits.of_probe(after(10), seen(4)), Limiting::Proven);
+        assert_eq!(limits.of_probe(after(25), seen(7)), Limiting::Possible);
+        // It may have been received between the first two as well.
+        assert_eq!(limits.of_probe(after(15), seen(7)), Limiting::Possible);
+        assert_eq!(limits.of_probe(after(0), seen(1)), Limiting::Excluded);
+        assert_eq!(limits.limited(), 3);
+    }
+
+    #[test]
+    fn answer_that_comes_late_explains_what_was_open() {
+        let mut limits = heard(&[(1, 0, 10), (7, 3, 30)]);
+        let (after, late) = (limits.before(ms(10)), limits.before(ms(12)));
+        assert_eq!(limits.of_probe(after, seen(7)), Limiting::Possible);
+        for (count, limited) in [(5, 2), (4, 2)] {
+            assert!(limits.answered(count, limited, late, ms(40)).is_some());
+        }
+        assert_eq!(limits.of_probe(after, seen(7)), Limiting::Proven);
+    }
+
+    #[test]
+    fn probe_that_no_answer_shows_may_be_limited_only_where_the_number_grew_since() {
+        let limits = heard(&[(1, 0, 10), (4, 2, 20), (5, 2, 30)]);
+        assert_eq!(
+            limits.of_probe(limits.before(ms(12)), None),
+            Limiting::Possible
+        );
+        assert_eq!(
+            limits.of_probe(limits.before(ms(20)), None),
+            Limiting::Excluded
+        );
+    }
+
+    #[test]
+    fn contradicting_answers_count_for_nothing() {
+        for (count, limited) in [(6, 1), (5, 4), (3, 3), (2, 3)] {
+            let mut limits = heard(&[(1, 0, 10), (4, 2, 20), (6, 3, 30)]);
+            let place = |count| Place { epoch: 0, count };
+            assert_eq!(limits.of_probe(place(0), seen(6)), Limiting::Proven);
+            assert_eq!(limits.answered(count, limited, place(0), ms(31)), None);
+            let open = limits.of_probe(place(0), seen(6));
+            assert_ne!(open, Limiting::Proven, "{count} {limited}");
+        }
+        // One that was asked for after a higher count came.
+        let mut limits = heard(&[(1, 0, 10), (9_000, 8_000, 20)]);
+        let after = limits.before(ms(25));
+        assert_eq!(limits.answered(3, 1, after, ms(30)), None);
+        assert_eq!(limits.limited(), 0);
+    }
+
+    #[test]
+    fn server_that_forgot_goes_on_from_what_it_said_before() {
+        let mut limits = heard(&[(1, 0, 10), (4, 2, 20)]);
+        let old = limits.before(ms(20));
+        limits.forget();
+        assert_eq!(
+            limits
+                .answered(2, 1, limits.start(), ms(30))
+                .map(|place| place.count),
+            Some(2)
+        );
+        let new = Some(Place { epoch: 1, count: 2 });
+        assert_eq!(limits.of_probe(old, new), Limiting::Proven);
+        assert_eq!(limits.of_probe(old, seen(4)), Limiting::Possible);
+        assert_eq!(limits.limited(), 3);
+    }
+
+    #[test]
+    fn notice_counts_and_one_without_a_count_leaves_all_open() {
+        let mut limits = heard(&[(4, 2, 10)]);
+        limits.noticed(Some(604), Some(602));
+        assert_eq!(limits.limited(), 602);
+        // These are older, or cannot be true.
+        for (count, limited) in [(500, 498), (604, 603), (700, 10), (605, 604)] {
+            limits.noticed(Some(count), Some(limited));
+        }
+        assert_eq!(limits.limited(), 602);
+        let mut limits = Limits::default();
+        limits.noticed(None, None);
+        assert_eq!((limits.limited(), limits.is_limited()), (0, true));
+        assert_eq!(limits.of_probe(limits.start(), None), Limiting::Possible);
+    }
+}
