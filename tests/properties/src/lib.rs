@@ -15,6 +15,7 @@ pub use framing::framing;
 pub use metrics::metrics_request;
 pub use round_trip::round_trip;
 pub use sequences::relay_sequences;
+pub use source_validation::source_validation;
 
 mod connection;
 #[path = "../../src/classic/decision.rs"]
@@ -26,12 +27,13 @@ mod metrics;
 mod origin;
 mod round_trip;
 mod sequences;
+mod source_validation;
 
 /// A function that panics where these octets show that something does not hold.
 pub type Property = fn(&[u8]);
 
 /// Each fuzz target, by its name.
-pub const TARGETS: [(&str, Property); 12] = [
+pub const TARGETS: [(&str, Property); 13] = [
     ("framing", framing),
     ("metrics_request", metrics_request),
     ("ping_answer", ping_answer),
@@ -44,4 +46,5 @@ pub const TARGETS: [(&str, Property); 12] = [
     ("round_trip", round_trip),
     ("share_answer", share_answer),
     ("share_request", share_request),
+    ("source_validation", source_validation),
 ];
