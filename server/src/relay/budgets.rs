@@ -127,6 +127,12 @@ impl MessageBudgets {
         left(&self.addresses, address, now).min(left(&self.strangers, stranger, now))
     }
 
+    /// Returns how long this sender has to wait until it may send one more.
+    pub(super) fn wait_of_sender(&self, sender: SenderBudgets, now: Duration) -> Duration {
+        let SenderBudgets { address, stranger } = sender;
+        wait(&self.addresses, address, now).max(wait(&self.strangers, stranger, now))
+    }
+
     /// Returns how many messages more this receiver may be sent now by that sender.
     pub(super) fn left_of_receiver(&self, receiver: ReceiverBudgets, now: Duration) -> u64 {
         let ReceiverBudgets { pair, stranger } = receiver;
@@ -163,6 +169,12 @@ impl MessageBudgets {
 
 fn left(buckets: &Buckets, hash: Option<u64>, now: Duration) -> u64 {
     hash.map_or(u64::MAX, |hash| buckets.left(hash, now))
+}
+
+fn wait(buckets: &Buckets, hash: Option<u64>, now: Duration) -> Duration {
+    // No rate of messages lets nothing through.
+    let wait = hash.and_then(|hash| buckets.wait(hash, 1, now));
+    wait.unwrap_or_default()
 }
 
 fn charge(buckets: &mut Buckets, hash: Option<u64>, messages: u64, now: Duration) {

@@ -39,6 +39,10 @@ pub struct Connection {
     has_spoken: bool,
     /// When something whole last came or went.
     progress: Duration,
+    /// When more is read, where its source is over a rate.
+    held_until: Option<Duration>,
+    /// Whether the frame that comes next was held.
+    was_held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +81,26 @@ impl Connection {
             idle,
             has_spoken: false,
             progress: now,
+            held_until: None,
+            was_held: false,
         }
+    }
+
+    /// Whether the next frame may be read; else it is looked at again when its source is within its rates.
+    fn may_read(&mut self, service: &mut RelayService, now: Duration) -> bool {
+        self.held_until = service.may_read_at(&self.source, now);
+        let is_held = self.held_until.is_some();
+        service.count_held(is_held && !self.was_held);
+        self.was_held = is_held;
+        !is_held
     }
 
     /// Decides about the frames that are there, as far as there is room for answers.
     fn take_frames(&mut self, service: &mut RelayService, now: Duration) {
         while matches!(self.input, Input::Open | Input::Ended)
             && self.answers.len() < MOST_ANSWERS
+            && self.inbox.has_next()
+            && self.may_read(service, now)
             && let Some(next) = self.inbox.next()
         {
             let verdict = match next {
@@ -131,7 +148,7 @@ impl Connection {
     }
 
     fn is_done(&self) -> bool {
-        !self.has_output() && self.mailbox.is_empty()
+        !self.has_output() && self.mailbox.is_empty() && self.held_until.is_none()
     }
 }
 
@@ -140,7 +157,7 @@ impl Conversation for Connection {
 
     fn wants(&self) -> Option<usize> {
         let has_room = self.answers.len() < MOST_ANSWERS;
-        (self.input == Input::Open && has_room).then_some(READ)
+        (self.input == Input::Open && has_room && self.held_until.is_none()).then_some(READ)
     }
 
     fn receive(&mut self, octets: &[u8], service: &mut RelayService, now: Now) {
@@ -159,6 +176,15 @@ impl Conversation for Connection {
 
     fn news(&self) -> impl Future<Output = ()> {
         self.mailbox.filled()
+    }
+
+    fn resumes_at(&self) -> Option<Duration> {
+        self.held_until
+    }
+
+    fn resume(&mut self, service: &mut RelayService, now: Now) {
+        self.held_until = None;
+        self.take_frames(service, now.monotonic);
     }
 
     fn closes_at(&self) -> Option<Duration> {
@@ -224,6 +250,7 @@ impl Conversation for Connection {
 
     fn hang_up(&mut self, _: &mut RelayService) {
         self.input = Input::Refused;
+        self.held_until = None;
         self.inbox = Inbox::default();
         self.mailbox.shut();
     }

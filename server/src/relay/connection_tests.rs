@@ -13,7 +13,7 @@ use super::rules::{Config, Rules, Shared};
 use super::service::RelayService;
 use super::tokens::keys;
 use crate::allow_exit::AllowExit;
-use crate::args::Rate;
+use crate::args::{Rate, rate};
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::origin;
 use crate::streams::{Conversation as _, End, StreamService as _};
@@ -26,9 +26,13 @@ const START: Duration = Duration::ZERO;
 const MOST_HELD: usize = 65_511 + 2 * 16 * 1024 + 128 * 1024;
 
 fn relay() -> RelayService {
+    relay_with(Rate(None))
+}
+
+fn relay_with(rate: Rate) -> RelayService {
     let config = Config {
         access: Access::default(),
-        rate: Rate(None),
+        rate,
         error_rate: Rate(None),
         allow_exit: AllowExit::Loopback,
         peers: 100,
@@ -212,4 +216,36 @@ fn sorted(stream: &[u8]) -> Vec<Vec<u8>> {
     assert!(rest.is_empty());
     frames.sort();
     frames
+}
+
+#[test]
+fn a_connection_over_its_rate_is_not_read_until_it_is_within_it_again() {
+    let mut relay = relay_with(rate("2/s").unwrap());
+    let mut connection = connect(&mut relay, 1000);
+    let greetings = frame(b"hii").repeat(4);
+    let address = frame(b"('192.0.2.7', 1000)");
+    // Two are within its rate as a stranger, or as a peer from the first on.
+    let heard = say(&mut relay, &mut connection, &greetings);
+    assert_eq!(heard.len() % address.len(), 0);
+    let read = heard.len() / address.len();
+    assert!((1..4).contains(&read), "{read}");
+    assert_eq!(connection.wants(), None);
+    // Its end may come meanwhile.
+    connection.receive(&[], &mut relay, at(START));
+    let mut all = read;
+    while let Some(resumes_at) = connection.resumes_at() {
+        assert_eq!(connection.end(resumes_at), None);
+        connection.resume(&mut relay, at(resumes_at));
+        let heard = hear(&mut relay, &mut connection, resumes_at, usize::MAX);
+        all += heard.len() / address.len();
+    }
+    assert_eq!(all, 4);
+    assert_eq!(connection.end(Duration::from_secs(2)), Some(End::Done));
+    connection.close(None, &mut relay);
+    let tally = relay.tally();
+    assert_eq!(
+        (tally.received, tally.addresses, tally.over_rate),
+        (4, 4, 0)
+    );
+    assert_eq!(tally.tcp.held, 4 - read as u64);
 }

@@ -288,6 +288,16 @@ impl Peers {
         Some(is_within)
     }
 
+    /// Returns how long the connection that is a peer at this address has to wait until it is within its rate, or `None` if
+    /// none is.
+    #[must_use]
+    pub fn wait(&self, endpoint: Endpoint, now: Duration) -> Option<Duration> {
+        let slot = self.slot(self.live(endpoint, now)?)?;
+        let is_connection = slot.standing == Standing::Connected;
+        let wait = self.sent.wait(slot.sent, 1, now).unwrap_or_default();
+        is_connection.then_some(wait)
+    }
+
     /// A connection has ended, and what was registered by it.
     pub fn disconnect(&mut self, endpoint: Endpoint, connection: u32) {
         let found = self.index(endpoint).filter(|index| {

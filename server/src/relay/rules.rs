@@ -286,6 +286,31 @@ impl Rules {
         !is_denied
     }
 
+    /// Returns how long a connection has to wait until one more frame of it is within its rates: its own as a peer and that
+    /// of its address, or that of a connection that is no peer.
+    pub fn stream_wait(&mut self, from: &Source, now: Duration) -> Duration {
+        let Ok(sender) = Endpoint::try_from(from.address()) else {
+            return Duration::ZERO;
+        };
+        let is_exempt = self.shared.access.trusts(&from.origin);
+        let table = self.table();
+        let of_peer = table.peers.wait(sender, now);
+        let budgets = table
+            .messages
+            .of_sender(sender, of_peer.is_some(), is_exempt);
+        let of_address = table.messages.wait_of_sender(budgets, now);
+        drop(table);
+        let own = of_peer.unwrap_or_else(|| {
+            let answers = lock(&self.shared.answers);
+            let wait = answers
+                .connections
+                .wait(sender.ip(), sender.port(), false, 1, now);
+            // No rate of connections lets nothing through.
+            wait.unwrap_or_default()
+        });
+        own.max(of_address)
+    }
+
     /// A connection has ended: what greeted by it is no peer any more.
     pub fn disconnected(&mut self, from: Source) {
         if let Ok(endpoint) = Endpoint::try_from(from.address()) {

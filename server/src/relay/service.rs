@@ -131,6 +131,18 @@ impl RelayService {
         verdict(&self.rules.malformed(from, now))
     }
 
+    /// Returns when the next frame of a connection may be read, or `None` if it may be read now: a source that is over its
+    /// rates is not read.
+    pub fn may_read_at(&mut self, from: &Source, now: Duration) -> Option<Duration> {
+        let wait = self.rules.stream_wait(from, now);
+        (!wait.is_zero()).then(|| now.saturating_add(wait))
+    }
+
+    /// Counts that a connection is not read.
+    pub(super) fn count_held(&mut self, is_held: bool) {
+        self.rules.tally_mut().tcp.held += u64::from(is_held);
+    }
+
     /// A connection has ended, so many answers and messages to it with it.
     pub fn disconnected(&mut self, from: Source, end: Option<End>, answers: u64, forwards: u64) {
         self.mailboxes.remove(from.way.socket);

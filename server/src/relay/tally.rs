@@ -64,6 +64,8 @@ pub struct Connections {
     pub ended: u64,
     /// Frames that came over them.
     pub frames: u64,
+    /// Times that nothing was read from a connection, since its source was over a rate.
+    pub held: u64,
     /// Messages that went to them.
     pub forwarded: u64,
     /// Connections closed at once: their source address is not believed.
@@ -183,6 +185,7 @@ impl AddAssign for Connections {
             connections,
             ended,
             frames,
+            held,
             forwarded,
             refused_sources,
             refused,
@@ -194,6 +197,7 @@ impl AddAssign for Connections {
         self.connections += connections;
         self.ended += ended;
         self.frames += frames;
+        self.held += held;
         self.forwarded += forwarded;
         self.refused_sources += refused_sources;
         self.refused += refused;
@@ -268,6 +272,7 @@ impl fmt::Display for Connections {
             (self.denied, "connections denied"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took nothing"),
+            (self.held, "times not read, being over a rate"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
