@@ -123,3 +123,36 @@ fn refused_message_of_a_call_costs_no_other() {
         assert_eq!(taken(&receiver, from), goes);
     }
 }
+
+#[test]
+fn interface_is_known_of_what_came_before_the_service_began() {
+    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
+        let Ok(socket) = udp::listen(address.parse().unwrap()) else {
+            continue; // a host without IPv6
+        };
+        assert_first_has_interface(socket);
+    }
+    assert_first_has_interface(udp::listen_everywhere(0).unwrap());
+    for socket in udp::listen_shared((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap() {
+        assert_eq!(
+            nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::Ipv4PacketInfo),
+            Ok(true)
+        );
+    }
+}
+
+fn assert_first_has_interface(socket: UdpSocket) {
+    let mut to = socket.local_addr().unwrap();
+    if to.ip().is_unspecified() {
+        to.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    udp::connect(to).unwrap().send(b"early").unwrap();
+    let socket = BatchSocket::new(socket).unwrap();
+    let mut arrivals = Arrivals::new();
+    assert!(socket.receive(&mut arrivals, &Clock::start()).unwrap());
+    let arrival = arrivals.buffers().next().unwrap();
+    assert!(
+        arrival.interface.is_some_and(|interface| interface > 0),
+        "{to}"
+    );
+}
