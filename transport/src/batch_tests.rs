@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use nix::sys::socket::{getsockopt, sockopt};
+
 use super::*;
 use crate::parcels::Parcels;
 use crate::traffic::Traffic;
@@ -133,11 +135,13 @@ fn interface_is_known_of_what_came_before_the_service_began() {
         assert_first_has_interface(socket);
     }
     assert_first_has_interface(udp::listen_everywhere(0).unwrap());
+    let everywhere = udp::listen_everywhere(0).unwrap();
+    if everywhere.local_addr().unwrap().is_ipv6() {
+        // It is reported once.
+        assert_eq!(getsockopt(&everywhere, sockopt::Ipv4PacketInfo), Ok(false));
+    }
     for socket in udp::listen_shared((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap() {
-        assert_eq!(
-            nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::Ipv4PacketInfo),
-            Ok(true)
-        );
+        assert_eq!(getsockopt(&socket, sockopt::Ipv4PacketInfo), Ok(true));
     }
 }
 

@@ -74,7 +74,7 @@ mod imp {
         Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover,
         set_ip_mtu_discover, set_ipv6_mtu_discover,
     };
-    use socket2::Socket;
+    use socket2::{Domain, Socket};
 
     /// How a socket treats datagrams above the path's MTU; none of a family that it has not.
     pub(crate) struct Fragments {
@@ -107,10 +107,13 @@ mod imp {
     }
 
     /// Has each datagram report its destination address and interface. The kernel notes these when a datagram arrives, so it
-    /// is asked before the socket is bound. An option of the other family fails.
+    /// is asked before the socket is bound. A socket of both families reports IPv4 as mapped addresses; the option of IPv4
+    /// would add a second control message to each datagram, for which quinn-udp has barely room beside that of GRO.
     pub(crate) fn report_destination(socket: &Socket) {
-        let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &true);
-        let _ = setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true);
+        let _ = match socket.domain() {
+            Ok(Domain::IPV4) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true),
+            _ => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true),
+        };
     }
 
     /// Leaves out what nobody reads: the kernel makes and copies each control message for each datagram. An option of the
