@@ -19,7 +19,6 @@ pub mod metrics;
 pub mod ping;
 pub mod policy;
 pub mod quiet;
-pub mod rate;
 #[cfg(test)]
 mod reflectors;
 pub mod relay;

@@ -23,7 +23,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
     hii-server relay -p 0 -b 127.0.0.1        any free port, this host only\n  \
     hii-server relay --trust 192.168.0.0/16   the original clients of this network may take part\n  \
     hii-server relay --deny 203.0.113.0/24 --deny 2001:db8::/32\n  \
-    hii-server relay --rate 100/s --error-rate 1/s --peers 5000\n  \
+    hii-server relay --rate 100/s --error-rate 20/s --peers 5000\n  \
     hii-server relay --metrics 127.0.0.1:9100 counters at http://127.0.0.1:9100/metrics\n  \
     hii-server relay --threads 0              one thread for each core\n\n\
     Messages go from peer to peer. A peer is who showed that it gets what is sent to its address: hii's own programs \

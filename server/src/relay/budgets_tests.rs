@@ -488,7 +488,7 @@ fn a_datagram_that_is_much_shorter_than_its_answer_has_none() {
     for frame in [&b""[..], b"x", b"to", b"to:/1;raw: "] {
         assert_eq!(said(&mut rules, frame, "192.0.2.7:7000", 1), "silence");
     }
-    assert_eq!(rules.tally().ignored, 4);
+    assert_eq!(rules.tally().too_short, 4);
     assert_eq!(said(&mut rules, b"to:", "192.0.2.7:7000", 1), "400");
     let shortest = said(&mut rules, b"to:/1;content:", "192.0.2.7:7000", 1);
     assert!(shortest.starts_with("405"), "{shortest}");

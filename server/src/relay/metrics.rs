@@ -112,8 +112,9 @@ const COUNTERS: [(&str, &str, Figure); 7] = [
 ];
 
 /// Of what was not answered, not delivered, or not done.
-const DROPPED: [(&str, Figure); 11] = [
+const DROPPED: [(&str, Figure); 12] = [
     ("ignored", |now| now.ignored),
+    ("too_short", |now| now.too_short),
     ("denied", |now| now.denied),
     ("over_rate", |now| now.over_rate),
     ("over_error_rate", |now| now.over_error_rate),

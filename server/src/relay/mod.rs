@@ -47,6 +47,8 @@ mod shares;
 mod slot;
 mod stance;
 mod tally;
+#[cfg(test)]
+mod tally_tests;
 mod tokens;
 
 pub use access::Access;

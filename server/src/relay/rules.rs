@@ -201,7 +201,7 @@ impl Rules {
         let (request, prefix) = match Prefix::decode(frame) {
             Ok(decoded) => decoded,
             Err(error) if !from.is_connected && frame.len() < shortest_with(error.code()) => {
-                self.tally.ignored += 1;
+                self.tally.too_short += 1;
                 return Decision::Silence;
             }
             Err(error) => return self.refuse(error.code(), sender, train),

@@ -25,6 +25,8 @@ pub struct Tally {
     pub refused: Refused,
     /// Never answered: answers, datagrams of the relay's own, senders below port 1024.
     pub ignored: u64,
+    /// Not answered, since the answer would be longer than the datagram, and its source address may be forged.
+    pub too_short: u64,
     /// Never answered: their source address is not believed.
     pub refused_sources: RefusedSources,
     /// From a network that the operator denies.
@@ -141,6 +143,7 @@ impl AddAssign for Tally {
             forwarded,
             refused,
             ignored,
+            too_short,
             refused_sources,
             denied,
             over_rate,
@@ -162,6 +165,7 @@ impl AddAssign for Tally {
         self.forwarded += forwarded;
         self.refused += refused;
         self.ignored += ignored;
+        self.too_short += too_short;
         self.refused_sources += refused_sources;
         self.denied += denied;
         self.over_rate += over_rate;
@@ -224,6 +228,7 @@ impl fmt::Display for Tally {
         }
         for (count, what) in [
             (self.ignored, "ignored"),
+            (self.too_short, "too short for their answer"),
             (self.denied, "from denied networks"),
             (self.over_rate, "over a sender's rate"),
             (

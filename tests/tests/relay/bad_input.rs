@@ -87,6 +87,9 @@ fn every_corner_of_the_grammar_has_the_answer_that_the_tables_say() {
         let shown = String::from_utf8_lossy(&datagram[..datagram.len().min(100)]).into_owned();
         let expected = match request {
             _ if is_answer(&datagram) => None,
+            // The answer would be longer than it, or more than twice as long.
+            Err(_) if datagram.len() < 3 => None,
+            Err(error) if error.code() == Code::Undeliverable && datagram.len() < 14 => None,
             Err(error) => Some(error.code()),
             Ok(Request::ExitServer | Request::TokenGreeting(_)) => Some(Code::NotARequest),
             // Nobody there is a peer.
@@ -164,7 +167,7 @@ fn what_an_original_decides_is_decided_the_same() {
 }
 
 #[test]
-fn nonsense_of_any_size_has_one_short_answer() {
+fn nonsense_of_any_size_has_one_answer_at_most_and_that_is_short() {
     let server = unlimited();
     let mut prober = Prober::new(server.address());
     let lengths = (0..300)
@@ -173,8 +176,11 @@ fn nonsense_of_any_size_has_one_short_answer() {
     for len in lengths {
         let octet = [b'x', b';', b':', b'/', b' ', 0, 0xff, b'h'][len % 8];
         let answers = prober.probe(&vec![octet; len]);
-        assert_eq!(answers.len(), 1, "{len} times {octet:?}");
-        assert!(["400", "401"].contains(&answers[0].as_str()), "{answers:?}");
+        // An answer would be longer than this.
+        let answered = usize::from(len >= 3);
+        assert_eq!(answers.len(), answered, "{len} times {octet:?}");
+        let is_short = |answer: &String| ["400", "401"].contains(&answer.as_str());
+        assert!(answers.iter().all(is_short), "{answers:?}");
     }
 }
 
@@ -191,8 +197,9 @@ fn a_message_cut_at_any_octet_or_with_any_octet_bent_is_none_or_a_shorter_one() 
             let message = format!("{own} ; content : {content}");
             assert_eq!(answers, [message.as_str(), SENT], "{len} octets");
         } else {
-            assert_eq!(answers.len(), 1, "{len} octets");
-            assert!(["400", "401"].contains(&answers[0].as_str()), "{answers:?}");
+            assert_eq!(answers.len(), usize::from(len >= 3), "{len} octets");
+            let is_short = |answer: &String| ["400", "401"].contains(&answer.as_str());
+            assert!(answers.iter().all(is_short), "{answers:?}");
         }
         let mut bent = whole.clone().into_bytes();
         bent[len] ^= 0x80;

@@ -53,6 +53,7 @@ fn checked(ended: &Ended) -> Value {
         "tokens",
         "forwarded",
         "ignored",
+        "too_short",
         "denied",
         "over_rate",
         "over_error_rate",
