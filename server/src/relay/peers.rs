@@ -263,17 +263,17 @@ impl Peers {
 
     /// Charges the peer in this place for what it sent.
     pub fn charge_sender(&mut self, place: u32, count: u64, now: Duration) {
-        let pace = self.sent;
+        let limit = self.sent;
         if let Some(slot) = self.slot_mut(place) {
-            pace.charge(&mut slot.sent, count, now);
+            limit.charge(&mut slot.sent, count, now);
         }
     }
 
     /// Charges the peer in this place for what it was sent.
     pub fn charge_receiver(&mut self, place: u32, count: u64, now: Duration) {
-        let pace = self.received;
+        let limit = self.received;
         if let Some(slot) = self.slot_mut(place) {
-            pace.charge(&mut slot.received, count, now);
+            limit.charge(&mut slot.received, count, now);
         }
     }
 

@@ -356,12 +356,11 @@ impl Rules {
         }
         let receiver = peers.receiver(to, now);
         let peer = receiver.map(|receiver| receiver.peer);
-        let is_served = match peer {
-            Some(peer) => !is_raw || peer.takes_raw(),
-            None => {
-                let may_be_sent = shared.reach.allows_stranger(to.ip(), sender.ip());
-                shared.access.open && !is_raw && may_be_sent
-            }
+        let is_served = if let Some(peer) = peer {
+            !is_raw || peer.takes_raw()
+        } else {
+            let may_be_sent = shared.reach.allows_stranger(to.ip(), sender.ip());
+            shared.access.open && !is_raw && may_be_sent
         };
         let (Ok(forward), true) = (forward, is_served && may_go_there) else {
             drop(table);

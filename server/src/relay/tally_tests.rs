@@ -64,62 +64,62 @@ const ROWS: [Row; 27] = [
         "/ignored",
         |t| &mut t.ignored,
         Some("4 ignored"),
-        dropped("ignored"),
+        Some("ignored"),
     ),
     (
         "/too_short",
         |t| &mut t.too_short,
         Some("4 too short for their answer"),
-        dropped("too_short"),
+        Some("too_short"),
     ),
     (
         "/denied",
         |t| &mut t.denied,
         Some("4 from denied networks"),
-        dropped("denied"),
+        Some("denied"),
     ),
     (
         "/over_rate",
         |t| &mut t.over_rate,
         Some("4 over a sender's rate"),
-        dropped("over_rate"),
+        Some("over_rate"),
     ),
     (
         "/over_error_rate",
         |t| &mut t.over_error_rate,
         Some("4 over the rate for strangers and errors"),
-        dropped("over_error_rate"),
+        Some("over_error_rate"),
     ),
     ("/exits", |t| &mut t.exits, None, None),
     (
         "/send_failed",
         |t| &mut t.send_failed,
         Some("4 that the network refused"),
-        dropped("send_failed"),
+        Some("send_failed"),
     ),
     (
         "/over_receiver",
         |t| &mut t.over_receiver,
         Some("4 over a receiver's rate"),
-        dropped("over_receiver"),
+        Some("over_receiver"),
     ),
     (
         "/queue_full",
         |t| &mut t.queue_full,
         Some("4 that a connection had no room for"),
-        dropped("queue_full"),
+        Some("queue_full"),
     ),
     (
         "/answer_failed",
         |t| &mut t.answer_failed,
         Some("4 answers not sent (network)"),
-        dropped("answer_failed"),
+        Some("answer_failed"),
     ),
     (
         "/abandoned",
         |t| &mut t.abandoned,
         Some("4 left over when a connection ended"),
-        dropped("abandoned"),
+        Some("abandoned"),
     ),
     (
         "/registered",
@@ -131,13 +131,13 @@ const ROWS: [Row; 27] = [
         "/no_room",
         |t| &mut t.no_room,
         Some("4 greetings without room for a peer"),
-        dropped("no_room"),
+        Some("no_room"),
     ),
     (
         "/taken",
         |t| &mut t.taken,
         Some("4 greetings for an address that was taken"),
-        dropped("taken"),
+        Some("taken"),
     ),
     (
         "/tcp/connections",
@@ -157,31 +157,23 @@ const ROWS: [Row; 27] = [
         "/tcp/refused",
         |t| &mut t.tcp.refused,
         Some("4 connections over the limit"),
-        closed("limit"),
+        Some("limit"),
     ),
     (
         "/tcp/over_source",
         |t| &mut t.tcp.over_source,
         Some("4 connections over the limit of one source"),
-        closed("source_limit"),
+        Some("source_limit"),
     ),
     (
         "/tcp/denied",
         |t| &mut t.tcp.denied,
         Some("4 connections denied"),
-        closed("denied"),
+        Some("denied"),
     ),
-    ("/tcp/idle", |t| &mut t.tcp.idle, None, closed("idle")),
-    ("/tcp/unread", |t| &mut t.tcp.unread, None, closed("unread")),
+    ("/tcp/idle", |t| &mut t.tcp.idle, None, Some("idle")),
+    ("/tcp/unread", |t| &mut t.tcp.unread, None, Some("unread")),
 ];
-
-const fn dropped(reason: &'static str) -> Option<&'static str> {
-    Some(reason)
-}
-
-const fn closed(reason: &'static str) -> Option<&'static str> {
-    Some(reason)
-}
 
 fn shared(config: &Config) -> Arc<Shared> {
     let local = LocalAddrs::fixed(&["[::]:8081".parse().unwrap()], Vec::new());
@@ -189,10 +181,10 @@ fn shared(config: &Config) -> Arc<Shared> {
 }
 
 /// The series of a relay whose two threads did this, but for the histograms.
-fn series(one: Tally, other: Tally) -> Vec<String> {
+fn series(tallies: [&Tally; 2]) -> Vec<String> {
     let board = Board::new(shared(&config(Access::default())));
-    for tally in [one, other] {
-        board.seat().publish(tally, Traffic::default());
+    for tally in tallies {
+        board.seat().publish(*tally, Traffic::default());
     }
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &board.registry()).unwrap();
@@ -231,7 +223,7 @@ fn each_count_of_two_threads_is_summed_and_shown_everywhere() {
             assert!(sum.to_string().contains(text), "{path}: {sum}");
         }
         if let Some(metric) = metric {
-            let shown = series(one, one);
+            let shown = series([&one, &one]);
             let of_reason = format!("reason=\"{metric}\"}} 4");
             let of_name = format!("hii_relay_{metric} 4");
             let lines = shown
@@ -263,7 +255,7 @@ fn refusals_are_counted_by_code() {
     sum += one;
     assert_eq!(sum.refused.total(), 24);
     let json = serde_json::to_value(sum).unwrap();
-    let shown = series(one, one);
+    let shown = series([&one, &one]);
     for code in hii_protocol::Code::ALL {
         let code = code.number();
         assert_eq!(json["refused"][code.to_string()], 4);
@@ -339,110 +331,112 @@ fn twice_on_two_threads(does: impl Fn(&mut Thread, usize)) -> Tally {
     sum
 }
 
+/// What a thread does, and the count of it.
+type Event = (fn(&mut Thread, usize), fn(&mut Tally) -> &mut u64);
+
+const EVENTS: [Event; 17] = [
+    (
+        |t, n| t.say(b"hii", &format!("192.0.2.{n}:7000")),
+        |t| &mut t.addresses,
+    ),
+    (
+        |t, n| {
+            t.say(
+                &Request::TokenRequest.to_vec(),
+                &format!("192.0.2.{n}:7000"),
+            );
+        },
+        |t| &mut t.tokens,
+    ),
+    (|t, _| t.say(b"400", "192.0.2.1:7000"), |t| &mut t.ignored),
+    (|t, _| t.say(b"x", "192.0.2.1:7000"), |t| &mut t.too_short),
+    (
+        |t, _| t.say(b"nonsense", "203.0.113.1:7000"),
+        |t| &mut t.denied,
+    ),
+    (
+        |t, n| {
+            t.connect(&format!("192.0.2.{n}:7000"), &[&b"hii"[..]; 11]);
+        },
+        |t| &mut t.over_rate,
+    ),
+    (
+        |t, n| {
+            for _ in 0..11 {
+                t.say(b"nonsense", &format!("192.0.2.{n}:7000"));
+            }
+        },
+        |t| &mut t.over_error_rate,
+    ),
+    (
+        |t, _| {
+            let forward = Outgoing::Reply(Answer::Sent);
+            t.service
+                .sent(&forward, &Err(io::ErrorKind::WouldBlock.into()), 1);
+        },
+        |t| &mut t.answer_failed,
+    ),
+    (
+        |t, n| {
+            t.connect(&format!("192.0.2.{n}:7000"), &[b"hii"]);
+        },
+        |t| &mut t.registered,
+    ),
+    (
+        |t, _| {
+            t.connect("192.0.2.100:9000", &[b"hii"]);
+        },
+        |t| &mut t.taken,
+    ),
+    (
+        |t, n| {
+            // Without a socket nothing goes out.
+            t.connect(
+                &format!("192.0.2.{n}:7000"),
+                &[b"hii", b"to:192.0.2.100/9000;content:x"],
+            );
+        },
+        |t| &mut t.send_failed,
+    ),
+    (
+        |t, _| t.service.refused(Refusal::All),
+        |t| &mut t.tcp.refused,
+    ),
+    (
+        |t, _| t.service.refused(Refusal::Source),
+        |t| &mut t.tcp.over_source,
+    ),
+    (
+        |t, _| {
+            t.connect("192.0.2.1:7000", &[])
+                .close(Some(End::Idle), &mut t.service);
+        },
+        |t| &mut t.tcp.idle,
+    ),
+    (
+        |t, _| {
+            t.connect("192.0.2.1:7000", &[])
+                .close(Some(End::Unread), &mut t.service);
+        },
+        |t| &mut t.tcp.unread,
+    ),
+    (
+        |t, _| t.connect("192.0.2.1:7000", &[]).close(None, &mut t.service),
+        |t| &mut t.tcp.ended,
+    ),
+    (
+        |t, n| {
+            let own = format!("192.0.2.{n}:7000");
+            let send = format!("to:{};content:x", own.replace(':', "/"));
+            t.connect(&own, &[b"hii", send.as_bytes()])
+                .close(None, &mut t.service);
+        },
+        |t| &mut t.abandoned,
+    ),
+];
 #[test]
 fn what_happens_twice_on_two_threads_is_counted_four_times() {
-    type Does = fn(&mut Thread, usize);
-    let rows: [(Does, fn(&mut Tally) -> &mut u64); 17] = [
-        (
-            |t, n| t.say(b"hii", &format!("192.0.2.{n}:7000")),
-            |t| &mut t.addresses,
-        ),
-        (
-            |t, n| {
-                t.say(
-                    &Request::TokenRequest.to_vec(),
-                    &format!("192.0.2.{n}:7000"),
-                )
-            },
-            |t| &mut t.tokens,
-        ),
-        (|t, _| t.say(b"400", "192.0.2.1:7000"), |t| &mut t.ignored),
-        (|t, _| t.say(b"x", "192.0.2.1:7000"), |t| &mut t.too_short),
-        (
-            |t, _| t.say(b"nonsense", "203.0.113.1:7000"),
-            |t| &mut t.denied,
-        ),
-        (
-            |t, n| {
-                t.connect(&format!("192.0.2.{n}:7000"), &[&b"hii"[..]; 11]);
-            },
-            |t| &mut t.over_rate,
-        ),
-        (
-            |t, n| {
-                for _ in 0..11 {
-                    t.say(b"nonsense", &format!("192.0.2.{n}:7000"));
-                }
-            },
-            |t| &mut t.over_error_rate,
-        ),
-        (
-            |t, _| {
-                let forward = Outgoing::Reply(Answer::Sent);
-                t.service
-                    .sent(&forward, &Err(io::ErrorKind::WouldBlock.into()), 1);
-            },
-            |t| &mut t.answer_failed,
-        ),
-        (
-            |t, n| {
-                t.connect(&format!("192.0.2.{n}:7000"), &[b"hii"]);
-            },
-            |t| &mut t.registered,
-        ),
-        (
-            |t, _| {
-                t.connect("192.0.2.100:9000", &[b"hii"]);
-            },
-            |t| &mut t.taken,
-        ),
-        (
-            |t, n| {
-                // Without a socket nothing goes out.
-                t.connect(
-                    &format!("192.0.2.{n}:7000"),
-                    &[b"hii", b"to:192.0.2.100/9000;content:x"],
-                );
-            },
-            |t| &mut t.send_failed,
-        ),
-        (
-            |t, _| t.service.refused(Refusal::All),
-            |t| &mut t.tcp.refused,
-        ),
-        (
-            |t, _| t.service.refused(Refusal::Source),
-            |t| &mut t.tcp.over_source,
-        ),
-        (
-            |t, _| {
-                t.connect("192.0.2.1:7000", &[])
-                    .close(Some(End::Idle), &mut t.service)
-            },
-            |t| &mut t.tcp.idle,
-        ),
-        (
-            |t, _| {
-                t.connect("192.0.2.1:7000", &[])
-                    .close(Some(End::Unread), &mut t.service)
-            },
-            |t| &mut t.tcp.unread,
-        ),
-        (
-            |t, _| t.connect("192.0.2.1:7000", &[]).close(None, &mut t.service),
-            |t| &mut t.tcp.ended,
-        ),
-        (
-            |t, n| {
-                let own = format!("192.0.2.{n}:7000");
-                let send = format!("to:{};content:x", own.replace(':', "/"));
-                t.connect(&own, &[b"hii", send.as_bytes()])
-                    .close(None, &mut t.service);
-            },
-            |t| &mut t.abandoned,
-        ),
-    ];
-    for (row, (does, of)) in rows.into_iter().enumerate() {
+    for (row, (does, of)) in EVENTS.into_iter().enumerate() {
         let mut tally = twice_on_two_threads(does);
         let count = *of(&mut tally);
         assert_eq!(count, 4, "row {row}: {tally:?}");

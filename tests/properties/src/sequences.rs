@@ -420,6 +420,7 @@ impl Day {
             + tally.forwarded
             + tally.refused.total()
             + tally.ignored
+            + tally.too_short
             + tally.denied
             + tally.over_rate
             + tally.over_error_rate
