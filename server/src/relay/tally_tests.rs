@@ -15,8 +15,8 @@ use super::access::{Access, network};
 use super::connection::Connection;
 use super::mailbox::Mailboxes;
 use super::metrics::Board;
-use super::rules::{Config, Rules, Shared};
-use super::rules_tests::{config, prove};
+use super::rules::{Config, Rules, Shared, Source};
+use super::rules_tests::{config, prove, source};
 use super::service::{Outgoing, RelayService};
 use super::tally::Tally;
 use super::tokens::keys;
@@ -35,7 +35,7 @@ type Row = (
     Option<&'static str>,
 );
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     (
         "/received",
         |t| &mut t.received,
@@ -149,10 +149,21 @@ const ROWS: [Row; 27] = [
     (
         "/tcp/frames",
         |t| &mut t.tcp.frames,
-        None,
+        Some("over TCP 4 of them on"),
         Some("connection_frames_total"),
     ),
-    ("/tcp/forwarded", |t| &mut t.tcp.forwarded, None, None),
+    (
+        "/tcp/held",
+        |t| &mut t.tcp.held,
+        Some("4 times not read, being over a rate"),
+        None,
+    ),
+    (
+        "/tcp/forwarded",
+        |t| &mut t.tcp.forwarded,
+        Some("4 messages to these"),
+        None,
+    ),
     (
         "/tcp/refused",
         |t| &mut t.tcp.refused,
@@ -171,8 +182,18 @@ const ROWS: [Row; 27] = [
         Some("4 connections denied"),
         Some("denied"),
     ),
-    ("/tcp/idle", |t| &mut t.tcp.idle, None, Some("idle")),
-    ("/tcp/unread", |t| &mut t.tcp.unread, None, Some("unread")),
+    (
+        "/tcp/idle",
+        |t| &mut t.tcp.idle,
+        Some("4 connections idle too long"),
+        Some("idle"),
+    ),
+    (
+        "/tcp/unread",
+        |t| &mut t.tcp.unread,
+        Some("4 connections that took nothing"),
+        Some("unread"),
+    ),
 ];
 
 fn shared(config: &Config) -> Arc<Shared> {
@@ -220,7 +241,10 @@ fn each_count_of_two_threads_is_summed_and_shown_everywhere() {
         counts(&serde_json::to_value(sum).unwrap(), "", &mut found);
         assert_eq!(found, [(path.to_owned(), 4)]);
         if let Some(text) = text {
-            assert!(sum.to_string().contains(text), "{path}: {sum}");
+            // What came over TCP is told where there was a connection.
+            let mut told = sum;
+            told.tcp.connections = told.tcp.connections.max(1);
+            assert!(told.to_string().contains(text), "{path}: {told}");
         }
         if let Some(metric) = metric {
             let shown = series([&one, &one]);
@@ -334,7 +358,7 @@ fn twice_on_two_threads(does: impl Fn(&mut Thread, usize)) -> Tally {
 /// What a thread does, and the count of it.
 type Event = (fn(&mut Thread, usize), fn(&mut Tally) -> &mut u64);
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 18] = [
     (
         |t, n| t.say(b"hii", &format!("192.0.2.{n}:7000")),
         |t| &mut t.addresses,
@@ -356,7 +380,19 @@ const EVENTS: [Event; 17] = [
     ),
     (
         |t, n| {
-            t.connect(&format!("192.0.2.{n}:7000"), &[&b"hii"[..]; 11]);
+            t.connect(&format!("192.0.2.{n}:7000"), &[&b"hii"[..]; 12]);
+        },
+        |t| &mut t.tcp.held,
+    ),
+    (
+        |t, n| {
+            let connection = Source {
+                is_connected: true,
+                ..source(&format!("192.0.2.{n}:7000"))
+            };
+            for _ in 0..11 {
+                t.service.handle_frame(b"hii", connection, START);
+            }
         },
         |t| &mut t.over_rate,
     ),
