@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::pace::{Limit, Pace};
 use crate::source::Source;
 
-/// Number of buckets. The memory is zeroed pages: it takes none before it is used.
+/// Number of buckets. They are allocated when the first holder is charged: a service has a dozen budgets, and a test or a
+/// fuzz target that makes a service for each run uses one or two.
 pub(super) const BUCKETS: usize = 1 << 16;
 
 /// The key of the hashes of holders.
@@ -23,27 +24,24 @@ pub(crate) type Key = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 #[derive(Debug)]
 pub struct Buckets {
     pace: Pace,
-    pub(super) cells: Box<[u64]>,
+    /// Empty before the first charge.
+    pub(super) cells: Vec<u64>,
 }
 
 impl Buckets {
     /// Buckets with this limit each.
     #[must_use]
     pub fn new(limit: Limit) -> Self {
-        let count = match limit {
-            Limit::Rate { .. } => BUCKETS,
-            Limit::Unlimited | Limit::Nothing => 0,
-        };
         Self {
             pace: Pace::new(limit),
-            cells: vec![0; count].into(),
+            cells: Vec::new(),
         }
     }
 
     /// Whether a decision depends on the holder; otherwise its hash need not be known.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        !self.cells.is_empty()
+        matches!(self.pace.limit(), Limit::Rate { .. })
     }
 
     /// Whether `cost` units more of the holder with this hash would be within the limit now.
@@ -60,6 +58,9 @@ impl Buckets {
 
     /// Charges the holder with this hash for `cost` units that are let through at `now`.
     pub fn charge(&mut self, hash: u64, cost: u64, now: Duration) {
+        if self.cells.is_empty() && self.is_limited() {
+            self.cells = vec![0; BUCKETS];
+        }
         if let Some(cell) = self.cells.get_mut(index(hash)) {
             self.pace.charge(cell, cost, now);
         }

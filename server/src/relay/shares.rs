@@ -48,7 +48,8 @@ impl Shares {
 /// How many peers there are of each network of one kind, by a keyed hash of it.
 #[derive(Debug)]
 struct Counts {
-    buckets: Box<[u32]>,
+    /// Empty before the first peer.
+    buckets: Vec<u32>,
     key: RandomState,
     most: u32,
     /// The network of an address.
@@ -58,7 +59,7 @@ struct Counts {
 impl Counts {
     fn new(key: RandomState, most: usize, network: fn(u128) -> u128) -> Self {
         Self {
-            buckets: vec![0; BUCKETS].into(),
+            buckets: Vec::new(),
             key,
             most: u32::try_from(most).unwrap_or(u32::MAX).max(LEAST_SHARE),
             network,
@@ -73,10 +74,13 @@ impl Counts {
 
     fn have_room(&mut self, ip: u128) -> bool {
         let most = self.most;
-        self.bucket(ip).is_some_and(|count| *count < most)
+        self.bucket(ip).is_none_or(|count| *count < most)
     }
 
     fn add(&mut self, ip: u128) {
+        if self.buckets.is_empty() {
+            self.buckets = vec![0; BUCKETS];
+        }
         if let Some(count) = self.bucket(ip) {
             *count += 1;
         }
