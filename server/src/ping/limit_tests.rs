@@ -410,4 +410,10 @@ fn a_run_that_is_over_the_rate_for_long_is_sent_notices_with_its_counts() {
             format!("L 00c0ffee {} {} {second}", second + 1, second + 1)
         );
     }
+    // The first was answered: a duplicate of it is no probe that was not.
+    assert_ne!(text(&mut service, &probe(9), other, 4_000), "");
+    assert_eq!(
+        answer(&mut service, probe(1).as_bytes(), STRANGER, 4_000),
+        None
+    );
 }

@@ -25,8 +25,10 @@ pub struct Standing {
     pub count: Seq,
     /// Bit k is set when probe `seq - k` was received; none when the probe is too far behind to tell.
     pub window: Option<u64>,
-    /// Those of them that earned no answer because of a limit.
+    /// Those of them, duplicates left out, that earned no answer because of a limit.
     pub limited: u64,
+    /// Whether this one is known to be no duplicate.
+    pub is_first: bool,
 }
 
 /// The remembered runs, in bounded memory.
@@ -223,26 +225,30 @@ impl Entry {
             self.received = 0;
         }
         self.heard = now;
-        match earns {
-            Earns::Answer => self.within_limits_at = now,
-            Earns::Nothing => self.limited = self.limited.saturating_add(1),
-        }
         self.count = self.count.saturating_add(1);
         if seq > self.top {
             self.received = shift_left(self.received, seq - self.top);
             self.top = seq;
         }
         let behind = self.top - seq;
+        // What is too far behind to be remembered may have been received before.
+        let mut is_first = false;
         if let Ok(behind) = u32::try_from(behind)
             && behind < u128::BITS
         {
+            is_first = self.received >> behind & 1 == 0;
             self.received |= 1 << behind;
+        }
+        match earns {
+            Earns::Answer => self.within_limits_at = now,
+            Earns::Nothing => self.limited = self.limited.saturating_add(u64::from(is_first)),
         }
         Standing {
             count: Seq::new(self.count).unwrap_or(Seq::MIN),
             // All 64 bits below the probe have to be among the 128 remembered ones.
             window: (behind <= 64).then(|| low_half(self.received >> behind)),
             limited: self.limited,
+            is_first,
         }
     }
 }
@@ -387,5 +393,23 @@ mod tests {
         assert_eq!(standing.limited, 1);
         let (standing, within) = runs.record_limited(from(1), a_probe(1, 5), later).unwrap();
         assert_eq!((standing.limited, within), (2, later));
+    }
+
+    #[test]
+    fn duplicate_is_counted_but_not_as_limited() {
+        let mut runs = Runs::new();
+        let now = Duration::ZERO;
+        runs.record(from(1), a_probe(1, 200), now);
+        // The first is a duplicate of an answered probe, the last too far behind to tell.
+        for (seq, limited, is_first) in [
+            (200, 0, false),
+            (201, 1, true),
+            (201, 1, false),
+            (9, 1, false),
+        ] {
+            let (standing, _) = runs.record_limited(from(1), a_probe(1, seq), now).unwrap();
+            assert_eq!((standing.limited, standing.is_first), (limited, is_first));
+        }
+        assert_eq!(runs.record(from(1), a_probe(1, 202), now).count.get(), 6);
     }
 }

@@ -292,10 +292,11 @@ impl PingService {
         };
         self.tally.count_over(over);
         let known = self.runs.record_limited(address, probe, at);
-        let was_answered = known.is_some_and(|(_, within_limits_at)| {
-            at.saturating_sub(within_limits_at) < NOTICE_AFTER
+        // Of a duplicate it cannot be said that its probe was not answered.
+        let is_answered = known.is_some_and(|(standing, within_limits_at)| {
+            !standing.is_first || at.saturating_sub(within_limits_at) < NOTICE_AFTER
         });
-        if was_answered || !self.budgets.take_notice(from, at) {
+        if is_answered || !self.budgets.take_notice(from, at) {
             return Effect::Nothing;
         }
         let count = known.map(|(standing, _)| standing.count);
