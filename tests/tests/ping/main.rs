@@ -11,6 +11,7 @@ mod agreement;
 mod answers;
 mod forged;
 mod interrupts;
+mod limits;
 mod lines;
 mod pace;
 mod refusals;

@@ -35,7 +35,7 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
-/// Refusals that may arrive before the ledger learns that their probe was sent.
+/// Refusals, and notices, that may arrive before the ledger learns that their probe was sent.
 const MOST_EARLY: usize = 64;
 
 /// What is known of the probes of the last moments.
@@ -58,14 +58,16 @@ pub struct Ledger {
     closing: Vec<Duration>,
     /// The highest number of those that was answered.
     closed: u64,
-    /// Closing probes that may be among those that the server counts as over a limit.
-    closing_limited: u64,
+    /// The highest number of those that the server may have counted as over a limit, and how many of them it answered.
+    closing_counted: u64,
+    closing_answered: u64,
     early: Early,
     /// When the first probe was sent.
     start: Option<Duration>,
     /// Probes that could not be sent.
     not_sent: Marks,
     early_refusals: Vec<(u64, Refusal)>,
+    early_notices: Vec<(LimitedNotice, Duration)>,
     witness: Witness,
     run: KnownRun,
     /// Over TCP: what the last answer said of a limit.
@@ -102,11 +104,13 @@ impl Ledger {
             last,
             closing: Vec::new(),
             closed: 0,
-            closing_limited: 0,
+            closing_counted: 0,
+            closing_answered: 0,
             early: Early::default(),
             start: None,
             not_sent: Marks::default(),
             early_refusals: Vec::new(),
+            early_notices: Vec::new(),
             witness: Witness::default(),
             run: KnownRun::default(),
             waited: None,
@@ -153,9 +157,10 @@ impl Ledger {
     /// How many probes came to what so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let limited = self.run.limits.limited();
+        let closing = self.closing_counted.saturating_sub(self.last);
+        let closing = closing.saturating_sub(self.closing_answered);
         Counts {
-            limited: limited.saturating_sub(self.closing_limited),
+            limited: self.run.limits.limited().saturating_sub(closing),
             ..self.counts
         }
     }
@@ -219,6 +224,12 @@ impl Ledger {
             .into_iter()
             .map(|arrival| self.arrived(arrival))
             .collect();
+        let notices = self
+            .early_notices
+            .extract_if(.., |(notice, _)| notice.seq().get() == seq);
+        for (notice, at) in notices.collect::<Vec<_>>() {
+            self.limited_notice(&notice, at);
+        }
         let refused = self
             .early_refusals
             .extract_if(.., |(refused, _)| *refused == seq)
@@ -233,7 +244,8 @@ impl Ledger {
     /// Notes that no more probes of the schedule will be sent: all that were are known.
     pub fn end(&mut self) {
         self.last = self.next_seq() - 1;
-        self.counts.foreign += self.early.clear();
+        self.counts.foreign += self.early.clear() + self.early_notices.len() as u64;
+        self.early_notices.clear();
     }
 
     /// Notes that the next probe after the last is being sent: it does not count, and its answer tells of those before.
@@ -288,9 +300,10 @@ impl Ledger {
         let waited = self.is_stream && self.has_waited(report.as_ref());
         self.gaps.arrived(seq);
         if seq > self.last {
+            // A copy, or one that was overtaken, is not counted: that can only make fewer of those that are limited.
+            self.closing_answered += u64::from(seq > self.closed);
             self.closed = self.closed.max(seq);
-            // Those before it may have been over a limit.
-            self.closing_limited = self.closing_limited.max(seq - self.last - 1);
+            self.closing_counted = self.closing_counted.max(seq);
             return Outcome::Counted;
         }
         let Some(state) = self.seen(seq).map(|record| record.state) else {
@@ -331,14 +344,21 @@ impl Ledger {
     /// Notes that the server does not answer this probe because of a limit.
     pub fn limited_notice(&mut self, notice: &LimitedNotice, at: Duration) {
         let seq = notice.seq().get();
+        if seq >= self.next_seq() && seq <= self.last {
+            // The thread that sends has not said so yet.
+            if self.early_notices.len() < MOST_EARLY {
+                self.early_notices.push((*notice, at));
+            } else {
+                self.counts.foreign += 1;
+            }
+            return;
+        }
         let took = match self.sending(seq) {
             Sending::At(sent) | Sending::Since(sent) => at.checked_sub(sent),
             Sending::Never => None,
         };
         let Some(took) = took else {
-            // The thread that sends may not have said so yet.
-            let is_early = seq >= self.next_seq() && seq <= self.last;
-            self.counts.foreign += u64::from(!is_early);
+            self.counts.foreign += 1;
             return;
         };
         if !self.known(seq, took).allows(notice) {
@@ -346,8 +366,8 @@ impl Ledger {
             return;
         }
         let count = notice.count().map(u64::from);
-        if let Some(closing) = seq.checked_sub(self.last).filter(|_| count.is_some()) {
-            self.closing_limited = self.closing_limited.max(closing);
+        if seq > self.last && count.is_some() {
+            self.closing_counted = self.closing_counted.max(seq);
         }
         self.run.limits.noticed(count, notice.limited());
         self.witness.is_limited();

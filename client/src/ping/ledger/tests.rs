@@ -177,6 +177,28 @@ fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
 }
 
 #[test]
+fn notice_may_overtake_the_news_of_its_sending() {
+    let size = ProbeSize::new(128).unwrap();
+    let notice = |seq| {
+        let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
+        probe.limited_notice(Seq::new(seq), seq)
+    };
+    let mut ledger = Ledger::new(2, ms(100), true);
+    ledger.limited_notice(&notice(1), ms(2));
+    // One for what nobody will send, and one before its probe was sent.
+    ledger.limited_notice(&notice(9), ms(2));
+    ledger.limited_notice(&notice(2), ms(3));
+    ledger.sent(sent(ms(1)));
+    ledger.limited_notice(&notice(2), ms(6));
+    ledger.sent(sent(ms(4)));
+    assert!(ledger.nothing_waits());
+    let verdicts = settle_all(&mut ledger);
+    assert_eq!(verdicts[0].verdict, Verdict::RateLimited);
+    assert_eq!(verdicts[1].verdict, Verdict::RateLimited);
+    assert_eq!((ledger.counts().limited, ledger.counts().foreign), (2, 2));
+}
+
+#[test]
 fn an_answer_before_its_probe_was_sent_is_forged() {
     let mut ledger = Ledger::new(1, ms(100), false);
     ledger.arrived(answer(1, ms(1)));

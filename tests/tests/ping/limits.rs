@@ -1,0 +1,226 @@
+//! Servers that do not answer all probes because of a limit: what they do not answer is told from what is lost.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use hii_protocol::ping::{Answer, Report, Request};
+use hii_tests::programs::run;
+use hii_tests::script::{Memory, Received, Script};
+use serde_json::Value;
+
+use crate::{HII, HII_SERVER, count, ping, server, verdicts};
+
+/// A server that answers one probe of so many, the others being over its limit.
+fn limited(
+    one_of: u64,
+    mut answers: impl FnMut(Received) -> Vec<Vec<u8>> + Send + 'static,
+) -> Script {
+    let mut of_runs = HashMap::new();
+    Script::start(move |mut received| {
+        let limited = of_runs.entry(received.probe.run()).or_default();
+        if !received.seq().is_multiple_of(one_of) {
+            *limited += 1;
+            return Vec::new();
+        }
+        received.report.limited = *limited;
+        answers(received)
+    })
+}
+
+/// A server that answers probes with nothing but notices.
+fn only_notices(mut gives_notice: impl FnMut() -> bool + Send + 'static) -> Script {
+    Script::start_raw(move |datagram, _| match Request::decode(datagram) {
+        Ok(Request::Probe(probe)) if gives_notice() => {
+            let notice = probe.limited_notice(None, 0);
+            vec![Answer::LimitedNotice(notice).to_vec()]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn lost(summary: &Value) -> [u64; 4] {
+    ["total", "there", "back", "unknown"].map(|way| count(&summary["lost"][way]))
+}
+
+#[test]
+fn rate_limited_probes_are_counted_and_are_not_lost() {
+    let server = limited(5, |received| vec![received.truth()]);
+    let ended = ping(server.address(), &["-n", "20", "-i", "20ms"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let document = ended.json();
+    for (seq, verdict) in (1..).zip(verdicts(&document)) {
+        let expected = if seq % 5 == 0 {
+            "in-time"
+        } else {
+            "rate-limited"
+        };
+        assert_eq!(verdict, expected, "{seq}");
+    }
+    let summary = &document["summary"];
+    assert_eq!(count(&summary["rate_limited"]), 16, "{summary}");
+    assert_eq!(lost(summary), [0; 4], "{summary}");
+    assert_eq!(summary["loss_percent"], 0.0, "{summary}");
+
+    let target = server.address().to_string();
+    let ended = run(HII, &["ping", &target, "-n", "20", "-i", "20ms"]);
+    let out = &ended.stdout;
+    assert!(
+        out.contains("16 rate-limited by the server, 0 lost (0.0 %)"),
+        "{out}"
+    );
+    let ended = run(HII, &["ping", &target, "-n", "20", "-i", "20ms", "--csv"]);
+    assert_eq!(
+        ended.stdout.matches(",rate-limited,").count(),
+        16,
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn loss_beside_a_limit_is_still_counted() {
+    let server = limited(5, |received| {
+        let is_lost = received.seq() == 10;
+        if is_lost {
+            Vec::new()
+        } else {
+            vec![received.truth()]
+        }
+    });
+    let ended = ping(server.address(), &["-n", "20", "-i", "20ms"]);
+    let document = ended.json();
+    let summary = &document["summary"];
+    assert_eq!(count(&summary["rate_limited"]), 16, "{summary}");
+    assert_eq!(lost(summary)[0], 1, "{summary}");
+    assert_eq!(summary["loss_percent"], 5.0, "{summary}");
+    // Which of these was answered in vain is not known.
+    let open = "limited-or-lost";
+    let expected = |seq| match seq {
+        5 | 15 | 20 => "in-time",
+        6..15 => open,
+        _ => "rate-limited",
+    };
+    for (seq, verdict) in (1..).zip(verdicts(&document)) {
+        assert_eq!(verdict, expected(seq), "{seq}");
+    }
+}
+
+#[test]
+fn run_without_answers_because_of_a_limit_says_so() {
+    let server = only_notices(|| true);
+    let ended = ping(server.address(), &["-n", "3", "-i", "5ms"]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let document = ended.json();
+    assert_eq!(document["server"], "hii", "{document}");
+    assert_eq!(verdicts(&document), ["rate-limited"; 3]);
+    assert_eq!(count(&document["summary"]["foreign"]), 0);
+
+    let target = server.address().to_string();
+    let ended = run(HII, &["ping", &target, "-n", "3", "-i", "5ms"]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let out = &ended.stdout;
+    assert!(out.contains("nothing answered: the server limits"), "{out}");
+    assert!(!ended.stderr.contains("no answer"), "{ended:?}");
+}
+
+#[test]
+fn loss_is_not_known_where_a_server_counts_nothing_and_gives_notice_of_some() {
+    let mut asked = 0;
+    // To the question what it is, and to the first probe.
+    let server = only_notices(move || {
+        asked += 1;
+        asked <= 2
+    });
+    let ended = ping(server.address(), &["-n", "4", "-i", "5ms"]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let document = ended.json();
+    let open = "limited-or-lost";
+    assert_eq!(verdicts(&document), ["rate-limited", open, open, open]);
+    let summary = &document["summary"];
+    assert_eq!(summary["loss_percent"], Value::Null, "{summary}");
+    assert_eq!(summary["loss_percent_range"][0], 0.0, "{summary}");
+    assert_eq!(summary["loss_percent_range"][1], 75.0, "{summary}");
+}
+
+#[test]
+fn limits_that_cannot_be_true_are_implausible() {
+    let server = Script::start(|received| {
+        let report = received.report;
+        let lie = Report {
+            limited: u64::from(report.count) + 1,
+            ..report
+        };
+        vec![received.says(lie), received.truth()]
+    });
+    let ended = ping(server.address(), &["-n", "10", "-i", "5ms"]);
+    let summary = &ended.json()["summary"];
+    assert_eq!(count(&summary["answered"]), 10, "{summary}");
+    assert_eq!(count(&summary["implausible"]), 10, "{summary}");
+    assert_eq!(count(&summary["rate_limited"]), 0, "{summary}");
+}
+
+#[test]
+fn answers_over_tcp_that_waited_for_a_limit_are_no_round_trips_of_the_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, from) = listener.accept().unwrap();
+        let mut memory = Memory::new();
+        let mut limited = 0;
+        let mut len = [0; 4];
+        while stream.read_exact(&mut len).is_ok() {
+            let mut probe = vec![0; u32::from_be_bytes(len) as usize];
+            stream.read_exact(&mut probe).unwrap();
+            let mut received = memory.receive(&probe, from).unwrap();
+            limited += u64::from(probe.len() == 128 && received.seq().is_multiple_of(4));
+            received.report.limited = limited;
+            // The client may have all it waited for, and be gone.
+            let _ = stream.write_all(&[&len[..], &received.truth()].concat());
+        }
+    });
+    let ended = ping(format!("tcp://{address}"), &["-n", "20", "-i", "5ms"]);
+    serving.join().unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let summary = &ended.json()["summary"];
+    assert_eq!(count(&summary["waited_for_limit"]), 5, "{summary}");
+    assert_eq!(count(&summary["rtt_ns"]["count"]), 20, "{summary}");
+    assert_eq!(count(&summary["network_rtt_ns"]["count"]), 15, "{summary}");
+    assert_eq!(count(&summary["rate_limited"]), 0, "{summary}");
+}
+
+#[test]
+fn hii_server_over_its_rate_is_reported_as_rate_limited() {
+    let server = server(&["--rate", "100"]);
+    let ended = ping(server.address(), &["-n", "400", "-i", "1ms"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let summary = &ended.json()["summary"];
+    let tally = server.stop().json();
+    let limited = count(&summary["rate_limited"]);
+    assert!(limited > 0, "{summary} {tally}");
+    assert_eq!(lost(summary), [0; 4], "{summary} {tally}");
+    assert_eq!(
+        count(&summary["answered"]) + limited,
+        400,
+        "{summary} {tally}"
+    );
+    // Closing probes may be among those.
+    assert!(count(&tally["over_rate"]) >= limited, "{summary} {tally}");
+}
+
+#[test]
+fn flood_names_the_server_s_limit_that_it_met() {
+    let server = hii_tests::programs::Server::start(
+        HII_SERVER,
+        &["ping", "-b", "127.0.0.1", "--rate", "2000", "--json"],
+    );
+    let target = server.address().to_string();
+    let ended = run(HII, &["ping", &target, "--flood", "-n", "50000"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let out = &ended.stdout;
+    assert!(out.contains(" rate-limited by the server, "), "{out}");
+    assert!(
+        out.contains("limit met: the server's for a source, which answered "),
+        "{out}"
+    );
+    assert!(out.contains("--rate"), "{out}");
+}
