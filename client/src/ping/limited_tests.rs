@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hii_protocol::ping::{LimitedNotice, Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
+use hii_server::ping::Runs;
 use proptest::prelude::*;
 
 use super::ledger::tests::{DEADLINE, EPOCH, ms, slot};
@@ -38,17 +39,10 @@ enum Event {
     Notice(LimitedNotice),
 }
 
-/// What the server keeps of the run.
-#[derive(Debug, Default)]
-struct Entry {
-    count: u64,
-    limited: u64,
-    received: BTreeSet<u64>,
-}
-
+/// A server, which keeps what ours keeps.
 #[derive(Debug, Default)]
 struct Server {
-    entry: Option<Entry>,
+    runs: Runs,
     /// Probes that it counted as over the limit, and those that it did not count.
     limited: BTreeSet<u64>,
     uncounted: BTreeSet<u64>,
@@ -58,42 +52,30 @@ struct Server {
 impl Server {
     fn receive(&mut self, seq: u64, at: Duration, received: &Received) -> Option<Event> {
         if received.has_forgotten {
-            self.entry = None;
+            self.runs = Runs::new();
         }
-        let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), ProbeSize::new(128).unwrap());
-        let probe = probe.unwrap();
-        if received.is_over && self.entry.is_none() {
-            self.uncounted.insert(seq);
-            let notice = Event::Notice(probe.limited_notice(None, 0));
-            return received.gives_notice.then_some(notice);
-        }
-        let entry = self.entry.get_or_insert_default();
-        entry.count += 1;
-        let is_first = entry.received.insert(seq);
-        let count = Seq::new(entry.count).unwrap();
+        let size = ProbeSize::new(128).unwrap();
+        let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
+        let from = "192.0.2.1:7".parse().unwrap();
         if received.is_over {
-            entry.limited += u64::from(is_first);
-            self.limited.insert(seq);
-            let notice = Event::Notice(probe.limited_notice(Some(count), entry.limited));
-            // One that says nothing of its own probe is none.
+            let known = self.runs.record_limited(from, probe, at);
+            let limited = known.map_or(&mut self.uncounted, |_| &mut self.limited);
+            limited.insert(seq);
+            let is_first = known.is_none_or(|(standing, _)| standing.is_first);
+            let count = known.map(|(standing, _)| standing.count);
+            let limited = known.map_or(0, |(standing, _)| standing.limited);
+            let notice = Event::Notice(probe.limited_notice(count, limited));
             return (received.gives_notice && is_first).then_some(notice);
         }
         self.answered.insert(seq);
-        let bit = |k: u64| {
-            seq.checked_sub(k)
-                .is_some_and(|seq| entry.received.contains(&seq))
-        };
-        Some(Event::Answer(
-            probe.answer(&Report {
-                count,
-                window: (0..64)
-                    .filter(|k| bit(*k))
-                    .fold(0, |window, k| window | 1 << k),
-                held: 0,
-                received: EPOCH + u64::try_from(at.as_nanos()).unwrap() + 1,
-                limited: entry.limited,
-            }),
-        ))
+        let standing = self.runs.record(from, probe, at);
+        Some(Event::Answer(probe.answer(&Report {
+            count: standing.count,
+            window: standing.window.unwrap(),
+            held: 0,
+            received: EPOCH + u64::try_from(at.as_nanos()).unwrap() + 1,
+            limited: standing.limited,
+        })))
     }
 }
 

@@ -32,14 +32,31 @@ pub enum Limiting {
     Possible,
 }
 
-/// `count` and `limited` of an answer.
+/// What an answer says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Statement {
-    count: u64,
-    limited: u64,
+pub struct Statement {
+    /// The probe answered.
+    pub seq: u64,
+    /// Bit k is set when the server had received probe `seq - k`.
+    pub window: u64,
+    /// What the server had received.
+    pub count: u64,
+    /// Those that a limit kept from being answered.
+    pub limited: u64,
 }
 
 impl Statement {
+    /// Whether the server cannot have forgotten the run between `earlier` and this.
+    fn remembers(&self, earlier: &Self) -> bool {
+        let distance = self.seq.abs_diff(earlier.seq);
+        if self.seq > earlier.seq && distance < 64 {
+            return self.window >> distance & 1 == 1;
+        }
+        // It would have to receive more than were sent meanwhile, to count as many again. Some of them may have been
+        // overtaken or copied.
+        earlier.count > 2 * distance + 128
+    }
+
     /// Whether `later`, an answer, can follow this. The probe that it answers was not over a limit.
     fn precedes(self, later: Self) -> bool {
         let (received, limited) = (
@@ -53,8 +70,9 @@ impl Statement {
 /// Follows `limited` through a run.
 #[derive(Debug, Default)]
 pub struct Limits {
-    /// In the order of `count`, which is the server's.
-    answers: VecDeque<Statement>,
+    /// In the order of `count`, which is the server's. The number is that of a stretch over which the server is known to
+    /// have remembered the run.
+    answers: VecDeque<(u64, Statement)>,
     /// Whether the first of these were given up.
     is_cut: bool,
     /// When answers came, and the highest `count` until then.
@@ -64,6 +82,8 @@ pub struct Limits {
     epoch: u64,
     /// `limited` of what the server forgot.
     forgotten: u64,
+    /// Whether any answer or notice told of a limit, be it one that is not used.
+    is_limited: bool,
     /// Whether the server gave notice of probes that it has no entry for.
     has_unrecorded: bool,
 }
@@ -75,10 +95,10 @@ impl Limits {
         self.forgotten.saturating_add(self.latest.limited)
     }
 
-    /// Whether any probe of the run is known to have been over a limit.
+    /// Whether any probe of the run is said to have been over a limit.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.has_unrecorded || self.limited() > 0
+        self.is_limited
     }
 
     /// The last place that a probe sent at this time comes after for certain, whatever overtakes it.
@@ -91,32 +111,32 @@ impl Limits {
         }
     }
 
-    /// Takes `count` and `limited` of the answer to a probe that was sent after `after`; returns its place, or `None`
+    /// Takes what the answer to a probe says that was sent after `after`; returns its place, or `None`
     /// where it contradicts another answer. Neither of the two counts for anything then.
     pub fn answered(
         &mut self,
-        count: u64,
-        limited: u64,
+        statement: Statement,
         after: Place,
         arrived: Duration,
     ) -> Option<Place> {
+        let Statement { count, limited, .. } = statement;
+        self.is_limited |= limited > 0;
         // It is from before the server forgot the run, or cannot be told from that.
         if after.epoch != self.epoch {
             return None;
         }
-        let statement = Statement { count, limited };
-        let index = self.answers.partition_point(|other| other.count < count);
-        if self.answers.get(index) == Some(&statement) {
+        let index = self
+            .answers
+            .partition_point(|(_, other)| other.count < count);
+        let at = |index: Option<usize>| index.and_then(|index| self.answers.get(index)).copied();
+        let (before, next) = (at(index.checked_sub(1)), at(Some(index)));
+        if next.is_some_and(|(_, next)| next == statement) {
             return Some(self.place(count));
         }
         if index == 0 && self.is_cut {
             return None;
         }
-        let neighbour =
-            |index: Option<usize>| index.and_then(|index| self.answers.get(index)).copied();
-        let before = neighbour(index.checked_sub(1));
-        let next = neighbour(Some(index));
-        let is_false = |other: &Statement| {
+        let is_false = |(_, other): &(u64, Statement)| {
             if other.count < count {
                 !other.precedes(statement)
             } else {
@@ -126,17 +146,26 @@ impl Limits {
         // The server had received more before this probe was sent.
         let overtaken = self
             .find(after)
-            .map(|(_, statement)| statement)
-            .filter(|earlier| count <= earlier.count);
+            .filter(|found| count <= found.statement.count)
+            .map(|found| (found.stretch, found.statement));
         let contradicted = [before.filter(is_false), next.filter(is_false), overtaken];
         let starts_well = before.is_some() || Statement::default().precedes(statement);
         if !starts_well || contradicted.iter().any(Option::is_some) {
-            for other in contradicted.into_iter().flatten() {
+            for (_, other) in contradicted.into_iter().flatten() {
                 self.remove(other);
             }
             return None;
         }
-        self.answers.insert(index, statement);
+        let is_remembered = before.is_none_or(|(_, before)| statement.remembers(&before));
+        let stretch = match (before, next) {
+            (None, None) => 0,
+            (None, Some((stretch, _))) => stretch,
+            (Some((stretch, _)), None) => stretch + u64::from(!is_remembered),
+            (Some((stretch, _)), Some((after, _))) if stretch == after && is_remembered => stretch,
+            // From before the server forgot the run, or after it.
+            (Some(_), Some(_)) => return None,
+        };
+        self.answers.insert(index, (stretch, statement));
         if self.answers.len() > MAX_ANSWERS {
             self.answers.pop_front();
             self.is_cut = true;
@@ -154,18 +183,21 @@ impl Limits {
     fn remove(&mut self, statement: Statement) {
         let index = self
             .answers
-            .partition_point(|other| other.count < statement.count);
-        if self.answers.get(index) == Some(&statement) {
+            .partition_point(|(_, other)| other.count < statement.count);
+        let found = self.answers.get(index);
+        if found.is_some_and(|(_, other)| *other == statement) {
             self.answers.remove(index);
         }
         self.arrivals.retain(|(_, count)| *count != statement.count);
         if self.latest == statement {
-            self.latest = self.answers.back().copied().unwrap_or_default();
+            let last = self.answers.back().copied();
+            self.latest = last.map(|(_, last)| last).unwrap_or_default();
         }
     }
 
     /// Takes a notice of a probe. Without `count` the server has no entry for the run.
     pub fn noticed(&mut self, count: Option<u64>, limited: Option<u64>) {
+        self.is_limited = true;
         let Some(count) = count else {
             self.has_unrecorded = true;
             return;
@@ -174,21 +206,29 @@ impl Limits {
         let Statement {
             count: last_count,
             limited: last_limited,
+            ..
         } = self.latest;
         let grown = (
             count.checked_sub(last_count),
             limited.checked_sub(last_limited),
         );
         if matches!(grown, (Some(received), Some(limited)) if limited <= received) {
-            self.latest = Statement { count, limited };
+            self.latest = Statement {
+                count,
+                limited,
+                ..self.latest
+            };
         }
     }
 
     /// Notes that the server forgot the run, and begins to count again.
     pub fn forget(&mut self) {
+        // A notice since may be of what it counts now.
+        let last = self.answers.back().map_or(0, |(_, last)| last.limited);
         *self = Self {
             epoch: self.epoch + 1,
-            forgotten: self.limited(),
+            forgotten: self.forgotten.saturating_add(last),
+            is_limited: self.is_limited,
             has_unrecorded: self.has_unrecorded,
             ..Self::default()
         };
@@ -209,7 +249,7 @@ impl Limits {
         }
         let Some(seen) = seen else {
             // It may have been received at any time since.
-            let since = self.find(after).map(|(_, since)| since.limited);
+            let since = self.find(after).map(|found| found.statement.limited);
             let is_new = since.is_none_or(|since| since < self.latest.limited);
             let is_excluded = after.epoch == self.epoch && !is_new && !self.has_unrecorded;
             return if is_excluded {
@@ -223,11 +263,14 @@ impl Limits {
         } else {
             after
         };
-        let (Some((first, since)), Some((last, until))) = (self.find(after), self.find(seen))
-        else {
+        let (Some(first), Some(last)) = (self.find(after), self.find(seen)) else {
             return Limiting::Possible;
         };
-        let came = (last as u64).saturating_sub(first as u64);
+        if first.stretch != last.stretch {
+            return Limiting::Possible;
+        }
+        let came = (last.answers as u64).saturating_sub(first.answers as u64);
+        let (since, until) = (first.statement, last.statement);
         let limited = until.limited.saturating_sub(since.limited);
         let received = until.count.saturating_sub(since.count);
         if limited == 0 {
@@ -258,28 +301,57 @@ impl Limits {
         }
     }
 
-    /// What was said at a place, and how many answers came that were made by then; `None` where that is not known.
-    fn find(&self, place: Place) -> Option<(usize, Statement)> {
+    /// What was said at a place; `None` where that is not known.
+    fn find(&self, place: Place) -> Option<Found> {
         if place.epoch != self.epoch {
             return None;
         }
         if place.count == 0 {
-            return (!self.is_cut).then_some((0, Statement::default()));
+            let first = self.answers.front().map_or(0, |(stretch, _)| *stretch);
+            return (!self.is_cut).then_some(Found {
+                stretch: first,
+                answers: 0,
+                statement: Statement::default(),
+            });
         }
-        let found = self
+        let index = self
             .answers
-            .binary_search_by_key(&place.count, |statement| statement.count);
-        let index = found.ok()?;
-        Some((index + 1, *self.answers.get(index)?))
+            .partition_point(|(_, other)| other.count < place.count);
+        let (stretch, statement) = *self.answers.get(index)?;
+        (statement.count == place.count).then_some(Found {
+            stretch,
+            answers: index + 1,
+            statement,
+        })
     }
+}
+
+/// What was said at a place.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    stretch: u64,
+    /// Answers that came and were made by then.
+    answers: usize,
+    statement: Statement,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::marks::bits_from;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    /// An answer of a run of which every probe is received once.
+    fn says(count: u64, limited: u64) -> Statement {
+        Statement {
+            seq: count,
+            window: bits_from(1, count),
+            count,
+            limited,
+        }
     }
 
     /// Takes the answers of a run: `count`, `limited`, and when it came. Each probe was sent after what came before 5 ms.
@@ -287,7 +359,11 @@ mod tests {
         let mut limits = Limits::default();
         for &(count, limited, at) in answers {
             let after = limits.before(ms(at.saturating_sub(5)));
-            assert!(limits.answered(count, limited, after, ms(at)).is_some());
+            assert!(
+                limits
+                    .answered(says(count, limited), after, ms(at))
+                    .is_some()
+            );
         }
         limits
     }
@@ -315,7 +391,11 @@ mod tests {
         let (after, late) = (limits.before(ms(10)), limits.before(ms(12)));
         assert_eq!(limits.of_probe(after, seen(7)), Limiting::Possible);
         for (count, limited) in [(5, 2), (4, 2)] {
-            assert!(limits.answered(count, limited, late, ms(40)).is_some());
+            assert!(
+                limits
+                    .answered(says(count, limited), late, ms(40))
+                    .is_some()
+            );
         }
         assert_eq!(limits.of_probe(after, seen(7)), Limiting::Proven);
     }
@@ -339,14 +419,17 @@ mod tests {
             let mut limits = heard(&[(1, 0, 10), (4, 2, 20), (6, 3, 30)]);
             let place = |count| Place { epoch: 0, count };
             assert_eq!(limits.of_probe(place(0), seen(6)), Limiting::Proven);
-            assert_eq!(limits.answered(count, limited, place(0), ms(31)), None);
+            assert_eq!(
+                limits.answered(says(count, limited), place(0), ms(31)),
+                None
+            );
             let open = limits.of_probe(place(0), seen(6));
             assert_ne!(open, Limiting::Proven, "{count} {limited}");
         }
         // One that was asked for after a higher count came.
         let mut limits = heard(&[(1, 0, 10), (9_000, 8_000, 20)]);
         let after = limits.before(ms(25));
-        assert_eq!(limits.answered(3, 1, after, ms(30)), None);
+        assert_eq!(limits.answered(says(3, 1), after, ms(30)), None);
         assert_eq!(limits.limited(), 0);
     }
 
@@ -357,7 +440,7 @@ mod tests {
         limits.forget();
         assert_eq!(
             limits
-                .answered(2, 1, limits.start(), ms(30))
+                .answered(says(2, 1), limits.start(), ms(30))
                 .map(|place| place.count),
             Some(2)
         );
@@ -381,5 +464,23 @@ mod tests {
         limits.noticed(None, None);
         assert_eq!((limits.limited(), limits.is_limited()), (0, true));
         assert_eq!(limits.of_probe(limits.start(), None), Limiting::Possible);
+    }
+
+    #[test]
+    fn probes_over_which_the_server_may_have_forgotten_the_run_stay_open() {
+        let over = |window| {
+            let mut limits = heard(&[(1, 0, 10)]);
+            let after = limits.before(ms(10));
+            let later = Statement {
+                seq: 40,
+                window,
+                ..says(4, 2)
+            };
+            assert!(limits.answered(later, after, ms(60)).is_some());
+            limits.of_probe(after, seen(4))
+        };
+        assert_eq!(over(1 << 39 | 0b111), Limiting::Proven);
+        // It shows nothing of the first: it may have received these since it was started anew, and answered 39 in vain.
+        assert_eq!(over(0b1111), Limiting::Possible);
     }
 }

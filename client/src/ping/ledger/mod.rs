@@ -12,7 +12,7 @@ use hii_transport::probe::Stamp;
 use super::early::Early;
 use super::evidence::{Trip, Witness};
 use super::kernel_times::KernelTimes;
-use super::limits::{Limiting, Place};
+use super::limits::{Limiting, Place, Statement};
 use super::local_drops::{Dropped, Gaps};
 use super::marks::Marks;
 use super::plausibility::Known;
@@ -551,9 +551,13 @@ impl Ledger {
         if self.is_stream {
             return None;
         }
-        let count = report.count()?.get();
-        run.limits
-            .answered(count, report.limited()?, after, trip.arrived)
+        let statement = Statement {
+            seq: report.seq().get(),
+            window: report.window()?,
+            count: report.count()?.get(),
+            limited: report.limited()?,
+        };
+        run.limits.answered(statement, after, trip.arrived)
     }
 
     /// When a probe was sent that is still remembered.

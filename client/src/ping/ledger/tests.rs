@@ -199,6 +199,37 @@ fn notice_may_overtake_the_news_of_its_sending() {
 }
 
 #[test]
+fn closing_probes_over_a_limit_are_none_of_the_run_s() {
+    let size = ProbeSize::new(128).unwrap();
+    let says = |seq, count, window, limited, at| {
+        let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
+        let report = probe.answer(&Report {
+            count: Seq::new(count).unwrap(),
+            window,
+            held: 0,
+            received: 1,
+            limited,
+        });
+        Arrival {
+            report: Some(report),
+            ..answer(seq, at)
+        }
+    };
+    let mut ledger = Ledger::new(2, ms(100), true);
+    ledger.sent(sent(ms(0)));
+    ledger.sent(sent(ms(10)));
+    ledger.arrived(says(1, 1, 0b1, 0, ms(1)));
+    ledger.end();
+    ledger.sent_closing(ms(2_000));
+    ledger.sent_closing(ms(3_000));
+    // Number 2, or the first closing probe: that only one of the two was limited is known, and no more.
+    ledger.arrived(says(4, 3, 0b1011, 1, ms(3_001)));
+    assert_eq!(ledger.counts().limited, 0);
+    settle_all(&mut ledger);
+    assert_eq!(ledger.counts().rate_limited, 0);
+}
+
+#[test]
 fn an_answer_before_its_probe_was_sent_is_forged() {
     let mut ledger = Ledger::new(1, ms(100), false);
     ledger.arrived(answer(1, ms(1)));

@@ -312,3 +312,64 @@ fn kernel_stamps(counts: &Counts, figures: &RunFigures) -> String {
 fn not_available(reason: &str) -> String {
     format!("n/a: {reason}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ping::statistics::Statistics;
+
+    fn summary(counts: Counts) -> Summary {
+        Summary::new(&counts, Statistics::new(0).figures(), true)
+    }
+
+    /// Half of the probes were answered.
+    fn counts() -> Counts {
+        Counts {
+            sent: 100,
+            in_time: 50,
+            rate_limited: 20,
+            limited_or_lost: 30,
+            limited: 45,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn number_of_limited_probes_says_how_many_of_the_open_ones_were_lost() {
+        let told = summary(counts());
+        assert_eq!((told.rate_limited, told.limited_or_lost), (45, 0));
+        assert_eq!((told.lost.total, told.loss_percent), (5, Some(5.0)));
+        assert_eq!(told.lost.unknown, Some(5));
+        // No more than there are.
+        let told = summary(Counts {
+            limited: 1_000,
+            ..counts()
+        });
+        assert_eq!((told.rate_limited, told.lost.total), (50, 0));
+        // What is still waited for may be among them.
+        let told = summary(Counts {
+            sent: 110,
+            in_flight: 10,
+            ..counts()
+        });
+        assert_eq!((told.rate_limited, told.lost.total), (35, 15));
+    }
+
+    #[test]
+    fn loss_is_a_range_where_a_server_has_not_counted_all_limited_probes() {
+        let told = summary(Counts {
+            limited_uncounted: 2,
+            ..counts()
+        });
+        assert_eq!((told.rate_limited, told.limited_or_lost), (47, 3));
+        assert_eq!((told.lost.total, told.loss_percent), (0, None));
+        assert_eq!(told.loss_percent_range, Some([0.0, 3.0]));
+        assert!(!told.is_all_limited());
+        let silent = summary(Counts {
+            sent: 50,
+            in_time: 0,
+            ..counts()
+        });
+        assert!(silent.is_all_limited());
+    }
+}
