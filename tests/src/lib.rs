@@ -7,6 +7,9 @@ pub mod browser;
 pub mod classic;
 pub mod metrics;
 pub mod namespace;
+#[cfg(target_os = "linux")]
+pub mod netns;
+#[cfg(target_os = "linux")]
 pub mod network;
 pub mod path;
 pub mod programs;

@@ -1,9 +1,8 @@
 //! A small network for tests, in Linux network namespaces: a client, a router and a server.
 
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::netns::Namespace;
 use crate::world;
 
 /// A host of the network.
@@ -17,38 +16,40 @@ pub enum Host {
     Server,
 }
 
-/// Three hosts in a row. They end when it is dropped.
+/// Three hosts in a row. They end with the test.
 #[derive(Debug)]
 pub struct Network {
-    name: String,
+    client: Namespace,
+    router: Namespace,
+    server: Namespace,
 }
 
 /// The addresses of the server.
 pub const SERVER: [&str; 2] = ["10.77.2.2", "fd77:2::2"];
 
 impl Network {
-    /// Such a network; `None` where the tests may not make one, or have no `ip`, after [`world::skip`].
+    /// Such a network; `None` where the tests may not make one, after [`world::skip`].
     ///
     /// # Panics
     /// It was begun and could not be finished, or must not be skipped.
     #[must_use]
     pub fn new() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let network = Self {
-            name: format!("hii-{}-{number}", std::process::id()),
+        let client = match Namespace::new() {
+            Ok(client) if Path::new("/proc/sys/net/ipv6").exists() => client,
+            _ => {
+                world::skip("no network namespaces here, or no IPv6");
+                return None;
+            }
         };
-        let add = |host| try_ip(&["netns", "add", &network.namespace(host)]);
-        let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
-        if !has_ipv6 || !add(Host::Client) {
-            world::skip("no network namespaces here, or no IPv6");
-            return None;
-        }
-        assert!(add(Host::Router) && add(Host::Server));
+        let another = || Namespace::new().expect("one more namespace");
+        let network = Self {
+            client,
+            router: another(),
+            server: another(),
+        };
         network.join(Host::Client, "10.77.1", "fd77:1");
         network.join(Host::Server, "10.77.2", "fd77:2");
         for host in [Host::Client, Host::Router, Host::Server] {
-            network.ip(host, &["link", "set", "lo", "up"]);
             // As many refusals as there are probes.
             network.set(host, "ipv4/icmp_ratelimit", "0");
             network.set(host, "ipv6/icmp/ratelimit", "0");
@@ -61,7 +62,7 @@ impl Network {
     /// A link from the router to another host, with its own default route over it.
     fn join(&self, host: Host, v4: &str, v6: &str) {
         let link = link_to(host);
-        let router = self.namespace(Host::Router);
+        let router = self.at(Host::Router).path();
         let peer = ["peer", "name", link, "netns", &router];
         self.ip(
             host,
@@ -82,8 +83,8 @@ impl Network {
 
     /// What begins a command line that runs on a host: a program, and its arguments.
     #[must_use]
-    pub fn on(&self, host: Host) -> [String; 4] {
-        ["ip", "netns", "exec", &self.namespace(host)].map(ToOwned::to_owned)
+    pub fn on(&self, host: Host) -> [String; 6] {
+        self.at(host).command()
     }
 
     /// Configures a host with `ip`.
@@ -91,9 +92,7 @@ impl Network {
     /// # Panics
     /// That fails.
     pub fn ip(&self, host: Host, args: &[&str]) {
-        let namespace = self.namespace(host);
-        let args = [&["-n", &namespace], args].concat();
-        assert!(try_ip(&args), "ip {}", args.join(" "));
+        self.at(host).ip(&args.join(" "));
     }
 
     /// Sets the longest packet that goes from the router to a host and back.
@@ -108,17 +107,17 @@ impl Network {
     }
 
     fn set(&self, host: Host, what: &str, value: &str) {
-        let [program, args @ ..] = self.on(host);
-        let write = format!("echo {value} > /proc/sys/net/{what}");
-        let status = Command::new(program)
-            .args(args)
-            .args(["sh", "-c", &write])
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "{write}");
+        self.at(host).set(what, value);
     }
 
-    fn namespace(&self, host: Host) -> String {
-        format!("{}-{host:?}", self.name).to_lowercase()
+    /// Where a host's programs and sockets are.
+    #[must_use]
+    pub fn at(&self, host: Host) -> &Namespace {
+        match host {
+            Host::Client => &self.client,
+            Host::Router => &self.router,
+            Host::Server => &self.server,
+        }
     }
 }
 
@@ -128,26 +127,5 @@ fn link_to(host: Host) -> &'static str {
         "server"
     } else {
         "client"
-    }
-}
-
-fn try_ip(args: &[&str]) -> bool {
-    let output = Command::new("ip").args(args).output();
-    output.is_ok_and(|output| {
-        if !output.status.success() {
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        }
-        output.status.success()
-    })
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for host in [Host::Client, Host::Router, Host::Server] {
-            let namespace = self.namespace(host);
-            if Path::new("/run/netns").join(&namespace).exists() {
-                try_ip(&["netns", "delete", &namespace]);
-            }
-        }
     }
 }

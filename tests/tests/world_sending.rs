@@ -1,7 +1,6 @@
 //! Destinations that a server cannot send to, beside others: each in a network of its own.
 #![cfg(target_os = "linux")]
 
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Child, Command};
@@ -20,7 +19,6 @@ use hii_transport::packet_info::PacketInfo;
 use hii_transport::stop::stopper;
 use hii_transport::traffic::Traffic;
 use hii_transport::udp;
-use nix::sched::{CloneFlags, setns};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
@@ -42,15 +40,7 @@ const CLIENTS: [[&str; 3]; 2] = [
 
 /// Does something on a host of the network. Sockets that it makes stay there.
 fn on<T: Send>(network: &Network, host: Host, what: impl FnOnce() -> T + Send) -> T {
-    let [.., namespace] = network.on(host);
-    thread::scope(|scope| {
-        let thread = scope.spawn(move || {
-            let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
-            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-            what()
-        });
-        thread.join().unwrap()
-    })
+    network.at(host).enter(what)
 }
 
 /// Runs a shell command on a host of the network.
