@@ -2,6 +2,8 @@
 //! delays and repeats, servers that answer as they are told, a sender and a receiver of files that do, namespaces, a
 //! browser, a terminal, what a world test needs, and the system benchmark.
 
+#[cfg(target_os = "linux")]
+pub mod attack;
 pub mod benchmark;
 pub mod browser;
 pub mod classic;
