@@ -96,3 +96,24 @@ fn connection_of_probes_over_the_rate_is_not_read() {
         }
     });
 }
+
+#[test]
+#[ignore = "needs network namespaces"]
+fn connection_of_messages_over_the_rate_is_not_read() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let server = site.serve(HII_SERVER, &["relay", "--rate", &RATE.to_string()]);
+    let to = SocketAddr::new(Host::Server.v4(), server.address().port());
+    let mut over = connect(&site, Host::Far, to);
+    assert!(ask(&mut over, &framed("hii")).starts_with(b"('"));
+    let mut others = [Host::Near, Host::Honest].map(|host| connect(&site, host, to));
+    // To somebody who is not there.
+    let text = "x".repeat(1400);
+    let message = framed(&format!("to:10.77.2.3/9;content:{text}"));
+    fill(&mut over, &message, || {
+        for other in &mut others {
+            assert!(ask(other, &framed("hii")).starts_with(b"('"));
+        }
+    });
+}
