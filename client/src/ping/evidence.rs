@@ -45,8 +45,6 @@ pub struct Witness {
     remembers_from: u64,
     /// How often it forgot.
     forgot: u64,
-    /// Whether it has a limit that probes of the run were over.
-    is_limited: bool,
     /// Probes whose answers were heard.
     heard: Marks,
     /// What was told of the probes that it had received, and of those that it had not.
@@ -122,11 +120,6 @@ impl Witness {
         self.forgot
     }
 
-    /// Notes that probes of the run were over a limit of the server.
-    pub fn is_limited(&mut self) {
-        self.is_limited = true;
-    }
-
     /// Takes an answer that could be true, and tells what it says about other probes.
     pub fn hear(&mut self, answer: &ProbeAnswer, trip: Trip) -> Option<Testimony> {
         let this = Answered {
@@ -136,7 +129,6 @@ impl Witness {
             trip,
         };
         let window = answer.window()?;
-        self.is_limited |= answer.limited().is_some_and(|limited| limited > 0);
         let before = if self.forgot_since(this, window) {
             self.forget(this);
             None
@@ -181,12 +173,14 @@ impl Witness {
             return None;
         }
         if this.count > last.count {
-            let since = window & bits_from(last.seq.saturating_add(1), this.seq);
-            if self.is_limited && this.count - last.count < u64::from(since.count_ones()) {
-                // Either some of these overtook the last, or the server forgot the run, answered none for a while since
-                // they were over its limit, and received as many since.
-                let behind = u64::from(63 - since.leading_zeros());
-                self.remembers_from = self.remembers_from.max(this.seq - behind);
+            if this.remembers(window, &last).is_none()
+                && this.count - last.count < u64::from(window.count_ones())
+            {
+                // Either some of these overtook the last, or the server forgot the run, and received as many since. It
+                // may have received others before them, over its limit.
+                let behind = u64::from(63 - window.leading_zeros());
+                let lowest = this.seq.saturating_sub(behind);
+                self.remembers_from = self.remembers_from.max(lowest);
             }
             self.last = Some(this);
             return Some(last);

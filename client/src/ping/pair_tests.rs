@@ -153,6 +153,9 @@ impl Pair {
             came.seq() - u64::from(behind)
         });
         let lowest = lowest.min().unwrap();
+        let has_gaps = answers
+            .windows(2)
+            .any(|two| two[0].seq().abs_diff(two[1].seq()) > 63);
         let judge = |(seq, truth): (u64, &Truth)| {
             if let Some(came) = firsts.get(&seq) {
                 let rtt = Duration::from_nanos(came.at - nanos(self.sent(seq)));
@@ -170,6 +173,10 @@ impl Pair {
                 .collect();
             match (told.contains(&true), told.contains(&false)) {
                 (true, _) => vec![Verdict::LostBack],
+                // Where no window covers two answers, the server may have forgotten the run between them.
+                (false, true) if seq > lowest && has_gaps => {
+                    vec![Verdict::LostThere, Verdict::LostUnknown]
+                }
                 (false, true) if seq > lowest => vec![Verdict::LostThere],
                 // It may have been there before the server had an entry for the run.
                 (false, true) => vec![Verdict::LostUnknown],

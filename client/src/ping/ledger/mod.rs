@@ -370,7 +370,6 @@ impl Ledger {
             self.closing_counted = self.closing_counted.max(seq);
         }
         self.run.limits.noticed(count, notice.limited());
-        self.witness.is_limited();
         if count.is_some() {
             self.received_from(seq);
         }
