@@ -168,7 +168,9 @@ impl Pace {
                 let needed = cost
                     .checked_mul(self.unit)
                     .filter(|ticks| *ticks <= self.burst)?;
-                let short = needed.saturating_sub(self.free_ticks(cell, now));
+                // What was charged beyond the burst is waited for too.
+                let ahead = cell.saturating_sub(self.ticks(now));
+                let short = ahead.saturating_add(needed).saturating_sub(self.burst);
                 let nanos = (u128::from(short) * u128::from(NANOS_PER_SECOND))
                     .div_ceil(u128::from(self.ticks_per_second));
                 u64::try_from(nanos).ok().map(Duration::from_nanos)
@@ -402,6 +404,15 @@ mod tests {
             pace.charge(&mut cell, u64::MAX, Duration::MAX);
             let _ = pace.left(cell, Duration::MAX);
         }
+    }
+
+    #[test]
+    fn what_was_charged_beyond_the_burst_is_waited_for() {
+        let pace = Pace::new(Limit::with_burst(1, 2));
+        let mut cell = 0;
+        pace.charge(&mut cell, 5, Duration::ZERO);
+        let wait = pace.wait(cell, 1, Duration::ZERO);
+        assert_eq!(wait, Some(Duration::from_secs(4)));
     }
 
     proptest! {

@@ -81,19 +81,42 @@ fn is_one_of(rates: &[f64], rate: &Value) -> bool {
 
 #[test]
 fn a_ramp_tells_where_loss_breaks_away() {
-    // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000. A delay that is far more than
-    // what a stalled machine adds stays the usual one.
-    let server = server(&["--rate", "50", "--delay", "500ms"]);
+    // The path loses three of four from the 61st on. A delay that is far more than what a stalled machine adds stays the
+    // usual one.
+    let server = server(&["--delay", "500ms"]);
+    let path = Path::new(
+        server.address(),
+        judge(|seq| {
+            if seq > 60 && seq % 4 > 0 {
+                Fate::Drop
+            } else {
+                Fate::Pass
+            }
+        }),
+        passes(),
+    );
+    let path = path.unwrap();
+    let ended = ping(path.addr(), &["-n", "300", "-i", "20ms", "--decay", "0.99"]);
+    let document = ended.json();
+    let knee = &document["summary"]["knee"];
+    assert_eq!(knee["sign"], "loss", "{document}");
+    // Of the first 60 probes none is lost.
+    let rates = &group_rates(&document)[5..];
+    assert!(is_one_of(rates, &knee["probes_per_second"]), "{document}");
+}
+
+#[test]
+fn ramp_over_a_server_s_limit_has_no_knee_and_names_the_limit() {
+    // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000.
+    let server = server(&["--rate", "50"]);
     let ended = ping(
         server.address(),
         &["-n", "300", "-i", "20ms", "--decay", "0.99"],
     );
-    let document = ended.json();
-    let knee = &document["summary"]["knee"];
-    assert_eq!(knee["sign"], "loss", "{document}");
-    // Of the first 50 probes none is lost.
-    let rates = &group_rates(&document)[5..];
-    assert!(is_one_of(rates, &knee["probes_per_second"]), "{document}");
+    let summary = &ended.json()["summary"];
+    assert!(count(&summary["rate_limited"]) > 0, "{summary}");
+    assert_ne!(summary["knee"]["sign"], "loss", "{summary}");
+    assert_eq!(count(&summary["lost"]["total"]), 0, "{summary}");
 }
 
 #[test]
