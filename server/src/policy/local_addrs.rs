@@ -12,7 +12,7 @@ use hii_transport::addresses::InterfaceAddress;
 /// How often the addresses are read where nothing calls for it.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// How often they are read at most, when datagrams arrive at unknown addresses.
+/// How often they are read at most, when datagrams arrive that do not fit them.
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 /// The addresses of a host at one moment.
@@ -57,7 +57,10 @@ impl HostAddrs {
         self.loopback_interfaces.contains(&interface)
     }
 
-    fn knows(&self, ip: IpAddr) -> bool {
+    /// Whether something that was sent to an address is known to arrive here.
+    #[must_use]
+    pub fn receives(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
         self.is_host(ip)
             || match ip {
                 IpAddr::V4(v4) => v4.is_multicast() || self.is_broadcast(v4),
@@ -66,8 +69,8 @@ impl HostAddrs {
     }
 }
 
-/// The addresses of this host, read again every 30 s, and when a datagram arrives at an address that is not among them, at
-/// most once a second. Clones share them.
+/// The addresses of this host, read again every 30 s, and when a datagram arrives that does not fit them, at most once a
+/// second. Clones share them.
 #[derive(Clone)]
 pub struct LocalAddrs(Arc<Shared>);
 
@@ -114,14 +117,12 @@ impl LocalAddrs {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the addresses again where it is time for that, on any clock that all callers share. `destination`: where
-    /// something has arrived. Returns whether they were read.
-    pub fn refresh(&self, destination: Option<IpAddr>, now: Duration) -> bool {
+    /// Reads the addresses again where it is time for that, on any clock that all callers share. `are_doubtful`: something
+    /// has arrived that does not fit them. Returns whether they were read.
+    pub fn refresh(&self, are_doubtful: bool, now: Duration) -> bool {
         let last = Duration::from_nanos(self.0.last.load(Ordering::Relaxed));
         let age = now.saturating_sub(last);
-        let is_due = age >= REFRESH
-            || age >= MIN_REFRESH
-                && destination.is_some_and(|ip| !self.current().knows(ip.to_canonical()));
+        let is_due = age >= REFRESH || are_doubtful && age >= MIN_REFRESH;
         // Another thread that reads them is enough.
         let Some(_reading) = is_due.then(|| self.0.read_at.try_lock().ok()).flatten() else {
             return false;
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_read_again_at_an_unknown_arrival_and_every_half_minute() {
+    fn they_are_read_again_when_in_doubt_and_every_half_minute() {
         let reads = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&reads);
         let local = LocalAddrs::new(&["[::]:8080".parse().unwrap()], move || {
@@ -209,11 +210,11 @@ mod tests {
             let ip = format!("192.0.2.{}", number + 1);
             vec![interface(&ip, &["192.0.2.255"])]
         });
-        let at = |ip: &str| Some(ip.parse().unwrap());
-        let refresh = |destination, now| {
-            let was_read = local.refresh(destination, now);
+        let refresh = |are_doubtful, now| {
+            let was_read = local.refresh(are_doubtful, now);
             (was_read, reads.load(Ordering::Relaxed))
         };
+        let receives = |ip: &str| local.current().receives(ip.parse().unwrap());
         for known in [
             "192.0.2.1",
             "192.0.2.255",
@@ -221,18 +222,20 @@ mod tests {
             "127.0.0.9",
             "ff02::1",
         ] {
-            assert_eq!(refresh(at(known), seconds(2)), (false, 1), "{known}");
+            assert!(receives(known), "{known}");
         }
+        assert!(!receives("192.0.2.2") && !receives("2001:db8::1"));
+        assert_eq!(refresh(false, seconds(2)), (false, 1));
         assert!(local.is_service("192.0.2.1".parse().unwrap(), 8080));
-        assert_eq!(refresh(at("192.0.2.2"), seconds(2)), (true, 2));
+        assert_eq!(refresh(true, seconds(2)), (true, 2));
         assert!(local.is_service("192.0.2.2".parse().unwrap(), 8080));
         assert!(!local.is_service("192.0.2.1".parse().unwrap(), 8080));
         assert!(!local.is_service("192.0.2.2".parse().unwrap(), 8081));
         // Not for each of many datagrams.
-        assert_eq!(refresh(at("198.51.100.1"), seconds(2)), (false, 2));
-        assert_eq!(refresh(at("198.51.100.1"), seconds(3)), (true, 3));
-        assert_eq!(refresh(None, seconds(32)), (false, 3));
-        assert_eq!(refresh(None, seconds(33)), (true, 4));
+        assert_eq!(refresh(true, seconds(2)), (false, 2));
+        assert_eq!(refresh(true, seconds(3)), (true, 3));
+        assert_eq!(refresh(false, seconds(32)), (false, 3));
+        assert_eq!(refresh(false, seconds(33)), (true, 4));
     }
 
     #[test]

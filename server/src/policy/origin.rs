@@ -32,7 +32,7 @@ pub enum SourceRefusal {
     Disguised,
     /// An address that no single host sends from.
     NoHost,
-    /// A loopback source that did not arrive by loopback.
+    /// A source of this host, loopback or another of its addresses, that did not arrive from this host.
     ForgedLoopback,
     /// It was sent to many hosts: broadcast or multicast.
     ToMany,
@@ -44,8 +44,8 @@ impl Origin {
     /// 1. it is IPv4-mapped and arrived at an IPv6 address, or the other way round ([`SourceRefusal::Disguised`]): an IPv6
     ///    packet may carry any such source;
     /// 2. no single host can have it, in any IPv4 address that it embeds, or its port is 0 ([`SourceRefusal::NoHost`]);
-    /// 3. it is loopback, and did not arrive at loopback; over UDP the interface has to be the loopback interface too
-    ///    ([`SourceRefusal::ForgedLoopback`]);
+    /// 3. it is loopback, and did not arrive at loopback; over UDP the interface has to be the loopback interface too, which
+    ///    holds for every address of this host ([`SourceRefusal::ForgedLoopback`]);
     /// 4. it arrived at a broadcast or multicast address ([`SourceRefusal::ToMany`]).
     ///
     /// Where the platform does not report the destination, mapped sources are refused, and loopback is believed on a socket
@@ -83,6 +83,15 @@ impl Origin {
             if !is_local {
                 return Err(SourceRefusal::ForgedLoopback);
             }
+        }
+        // What this host sends to itself goes by the loopback interface, whatever its address.
+        if transport == Transport::Udp
+            && hosts.is_host(ip)
+            && info
+                .interface
+                .is_some_and(|interface| !hosts.is_loopback_interface(interface))
+        {
+            return Err(SourceRefusal::ForgedLoopback);
         }
         if destination.is_some_and(|ip| is_many(ip, hosts)) {
             return Err(SourceRefusal::ToMany);
@@ -307,6 +316,22 @@ mod tests {
         assert_eq!(validate(&untold), Err(ForgedLoopback));
         untold.bound = Bound::to(Ipv4Addr::LOCALHOST.into());
         assert!(validate(&untold).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_this_host_comes_by_the_loopback_interface() {
+        for (own, at) in [
+            ("192.0.2.1:9", "192.0.2.1"),
+            ("[2001:db8::1]:9", "2001:db8::1"),
+        ] {
+            let check = |interface| validate(&info(own, Some(at), interface));
+            assert_eq!(check(Some(WIRE)), Err(ForgedLoopback), "{own}");
+            assert_eq!(check(Some(LOOPBACK)).unwrap(), own);
+            // Over TCP, or where the interface is not reported, it is a host like any other.
+            assert_eq!(check(None).unwrap(), own);
+            let stream = info(own, Some(at), None);
+            assert!(Origin::validate(&stream, Transport::Tcp, &hosts()).is_ok());
+        }
     }
 
     #[test]

@@ -46,11 +46,16 @@ impl SourceValidator {
         transport: Transport,
         now: Duration,
     ) -> Result<Origin, SourceRefusal> {
-        if now >= self.next_look {
-            self.next_look = now + LOOK;
-            self.local.refresh(info.destination, now);
-            self.hosts = self.local.current();
+        let validated = Origin::validate(info, transport, &self.hosts);
+        if now < self.next_look {
+            return validated;
         }
+        self.next_look = now.saturating_add(LOOK);
+        // An address may have come to this host, or gone from it to another.
+        let is_unknown = |ip| !self.hosts.receives(ip);
+        let are_doubtful = validated.is_err() || info.destination.is_some_and(is_unknown);
+        self.local.refresh(are_doubtful, now);
+        self.hosts = self.local.current();
         Origin::validate(info, transport, &self.hosts)
     }
 }
@@ -62,7 +67,7 @@ pub struct RefusedSources {
     pub disguised: u64,
     /// An address that no single host sends from.
     pub no_host: u64,
-    /// A loopback source that did not arrive by loopback.
+    /// A source of this host that did not arrive from this host.
     pub forged_loopback: u64,
     /// Sent to a broadcast or multicast address.
     pub to_many: u64,

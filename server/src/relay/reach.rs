@@ -51,12 +51,18 @@ impl Reach {
         }
     }
 
-    /// Whether a message may go to an address that is no peer: not to another service of the relay's own host, to which it
+    /// Whether a message may go to an address that is no peer: not to all hosts of one of this host's networks, in any
+    /// disguise (a peer has no such address), and not to another service of the relay's own host, to which it
     /// would seem to come from that host itself, unless the sender is on that host.
     #[must_use]
     pub fn allows_stranger(&self, ip: IpAddr, sender: IpAddr) -> bool {
         let is_here = |ip| self.local.is_host(ip);
-        is_here(sender.to_canonical()) || !with_embedded(ip).any(is_here)
+        let is_broadcast = |ip| match ip {
+            IpAddr::V4(v4) => self.local.current().is_broadcast(v4),
+            IpAddr::V6(_) => false,
+        };
+        !with_embedded(ip).any(is_broadcast)
+            && (is_here(sender.to_canonical()) || !with_embedded(ip).any(is_here))
     }
 
     fn allows_one(&self, ip: IpAddr, port: u16, sender: IpAddr) -> Result<(), Unreachable> {
@@ -102,6 +108,8 @@ fn of_v6(ip: Ipv6Addr) -> Option<Unreachable> {
 
 #[cfg(test)]
 mod tests {
+    use hii_transport::addresses::InterfaceAddress;
+
     use super::*;
 
     fn reason(ip: &str, port: u16, sender: &str) -> Option<Unreachable> {
@@ -164,6 +172,31 @@ mod tests {
         }
         let multicast = Some(Unreachable::Multicast);
         assert_eq!(reason("2002:e000:1::", 9000, "192.0.2.7"), multicast);
+    }
+
+    #[test]
+    fn strangers_are_no_broadcast_address_of_this_host_in_any_disguise() {
+        let interface = InterfaceAddress {
+            ip: "198.51.100.1".parse().unwrap(),
+            broadcasts: vec!["198.51.100.255".parse().unwrap()],
+            interface: Some(2),
+            is_loopback_interface: false,
+        };
+        let reach = Reach::new(LocalAddrs::fixed(&[], vec![interface]));
+        let allows = |ip: &str, sender: &str| {
+            reach.allows_stranger(ip.parse().unwrap(), sender.parse().unwrap())
+        };
+        for sender in ["192.0.2.7", "127.0.0.1"] {
+            for ip in [
+                "198.51.100.255",
+                "::198.51.100.255",
+                "64:ff9b::198.51.100.255",
+            ] {
+                assert!(!allows(ip, sender), "{ip} from {sender}");
+            }
+            assert!(allows("198.51.100.7", sender));
+        }
+        assert!(allows("198.51.100.1", "127.0.0.1") && !allows("198.51.100.1", "192.0.2.7"));
     }
 
     #[test]
