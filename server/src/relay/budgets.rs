@@ -64,15 +64,15 @@ pub(super) struct MessageBudgets {
 /// Which budgets a sender's messages are charged to. A hash is there where the budget limits the sender.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SenderBudgets {
-    address: Option<u64>,
-    stranger: Option<u64>,
+    address: Option<u32>,
+    stranger: Option<u32>,
 }
 
 /// Which budgets messages from one sender to one receiver are charged to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ReceiverBudgets {
-    pair: Option<u64>,
-    stranger: Option<u64>,
+    pair: Option<u32>,
+    stranger: Option<u32>,
 }
 
 impl MessageBudgets {
@@ -158,34 +158,41 @@ impl MessageBudgets {
         charge(&mut self.receivers, stranger, messages, now);
     }
 
-    fn of_address(&self, ip: IpAddr) -> u64 {
-        self.key.hash_one(Source::of(ip))
+    fn of_address(&self, ip: IpAddr) -> u32 {
+        half(self.key.hash_one(Source::of(ip)))
     }
 
-    fn of_endpoint(&self, endpoint: Endpoint) -> u64 {
-        self.key.hash_one((endpoint.ip(), endpoint.port()))
+    fn of_endpoint(&self, endpoint: Endpoint) -> u32 {
+        half(self.key.hash_one((endpoint.ip(), endpoint.port())))
     }
 }
 
-fn left(buckets: &Buckets, hash: Option<u64>, now: Duration) -> u64 {
-    hash.map_or(u64::MAX, |hash| buckets.left(hash, now))
+fn left(buckets: &Buckets, hash: Option<u32>, now: Duration) -> u64 {
+    hash.map_or(u64::MAX, |hash| buckets.left(hash.into(), now))
 }
 
-fn wait(buckets: &Buckets, hash: Option<u64>, now: Duration) -> Duration {
+fn wait(buckets: &Buckets, hash: Option<u32>, now: Duration) -> Duration {
     // No rate of messages lets nothing through.
-    let wait = hash.and_then(|hash| buckets.wait(hash, 1, now));
+    let wait = hash.and_then(|hash| buckets.wait(hash.into(), 1, now));
     wait.unwrap_or_default()
 }
 
-fn charge(buckets: &mut Buckets, hash: Option<u64>, messages: u64, now: Duration) {
+fn charge(buckets: &mut Buckets, hash: Option<u32>, messages: u64, now: Duration) {
     if let Some(hash) = hash {
-        buckets.charge(hash, messages, now);
+        buckets.charge(hash.into(), messages, now);
     }
 }
 
-/// Spreads neighbouring places over all bits (the multiplier is 2^64 divided by the golden ratio).
-fn spread(place: u32) -> u64 {
-    u64::from(place)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_left(32)
+/// The half of a hash that is kept with a burst: more bits than there are buckets.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the rest of a hash is left out"
+)]
+fn half(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// Spreads neighbouring places over all buckets (the multiplier is 2^64 divided by the golden ratio).
+fn spread(place: u32) -> u32 {
+    half(u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
 }

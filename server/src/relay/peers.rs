@@ -242,16 +242,17 @@ impl Peers {
     /// sends datagrams, is not that peer; nor the other way round.
     pub fn hear(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<Heard> {
         let index = self.live(endpoint, now)?;
-        let slot = *self.slot(index)?;
-        if is_connected != (slot.standing == Standing::Connected) {
-            return None;
-        }
-        self.touch(index);
-        Some(Heard {
+        let slot = self.slot(index)?;
+        let heard = Heard {
             place: index,
             standing: slot.standing,
             left: self.sent.left(slot.sent, now),
-        })
+        };
+        if is_connected != (heard.standing == Standing::Connected) {
+            return None;
+        }
+        self.touch(index);
+        Some(heard)
     }
 
     /// Whether there is a peer at this address that proved it, by a token or a connection.
@@ -263,17 +264,25 @@ impl Peers {
 
     /// Charges the peer in this place for what it sent.
     pub fn charge_sender(&mut self, place: u32, count: u64, now: Duration) {
-        let limit = self.sent;
-        if let Some(slot) = self.slot_mut(place) {
-            limit.charge(&mut slot.sent, count, now);
+        let Self { slots, sent, .. } = self;
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|place| slots.get_mut(place));
+        if let Some(slot) = slot {
+            sent.charge(&mut slot.sent, count, now);
         }
     }
 
     /// Charges the peer in this place for what it was sent.
     pub fn charge_receiver(&mut self, place: u32, count: u64, now: Duration) {
-        let limit = self.received;
-        if let Some(slot) = self.slot_mut(place) {
-            limit.charge(&mut slot.received, count, now);
+        let Self {
+            slots, received, ..
+        } = self;
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|place| slots.get_mut(place));
+        if let Some(slot) = slot {
+            received.charge(&mut slot.received, count, now);
         }
     }
 
