@@ -39,6 +39,8 @@ mod service;
 #[cfg(test)]
 mod service_tests;
 mod tally;
+#[cfg(test)]
+mod tally_tests;
 mod total_octets;
 
 pub use budgets::{Kind, Limits};
