@@ -178,7 +178,7 @@ impl Witness {
             {
                 // Either some of these overtook the last, or the server forgot the run, and received as many since. It
                 // may have received others before them, over its limit.
-                let behind = u64::from(63 - window.leading_zeros());
+                let behind = u64::from(window.checked_ilog2().unwrap_or(0));
                 let lowest = this.seq.saturating_sub(behind);
                 self.remembers_from = self.remembers_from.max(lowest);
             }

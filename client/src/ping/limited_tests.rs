@@ -206,8 +206,9 @@ fn is_true(verdict: Verdict, seq: u64, is_received: bool, server: &Server) -> bo
     match verdict {
         Verdict::RateLimited => is_limited,
         Verdict::LostThere => !is_received,
-        Verdict::LostBack => server.answered.contains(&seq),
-        Verdict::InTime { .. } | Verdict::Late { .. } => server.answered.contains(&seq),
+        Verdict::LostBack | Verdict::InTime { .. } | Verdict::Late { .. } => {
+            server.answered.contains(&seq)
+        }
         Verdict::LostUnknown => !is_limited || server.uncounted.contains(&seq),
         Verdict::LimitedOrLost => true,
         _ => false,
@@ -215,6 +216,9 @@ fn is_true(verdict: Verdict, seq: u64, is_received: bool, server: &Server) -> bo
 }
 
 proptest! {
+    // Each runs up to 600 probes.
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn on_a_path_that_keeps_the_order_every_verdict_is_true_and_the_number_is_exact(
         probes in probes(Just(ms(35)), Just(ms(22)), 1, 0),

@@ -368,8 +368,8 @@ mod tests {
         limits
     }
 
-    fn seen(count: u64) -> Option<Place> {
-        Some(Place { epoch: 0, count })
+    const fn place(count: u64) -> Place {
+        Place { epoch: 0, count }
     }
 
     #[test]
@@ -377,11 +377,20 @@ mod tests {
         // 2 and 3 were over the limit; 5 was answered in vain, and 6 was over it.
         let limits = heard(&[(1, 0, 10), (4, 2, 20), (7, 3, 30)]);
         let after = |at| limits.before(ms(at));
-        assert_eq!(limits.of_probe(after(10), seen(4)), Limiting::Proven);
-        assert_eq!(limits.of_probe(after(25), seen(7)), Limiting::Possible);
+        assert_eq!(limits.of_probe(after(10), Some(place(4))), Limiting::Proven);
+        assert_eq!(
+            limits.of_probe(after(25), Some(place(7))),
+            Limiting::Possible
+        );
         // It may have been received between the first two as well.
-        assert_eq!(limits.of_probe(after(15), seen(7)), Limiting::Possible);
-        assert_eq!(limits.of_probe(after(0), seen(1)), Limiting::Excluded);
+        assert_eq!(
+            limits.of_probe(after(15), Some(place(7))),
+            Limiting::Possible
+        );
+        assert_eq!(
+            limits.of_probe(after(0), Some(place(1))),
+            Limiting::Excluded
+        );
         assert_eq!(limits.limited(), 3);
     }
 
@@ -389,7 +398,7 @@ mod tests {
     fn answer_that_comes_late_explains_what_was_open() {
         let mut limits = heard(&[(1, 0, 10), (7, 3, 30)]);
         let (after, late) = (limits.before(ms(10)), limits.before(ms(12)));
-        assert_eq!(limits.of_probe(after, seen(7)), Limiting::Possible);
+        assert_eq!(limits.of_probe(after, Some(place(7))), Limiting::Possible);
         for (count, limited) in [(5, 2), (4, 2)] {
             assert!(
                 limits
@@ -397,7 +406,7 @@ mod tests {
                     .is_some()
             );
         }
-        assert_eq!(limits.of_probe(after, seen(7)), Limiting::Proven);
+        assert_eq!(limits.of_probe(after, Some(place(7))), Limiting::Proven);
     }
 
     #[test]
@@ -417,13 +426,12 @@ mod tests {
     fn contradicting_answers_count_for_nothing() {
         for (count, limited) in [(6, 1), (5, 4), (3, 3), (2, 3)] {
             let mut limits = heard(&[(1, 0, 10), (4, 2, 20), (6, 3, 30)]);
-            let place = |count| Place { epoch: 0, count };
-            assert_eq!(limits.of_probe(place(0), seen(6)), Limiting::Proven);
+            assert_eq!(limits.of_probe(place(0), Some(place(6))), Limiting::Proven);
             assert_eq!(
                 limits.answered(says(count, limited), place(0), ms(31)),
                 None
             );
-            let open = limits.of_probe(place(0), seen(6));
+            let open = limits.of_probe(place(0), Some(place(6)));
             assert_ne!(open, Limiting::Proven, "{count} {limited}");
         }
         // One that was asked for after a higher count came.
@@ -446,8 +454,19 @@ mod tests {
         );
         let new = Some(Place { epoch: 1, count: 2 });
         assert_eq!(limits.of_probe(old, new), Limiting::Proven);
-        assert_eq!(limits.of_probe(old, seen(4)), Limiting::Possible);
+        assert_eq!(limits.of_probe(old, Some(place(4))), Limiting::Possible);
         assert_eq!(limits.limited(), 3);
+    }
+
+    #[test]
+    fn what_a_notice_said_is_not_added_to_what_was_forgotten() {
+        let mut limits = heard(&[(4, 2, 10)]);
+        // It is of what the server counts since it forgot the run, as the next answer shows.
+        limits.noticed(Some(10), Some(8));
+        limits.forget();
+        let place = limits.answered(says(11, 8), limits.start(), ms(30));
+        assert!(place.is_some());
+        assert_eq!(limits.limited(), 10);
     }
 
     #[test]
@@ -477,7 +496,7 @@ mod tests {
                 ..says(4, 2)
             };
             assert!(limits.answered(later, after, ms(60)).is_some());
-            limits.of_probe(after, seen(4))
+            limits.of_probe(after, Some(place(4)))
         };
         assert_eq!(over(1 << 39 | 0b111), Limiting::Proven);
         // It shows nothing of the first: it may have received these since it was started anew, and answered 39 in vain.

@@ -149,7 +149,7 @@ impl Pair {
     fn verdicts(&self, answers: &[Came]) -> Vec<Vec<Verdict>> {
         let firsts = firsts(answers);
         let lowest = answers.iter().map(|came| {
-            let behind = 63 - came.report.window().unwrap().leading_zeros();
+            let behind = came.report.window().unwrap().ilog2();
             came.seq() - u64::from(behind)
         });
         let lowest = lowest.min().unwrap();
@@ -178,13 +178,12 @@ impl Pair {
                     vec![Verdict::LostThere, Verdict::LostUnknown]
                 }
                 (false, true) if seq > lowest => vec![Verdict::LostThere],
-                // It may have been there before the server had an entry for the run.
-                (false, true) => vec![Verdict::LostUnknown],
                 // The counts on both sides of it may tell.
                 (false, false) if truth.received.is_empty() => {
                     vec![Verdict::LostThere, Verdict::LostUnknown]
                 }
-                (false, false) => vec![Verdict::LostUnknown],
+                // A clear bit of one below all others says nothing: the server may have had no entry for the run yet.
+                (false, _) => vec![Verdict::LostUnknown],
             }
         };
         (1..).zip(&self.truths).map(judge).collect()

@@ -209,7 +209,6 @@ impl Ledger {
             received: false,
             after: self.run.limits.before(at),
             seen: None,
-            is_limited: false,
             missing: false,
         });
         if went_out
@@ -309,15 +308,15 @@ impl Ledger {
         let Some(state) = self.seen(seq).map(|record| record.state) else {
             return self.further(self.of_settled(seq));
         };
-        if matches!(state, State::Waiting | State::Refused(_)) {
+        if matches!(state, State::Waiting | State::Refused(_) | State::Limited) {
             self.counts.waited += u64::from(waited);
         }
         let Some(record) = self.record(seq) else {
             return Outcome::Counted;
         };
         match state {
-            // Whoever refused it, it was answered.
-            State::Waiting | State::Refused(_) => {
+            // Whoever refused it, or gave notice of it, it was answered.
+            State::Waiting | State::Refused(_) | State::Limited => {
                 let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
                     Verdict::InTime { rtt }
@@ -375,9 +374,10 @@ impl Ledger {
         }
         if let Some(record) = self.record(seq) {
             record.received = true;
-            let is_new = record.is_open();
-            record.is_limited |= is_new;
-            self.counts.limited_uncounted += u64::from(is_new && count.is_none());
+            if record.state == State::Waiting {
+                record.state = State::Limited;
+                self.counts.limited_uncounted += u64::from(count.is_none());
+            }
         }
     }
 
@@ -504,9 +504,7 @@ impl Ledger {
         };
         let seen = self.take_limit(report, trip, self.witness.forgot() > forgot);
         let seq = report.seq().get();
-        let behind = report
-            .window()
-            .map_or(0, |window| 63 - window.leading_zeros());
+        let behind = report.window().and_then(u64::checked_ilog2).unwrap_or(0);
         self.received_from(seq.saturating_sub(u64::from(behind)));
         for seq in testimony.received() {
             let is_limited = self.seen(seq).is_some_and(|record| {
@@ -515,7 +513,9 @@ impl Ledger {
             if let Some(record) = self.record(seq) {
                 record.received = true;
                 record.seen = seen;
-                record.is_limited |= is_limited && record.state == State::Waiting;
+                if is_limited && record.state == State::Waiting {
+                    record.state = State::Limited;
+                }
             }
         }
         for seq in testimony.missing() {
@@ -568,14 +568,18 @@ impl Ledger {
     /// Whether every probe sent so far is answered, or cannot be.
     #[must_use]
     pub fn nothing_waits(&self) -> bool {
-        self.early.is_empty() && self.records.iter().all(|record| !record.is_open())
+        self.early.is_empty()
+            && self
+                .records
+                .iter()
+                .all(|record| record.state != State::Waiting)
     }
 
     /// Whether it is still open for some probe which way it was lost.
     #[must_use]
     pub fn direction_is_open(&self) -> bool {
         let open = |(seq, record): (u64, &Record)| {
-            record.is_open()
+            record.state == State::Waiting
                 && !record.received
                 && matches!(
                     record.unanswered(seq, &self.run),

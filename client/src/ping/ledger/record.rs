@@ -34,8 +34,6 @@ pub(super) struct Record {
     pub(super) after: Place,
     /// It was received by then.
     pub(super) seen: Option<Place>,
-    /// It was over a limit of the server.
-    pub(super) is_limited: bool,
     /// The server had not received it when it answered a later one.
     pub(super) missing: bool,
 }
@@ -45,6 +43,8 @@ pub(super) enum State {
     Waiting,
     Answered(Verdict),
     Refused(Refusal),
+    /// It was over a limit of the server.
+    Limited,
     Unknown,
     NotSent,
 }
@@ -63,7 +63,7 @@ impl Further {
         match state {
             State::Answered(_) => Self::Duplicate,
             State::Unknown | State::NotSent => Self::Foreign,
-            State::Waiting | State::Refused(_) => Self::Forgotten,
+            State::Waiting | State::Refused(_) | State::Limited => Self::Forgotten,
         }
     }
 }
@@ -77,9 +77,6 @@ impl Record {
             lowest,
             since,
         } = known;
-        if self.is_limited {
-            return Verdict::RateLimited;
-        }
         // Before the first probe that it recorded, a server may have received others that were over its limit.
         let is_recorded = lowest.is_some_and(|lowest| lowest < seq)
             && (!limits.is_limited() || since.is_some_and(|since| since <= self.sent));
@@ -93,10 +90,5 @@ impl Record {
             Limiting::Excluded if self.received => Verdict::LostBack,
             Limiting::Excluded => Verdict::LostUnknown,
         }
-    }
-
-    /// Whether an answer may still come: none does to a probe that is known to be over a limit.
-    pub(super) fn is_open(&self) -> bool {
-        self.state == State::Waiting && !self.is_limited
     }
 }

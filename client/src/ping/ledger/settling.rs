@@ -53,11 +53,9 @@ impl Ledger {
         let front = self.records.front()?;
         let age = now.saturating_sub(front.sent);
         let may_change = match front.state {
-            // A copy of it may be answered after all.
-            State::Waiting if front.is_limited => Some(age < self.patience),
             State::Waiting => None,
-            // Whoever refused it, it may be answered after all.
-            State::Refused(_) => Some(age < self.patience),
+            // Whoever refused it, it may be answered after all, and so may a copy of one that was over a limit.
+            State::Refused(_) | State::Limited => Some(age < self.patience),
             State::Answered(_) => {
                 Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
             }
@@ -118,6 +116,7 @@ impl Ledger {
             },
             State::Answered(verdict) => verdict,
             State::Refused(why) => Verdict::Refused(why),
+            State::Limited => Verdict::RateLimited,
             State::Unknown => Verdict::Unknown,
             State::NotSent => Verdict::NotSent,
         };
