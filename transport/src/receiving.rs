@@ -14,6 +14,10 @@ const MAX_REFUSALS: u32 = 8;
 /// that time.
 pub(crate) const MAX_FAILURES: u32 = 100;
 
+/// Errors of destinations in a row, with no datagram and no pause between them, before they are the socket's: a sandbox may
+/// refuse each call with an error that a destination may have too.
+pub(crate) const MAX_DESTINATION_ERRORS: u32 = 1000;
+
 /// How long a failed call is followed by nothing, so that a socket that only fails takes no processor's time.
 pub(crate) const REST: Duration = Duration::from_millis(10);
 
@@ -48,6 +52,8 @@ struct Trouble {
     backoff: Backoff,
     /// Calls in a row that failed altogether.
     failures: u32,
+    /// Calls in a row that gave a destination's error.
+    destinations: u32,
 }
 
 impl Receiving {
@@ -63,7 +69,7 @@ impl Receiving {
             return self.receive_troubled(now, room, many, one);
         }
         match classify(many(room)) {
-            Err(error) => {
+            Err(error) | Ok(Received::Destination(error)) => {
                 self.is_troubled.store(true, Ordering::Relaxed);
                 self.receive_troubled(now, room, |_| Err(error), one)
             }
@@ -81,16 +87,18 @@ impl Receiving {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let is_paused = trouble.backoff.is_on(&now);
         if !is_paused && let Ok(received) = classify(many(room)) {
-            // A destination's error is what the kernel had, and the call did nothing.
-            if !matches!(received, Received::Destination(_)) {
-                *trouble = Trouble::default();
-                self.is_troubled.store(false, Ordering::Relaxed);
+            if let Received::Destination(error) = received {
+                return trouble.of_destination(error);
             }
+            *trouble = Trouble::default();
+            self.is_troubled.store(false, Ordering::Relaxed);
             return received;
         }
         match classify(one(room)) {
+            Ok(Received::Destination(error)) => trouble.of_destination(error),
             Ok(received) => {
                 trouble.failures = 0;
+                trouble.destinations = 0;
                 trouble.refusals += u32::from(!is_paused);
                 if trouble.refusals >= MAX_REFUSALS {
                     trouble.refusals = 0;
@@ -99,14 +107,28 @@ impl Receiving {
                 }
                 received
             }
-            Err(error) => {
-                trouble.failures += 1;
-                if trouble.failures < MAX_FAILURES {
-                    Received::Failing(error)
-                } else {
-                    Received::Failed(error)
-                }
-            }
+            Err(error) => trouble.of_socket(error),
+        }
+    }
+}
+
+impl Trouble {
+    /// An error that a destination may have.
+    fn of_destination(&mut self, error: io::Error) -> Received {
+        self.destinations = self.destinations.saturating_add(1);
+        if self.destinations <= MAX_DESTINATION_ERRORS {
+            Received::Destination(error)
+        } else {
+            self.of_socket(error)
+        }
+    }
+
+    fn of_socket(&mut self, error: io::Error) -> Received {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < MAX_FAILURES {
+            Received::Failing(error)
+        } else {
+            Received::Failed(error)
         }
     }
 }
@@ -115,7 +137,15 @@ impl Receiving {
 fn classify(received: io::Result<usize>) -> io::Result<Received> {
     match received {
         Ok(filled) => Ok(Received::Filled(filled)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+        // A call that was interrupted is made again when the socket is looked at next.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(Received::Nothing)
+        }
         Err(error) if is_destination_s(&error) => Ok(Received::Destination(error)),
         Err(error) => Err(error),
     }
@@ -255,6 +285,32 @@ mod tests {
             panic!("{received:?}");
         };
         assert_eq!(error.raw_os_error(), Some(EPERM));
+    }
+
+    #[test]
+    fn socket_that_only_gives_errors_of_destinations_is_given_up_too() {
+        const EACCES: i32 = 13;
+        let mut kernel = Kernel::default();
+        for _ in 0..MAX_DESTINATION_ERRORS {
+            let received = kernel.receive(Err(EACCES), Err(EACCES));
+            assert!(matches!(received, Received::Destination(_)));
+        }
+        // From then on each is followed by a pause.
+        for _ in 1..MAX_FAILURES {
+            let received = kernel.receive(Err(EACCES), Err(EACCES));
+            assert!(matches!(received, Received::Failing(_)));
+        }
+        let received = kernel.receive(Err(EACCES), Err(EACCES));
+        assert!(matches!(received, Received::Failed(_)));
+        // A datagram between them begins the count again.
+        let mut kernel = Kernel::default();
+        for _ in 0..3 {
+            for _ in 0..MAX_DESTINATION_ERRORS {
+                let received = kernel.receive(Err(EACCES), Err(EACCES));
+                assert!(matches!(received, Received::Destination(_)));
+            }
+            kernel.assert_fills(Ok(1), Ok(1), 1);
+        }
     }
 
     #[test]
