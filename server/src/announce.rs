@@ -53,7 +53,7 @@ impl Announcement {
 }
 
 fn host_addresses() -> Vec<IpAddr> {
-    let addresses = interface_addresses().into_iter();
+    let addresses = interface_addresses().unwrap_or_default().into_iter();
     addresses.map(|address| address.ip).collect()
 }
 

@@ -28,19 +28,19 @@ pub struct InterfaceAddress {
 }
 
 /// The addresses of this host's interfaces, loopback included; empty where the platform does not report them.
-#[must_use]
-pub fn interface_addresses() -> Vec<InterfaceAddress> {
+///
+/// # Errors
+/// They cannot be read now, for lack of a descriptor say.
+pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     #[cfg(unix)]
     {
-        let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-            return Vec::new();
-        };
-        interfaces
+        let interfaces = nix::ifaddrs::getifaddrs()?;
+        Ok(interfaces
             .filter_map(|one| interface_address(&one))
-            .collect()
+            .collect())
     }
     #[cfg(not(unix))]
-    Vec::new()
+    Ok(Vec::new())
 }
 
 #[cfg(unix)]
@@ -64,7 +64,7 @@ fn interface_address(from: &nix::ifaddrs::InterfaceAddress) -> Option<InterfaceA
     {
         broadcasts.push(Ipv4Addr::from_bits(ip.to_bits() | !mask.to_bits()));
         broadcasts.push(Ipv4Addr::from_bits(ip.to_bits() & mask.to_bits()));
-        broadcasts.extend(v4(&from.broadcast));
+        // The system's own field is left out: where there is a peer, it has the peer's address.
     }
     Some(InterfaceAddress {
         ip,
@@ -96,7 +96,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn loopback_is_an_interface_without_broadcast_addresses() {
-        let addresses = interface_addresses();
+        let addresses = interface_addresses().unwrap();
         let loopback = addresses.iter().find(|one| one.ip == Ipv4Addr::LOCALHOST);
         let loopback = loopback.expect("a loopback address");
         assert!(loopback.is_loopback_interface && loopback.interface.is_some());

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -57,6 +58,12 @@ impl HostAddrs {
         self.loopback_interfaces.contains(&interface)
     }
 
+    /// Whether any interface is known to be the loopback interface.
+    #[must_use]
+    pub fn knows_loopback_interfaces(&self) -> bool {
+        !self.loopback_interfaces.is_empty()
+    }
+
     /// Whether something that was sent to an address is known to arrive here.
     #[must_use]
     pub fn receives(&self, ip: IpAddr) -> bool {
@@ -75,7 +82,7 @@ impl HostAddrs {
 pub struct LocalAddrs(Arc<Shared>);
 
 struct Shared {
-    read: Box<dyn Fn() -> Vec<InterfaceAddress> + Send + Sync>,
+    read: Box<dyn Fn() -> io::Result<Vec<InterfaceAddress>> + Send + Sync>,
     current: RwLock<Arc<HostAddrs>>,
     /// When they were read last, in nanoseconds; held while they are read.
     read_at: Mutex<()>,
@@ -87,14 +94,14 @@ struct Shared {
 }
 
 impl LocalAddrs {
-    /// The addresses that `read` gives, for a service on these sockets.
+    /// The addresses that `read` gives, for a service on these sockets. Where they cannot be read, the last ones stay.
     pub fn new(
         sockets: &[SocketAddr],
-        read: impl Fn() -> Vec<InterfaceAddress> + Send + Sync + 'static,
+        read: impl Fn() -> io::Result<Vec<InterfaceAddress>> + Send + Sync + 'static,
     ) -> Self {
         let bound = sockets.iter().map(|socket| socket.ip().to_canonical());
         let shared = Shared {
-            current: RwLock::new(Arc::new(HostAddrs::new(&read()))),
+            current: RwLock::new(Arc::new(read_from(&read).unwrap_or_default())),
             read: Box::new(read),
             read_at: Mutex::new(()),
             last: AtomicU64::new(0),
@@ -107,7 +114,7 @@ impl LocalAddrs {
     /// Addresses that never change, for a service on these sockets.
     #[must_use]
     pub fn fixed(sockets: &[SocketAddr], interfaces: Vec<InterfaceAddress>) -> Self {
-        Self::new(sockets, move || interfaces.clone())
+        Self::new(sockets, move || Ok(interfaces.clone()))
     }
 
     /// The addresses now.
@@ -129,7 +136,9 @@ impl LocalAddrs {
         };
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.0.last.store(nanos, Ordering::Relaxed);
-        let addresses = Arc::new(HostAddrs::new(&(self.0.read)()));
+        let Some(addresses) = read_from(&self.0.read).map(Arc::new) else {
+            return false;
+        };
         let mut current = self
             .0
             .current
@@ -149,6 +158,17 @@ impl LocalAddrs {
     #[must_use]
     pub fn is_service(&self, ip: IpAddr, port: u16) -> bool {
         self.0.ports.contains(&port) && self.is_host(ip)
+    }
+}
+
+/// Reads the addresses, unless that fails.
+fn read_from(read: impl Fn() -> io::Result<Vec<InterfaceAddress>>) -> Option<HostAddrs> {
+    match read() {
+        Ok(interfaces) => Some(HostAddrs::new(&interfaces)),
+        Err(error) => {
+            tracing::debug!(%error, "the addresses of the host cannot be read");
+            None
+        }
     }
 }
 
@@ -208,7 +228,11 @@ mod tests {
         let local = LocalAddrs::new(&["[::]:8080".parse().unwrap()], move || {
             let number = counted.fetch_add(1, Ordering::Relaxed);
             let ip = format!("192.0.2.{}", number + 1);
-            vec![interface(&ip, &["192.0.2.255"])]
+            match number {
+                // No descriptor is left.
+                4.. => Err(io::Error::from_raw_os_error(24)),
+                _ => Ok(vec![interface(&ip, &["192.0.2.255"])]),
+            }
         });
         let refresh = |are_doubtful, now| {
             let was_read = local.refresh(are_doubtful, now);
@@ -236,6 +260,9 @@ mod tests {
         assert_eq!(refresh(true, seconds(3)), (true, 3));
         assert_eq!(refresh(false, seconds(32)), (false, 3));
         assert_eq!(refresh(false, seconds(33)), (true, 4));
+        // What cannot be read stays as it was.
+        assert_eq!(refresh(false, seconds(63)), (false, 5));
+        assert!(receives("192.0.2.4"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct RefusedSources {
     pub disguised: u64,
     /// An address that no single host sends from.
     pub no_host: u64,
-    /// A source of this host that did not arrive from this host.
+    /// A loopback source that did not arrive by loopback.
     pub forged_loopback: u64,
     /// Sent to a broadcast or multicast address.
     pub to_many: u64,
@@ -159,7 +159,7 @@ mod tests {
     fn an_address_that_the_host_gains_later_counts_within_a_second() {
         let broadcast = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&broadcast);
-        let local = LocalAddrs::new(&[], move || shared.lock().unwrap().clone());
+        let local = LocalAddrs::new(&[], move || Ok(shared.lock().unwrap().clone()));
         let mut validator = SourceValidator::new(local);
         let info = PacketInfo {
             source: "192.0.2.9:9".parse().unwrap(),

@@ -138,6 +138,7 @@ fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> C
         seed: 1,
         allow_exit: AllowExit::Any,
         limits: ping::Limits::NONE,
+        total: ping::SharedTotal::NONE,
     };
     let mut service = PingService::new(&config, LocalAddrs::default());
     let mut now = Now {

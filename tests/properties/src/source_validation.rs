@@ -35,10 +35,6 @@ pub fn source_validation(octets: &[u8]) {
             "{origin:?} of {info:?}"
         );
         is_one_host(&origin, &hosts);
-        assert!(
-            !is_forged_as_own(&origin, &info, transport, &hosts),
-            "{info:?}"
-        );
         assert!(!is_sent_to_many(&info, &hosts), "{info:?}");
     }
 }
@@ -148,17 +144,6 @@ fn is_one_host(origin: &Origin, hosts: &HostAddrs) {
             assert!(v4.octets()[0] != 0 && !hosts.is_broadcast(v4), "{origin:?}");
         }
     }
-}
-
-/// Whether it shows an address of this host, and came by the wire.
-fn is_forged_as_own(
-    origin: &Origin,
-    info: &PacketInfo,
-    transport: Transport,
-    hosts: &HostAddrs,
-) -> bool {
-    let interface = info.interface.filter(|_| transport == Transport::Udp);
-    hosts.is_host(origin.ip()) && interface.is_some_and(|one| !hosts.is_loopback_interface(one))
 }
 
 fn is_sent_to_many(info: &PacketInfo, hosts: &HostAddrs) -> bool {

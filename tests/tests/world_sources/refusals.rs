@@ -1,6 +1,7 @@
 //! What comes from such a source has no effect and no answer, and is counted.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use hii_tests::attack::{Content, Host, Site};
 use hii_tests::programs::{Server, count};
@@ -197,5 +198,40 @@ fn what_this_host_sends_is_believed_as_soon_as_the_server_listens() {
         let tally = tally(server);
         let refused = &tally["refused_sources"]["forged_loopback"];
         assert_eq!(count(refused), 0, "{tally}");
+    }
+}
+
+#[test]
+#[ignore = "needs network namespaces"]
+fn host_is_answered_at_each_of_its_own_addresses() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let at = site.at(Host::Server);
+    let own: Vec<IpAddr> = vec![Host::Server.v4().into(), Host::Server.v6().into()];
+    for service in [PING, RELAY] {
+        for bound in ["", "own"] {
+            for ip in &own {
+                let text = ip.to_string();
+                let args: &[&str] = if bound.is_empty() {
+                    &[]
+                } else {
+                    &["-b", &text]
+                };
+                let args = [&[service.name, "--json"], args].concat();
+                let server = site.serve(HII_SERVER, &args);
+                let to = SocketAddr::new(*ip, server.address().port());
+                let client = at.enter(|| UdpSocket::bind((*ip, 0))).unwrap();
+                client
+                    .set_read_timeout(Some(Duration::from_secs(10)))
+                    .unwrap();
+                client.send_to(service.hello, to).unwrap();
+                let (_, from) = client.recv_from(&mut [0; 128]).expect("an answer");
+                assert_eq!(from, to);
+                let tally = tally(server);
+                let refused = tally["refused_sources"].as_object().unwrap();
+                assert!(refused.values().all(|one| count(one) == 0), "{tally}");
+            }
+        }
     }
 }

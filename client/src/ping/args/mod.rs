@@ -391,7 +391,7 @@ impl Args {
         let Err(error) = addresses::can_send_from(source) else {
             return Ok(());
         };
-        let own = addresses::interface_addresses();
+        let own = addresses::interface_addresses().unwrap_or_default();
         let own = own.iter().map(|own| own.ip);
         let own = own.filter(|own| own.is_ipv4() == source.is_ipv4());
         let own: Vec<_> = own.map(|own| own.to_string()).collect();
