@@ -105,6 +105,42 @@ pub trait Conversation {
     fn close(self, end: Option<End>, service: &mut Self::Service);
 }
 
+/// How much longer each connection is held for each other one that is held at the moment: however many there are, they
+/// wake the thread that serves all connections at most once in this time.
+const HOLD: Duration = Duration::from_micros(200);
+
+/// The connections of a service that are not read now, since their sources are over a limit.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    now: u32,
+    times: u64,
+}
+
+impl Held {
+    /// Holds one more connection, whose source is within its limits after `wait`. Returns when it is read again.
+    pub(crate) fn hold(&mut self, wait: Duration, now: Duration) -> Duration {
+        self.now = self.now.saturating_add(1);
+        self.times += 1;
+        now.saturating_add(wait.max(HOLD.saturating_mul(self.now)))
+    }
+
+    /// One is not held any more.
+    pub(crate) fn release(&mut self) {
+        self.now = self.now.saturating_sub(1);
+    }
+
+    /// Whether none is held.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.now == 0
+    }
+
+    /// How often one was held.
+    pub(crate) fn times(&self) -> u64 {
+        self.times
+    }
+}
+
 /// Why a connection is to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

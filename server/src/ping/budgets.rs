@@ -5,7 +5,7 @@ use std::time::Duration;
 use hii_protocol::ParseError;
 use hii_protocol::ping::Request;
 
-use super::total_octets::TotalOctets;
+use super::total_octets::SharedTotal;
 use crate::policy::limits::{
     ANSWER_OCTETS, CLASSIC_PROBES, CONTROL_OF_ADDRESS, CONTROL_OF_ENDPOINT, NOTICES_OF_ADDRESS,
     NOTICES_OF_ENDPOINT, PROBES, TEXTS_OF_ADDRESS, TEXTS_OF_ENDPOINT,
@@ -28,8 +28,6 @@ pub struct Limits {
     pub control: [Limit; 2],
     /// Octets of the answers to one address other than this host.
     pub octets: Limit,
-    /// Octets of all answers together.
-    pub total_octets: Limit,
 }
 
 impl Limits {
@@ -41,7 +39,6 @@ impl Limits {
         texts: [Limit::Unlimited; 2],
         control: [Limit::Unlimited; 2],
         octets: Limit::Unlimited,
-        total_octets: Limit::Unlimited,
     };
 }
 
@@ -54,7 +51,6 @@ impl Default for Limits {
             texts: [TEXTS_OF_ENDPOINT, TEXTS_OF_ADDRESS],
             control: [CONTROL_OF_ENDPOINT, CONTROL_OF_ADDRESS],
             octets: ANSWER_OCTETS,
-            total_octets: Limit::Unlimited,
         }
     }
 }
@@ -103,14 +99,14 @@ pub(super) struct Budgets {
     texts: Budget,
     control: Budget,
     octets: Budget,
-    total: TotalOctets,
+    total: SharedTotal,
     notices: Budget,
 }
 
 impl Budgets {
-    /// Budgets with these limits.
+    /// Budgets with these limits, beside others that draw on the same total.
     #[must_use]
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, total: SharedTotal) -> Self {
         let of_address = |limit| Budget::new(Limit::Unlimited, limit);
         let both = |[endpoint, address]: [Limit; 2]| Budget::new(endpoint, address);
         Self {
@@ -120,7 +116,7 @@ impl Budgets {
             texts: both(limits.texts),
             control: both(limits.control),
             octets: of_address(limits.octets),
-            total: TotalOctets::new(limits.total_octets),
+            total,
             notices: both([NOTICES_OF_ENDPOINT, NOTICES_OF_ADDRESS]),
         }
     }
@@ -144,15 +140,19 @@ impl Budgets {
             Kind::Text => (&mut self.texts, is_local),
         };
         let (ip, port) = (origin.ip(), origin.address().port());
-        if !budget.allows(ip, port, is_exempt, 1, now) {
+        if budget.left(ip, port, is_exempt, now) == 0 {
             return Err(Over::Rate(kind));
         }
-        let octets = octets as u64;
-        if !self.octets.allows(ip, port, is_local, octets, now)
-            || !self.total.allows(ip, octets, now)
-        {
-            return Err(Over::Octets);
+        // Answers of other kinds are short, and limited by their number.
+        if kind == Kind::Probe {
+            let octets = octets as u64;
+            let has_room = self.octets.left(ip, port, is_local, now) >= octets;
+            if !has_room || !self.total.allows(ip, octets, now) {
+                return Err(Over::Octets);
+            }
+            self.octets.charge_for(ip, port, is_local, octets, now);
         }
+        budget.charge_for(ip, port, is_exempt, 1, now);
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl Budgets {
         };
         wait(&self.probes, is_exempt)
             .max(wait(&self.octets, is_local))
-            .max(self.total.wait(now))
+            .max(self.total.wait(ip, now))
     }
 
     /// Charges for a message of a connection that was read.

@@ -87,13 +87,19 @@ impl Connection {
         }
     }
 
-    /// Whether the next message may be read; else it is looked at again when its source is within the limits.
+    /// Whether the next message may be read; otherwise the connection is held until its source is within the limits.
     fn may_read(&mut self, service: &mut PingService, now: Duration) -> bool {
-        self.held_until = service.may_read_at(&self.from, now);
-        let is_held = self.held_until.is_some();
-        service.connections().held += u64::from(is_held && !self.was_held);
-        self.was_held |= is_held;
-        !is_held
+        if self.held_until.is_none() {
+            self.held_until = service.hold(&self.from, now);
+            self.was_held |= self.held_until.is_some();
+        }
+        self.held_until.is_none()
+    }
+
+    fn release(&mut self, service: &mut PingService) {
+        if self.held_until.take().is_some() {
+            service.release();
+        }
     }
 
     /// Answers the frames that are there, as far as there is room for answers.
@@ -143,7 +149,7 @@ impl Connection {
     /// The other side has said its last: what is delayed is too late.
     fn refuse_more(&mut self, service: &mut PingService) {
         self.input = Input::Refused;
-        self.held_until = None;
+        self.release(service);
         service.abandoned_on_stream(self.delayed.len() as u64);
         self.delayed = DelayQueue::new(MOST_WAITING);
     }
@@ -221,7 +227,7 @@ impl Conversation for Connection {
     }
 
     fn resume(&mut self, service: &mut PingService, now: Now) {
-        self.held_until = None;
+        self.release(service);
         match self.speaks {
             Speaks::Frames => self.take_frames(service, now),
             Speaks::Unknown | Speaks::Classic => {
@@ -286,7 +292,8 @@ impl Conversation for Connection {
         self.refuse_more(service);
     }
 
-    fn close(self, end: Option<End>, service: &mut PingService) {
+    fn close(mut self, end: Option<End>, service: &mut PingService) {
+        self.release(service);
         let counts = service.connections();
         match end {
             Some(End::Idle) => counts.idle += 1,

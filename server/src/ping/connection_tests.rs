@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::impairment::Impairments;
 use super::service::{Config, PingService};
 use super::tally::Tally;
+use super::total_octets::SharedTotal;
 use crate::allow_exit::AllowExit;
 use crate::args::delay_range;
 use crate::policy::Limit;
@@ -28,6 +29,7 @@ fn service(impairments: Impairments) -> PingService {
         seed: 1,
         allow_exit: AllowExit::Never,
         limits: Limits::NONE,
+        total: SharedTotal::NONE,
     };
     PingService::new(&config, LocalAddrs::default())
 }
@@ -282,6 +284,7 @@ fn a_source_over_its_rate_is_not_read_until_it_is_within_it_again() {
             probes: Limit::with_burst(10, 2),
             ..Limits::NONE
         },
+        total: SharedTotal::NONE,
     };
     let mut service = PingService::new(&config, LocalAddrs::default());
     let mut connection = connection();
@@ -329,6 +332,7 @@ fn a_classic_connection_over_its_rate_is_not_read_either() {
             octets: Limit::with_burst(15, 15),
             ..Limits::NONE
         },
+        total: SharedTotal::NONE,
     };
     let mut service = PingService::new(&config, LocalAddrs::default());
     let mut connection = connection();
@@ -347,4 +351,50 @@ fn a_classic_connection_over_its_rate_is_not_read_either() {
     connection.resume(&mut service, later);
     assert!(connection.wants().is_some());
     assert_eq!(connection.resumes_at(), None);
+}
+
+#[test]
+fn connections_of_a_source_over_its_rate_wake_the_server_seldom_and_get_its_rate() {
+    const COUNT: usize = 128;
+    let config = Config {
+        impairments: Impairments::NONE,
+        seed: 1,
+        allow_exit: AllowExit::Never,
+        limits: Limits::default(),
+        total: SharedTotal::NONE,
+    };
+    let mut service = PingService::new(&config, LocalAddrs::default());
+    let flood = frame(b"P 00c0ffee 1").repeat(500);
+    let mut connections: Vec<_> = (0..COUNT).map(|_| connection()).collect();
+    // A second's worth at once, and then the rate for two.
+    let end = Duration::from_secs(2);
+    let (mut now, mut wakes) = (START, 0);
+    for connection in &mut connections {
+        connection.receive(&flood, &mut service, at(0));
+    }
+    while now < end {
+        let next = connections.iter().enumerate();
+        let next = next.filter_map(|(index, one)| Some((one.resumes_at()?, index)));
+        let (resumes_at, index) = next.min().expect("all of them send too much");
+        now = resumes_at;
+        wakes += 1;
+        let moment = Now {
+            monotonic: now,
+            wall: 1,
+        };
+        let connection = &mut connections[index];
+        connection.resume(&mut service, moment);
+        sent(connection, &mut service, moment);
+        // What it has sent meanwhile.
+        if connection.wants().is_some() || connection.held() < 1000 {
+            connection.receive(&flood, &mut service, moment);
+        }
+    }
+    let received = service.tally().received;
+    assert!((57_000..=60_100).contains(&received), "{received}");
+    assert!(wakes <= 2 * 5_000 + COUNT, "{wakes}");
+    for connection in connections {
+        connection.close(None, &mut service);
+    }
+    assert!(service.holds_none());
 }

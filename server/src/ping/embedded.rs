@@ -9,7 +9,7 @@ use hii_transport::clock::Clock;
 use hii_transport::stop::{Stopper, stopper};
 use hii_transport::{datagrams, udp};
 
-use super::{Config, Impairments, Limits, PingService, Tally, random_seed};
+use super::{Config, Impairments, Limits, PingService, SharedTotal, Tally, random_seed};
 use crate::allow_exit::AllowExit;
 use crate::policy::local_addrs::LocalAddrs;
 
@@ -32,6 +32,7 @@ impl Embedded {
             seed: random_seed(),
             allow_exit: AllowExit::Loopback,
             limits: Limits::NONE,
+            total: SharedTotal::NONE,
         };
         let socket = udp::listen(SocketAddr::new(loopback, 0))?;
         let address = socket.local_addr()?;

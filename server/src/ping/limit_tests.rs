@@ -8,6 +8,7 @@ use hii_transport::datagrams::{Effect, Service as _};
 use super::budgets::Limits;
 use super::service::{Config, PingService};
 use super::service_tests::{PLAIN, assert_balanced, at, service, train};
+use super::total_octets::SharedTotal;
 use crate::policy::Limit;
 
 const STRANGER: &str = "192.0.2.1:5000";
@@ -168,9 +169,9 @@ fn octets_of_answers_are_limited_for_an_address_and_in_all() {
         answered(&mut service, long.as_bytes(), STRANGER, 1000, 100),
         25
     );
-    let mut service = limited(Limits {
-        total_octets: Limit::per_second(1_000_000),
-        ..Limits::NONE
+    let mut service = self::service(&Config {
+        total: SharedTotal::new(Limit::per_second(1_000_000)),
+        ..PLAIN
     });
     let greedy = answered(&mut service, long.as_bytes(), STRANGER, 1000, 0);
     assert!((17..20).contains(&greedy), "{greedy}");

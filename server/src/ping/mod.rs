@@ -53,6 +53,7 @@ pub use metrics::{Board, Seat, Snapshot};
 pub use runs::{Runs, Standing};
 pub use service::{Config, Decision, PingService, Reply, Train};
 pub use tally::{Connections, Tally};
+pub use total_octets::SharedTotal;
 
 /// The command line of `hii-server ping`.
 #[derive(Debug, clap::Args)]
@@ -140,8 +141,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = idle, default_value = "60s")]
     idle: Duration,
 
-    /// Threads to serve UDP on, each with a share of the peers, a --rate and draws of its own, as TCP has; 0 is one for
-    /// each core
+    /// Threads to serve UDP on, each with a share of the peers, and with limits and draws of its own, as TCP has (but
+    /// --total-octets is for all); 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     threads: u16,
 
@@ -171,6 +172,7 @@ impl Args {
             seed: self.seed.unwrap_or_else(random_seed),
             allow_exit: self.allow_exit,
             limits: self.limits(),
+            total: SharedTotal::new(self.total_octets.into()),
         }
     }
 
@@ -184,7 +186,6 @@ impl Args {
             classic: self.classic_rate.into(),
             texts: standard.texts.map(|limit| limit.scaled(texts, 1)),
             octets: self.octet_rate.into(),
-            total_octets: self.total_octets.into(),
             ..standard
         }
     }

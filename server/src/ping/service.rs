@@ -17,6 +17,7 @@ use super::impairment::{Dice, Fate, Impairments};
 use super::metrics::{Seat, Snapshot};
 use super::runs::{Runs, Standing};
 use super::tally::{Connections, Tally};
+use super::total_octets::SharedTotal;
 use crate::admission::Refusal;
 use crate::allow_exit::AllowExit;
 use crate::logs::Shown;
@@ -24,7 +25,7 @@ use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal, Transport};
 use crate::policy::source_validation::SourceValidator;
 use crate::quiet::Quiet;
-use crate::streams::StreamService;
+use crate::streams::{Held, StreamService};
 use crate::threads::Tallied;
 
 /// How long all probes of a remembered run are over a limit before it is sent a notice.
@@ -41,6 +42,8 @@ pub struct Config {
     pub allow_exit: AllowExit,
     /// What each source is answered.
     pub limits: Limits,
+    /// What all sources together are answered.
+    pub total: SharedTotal,
 }
 
 /// The ping service.
@@ -62,6 +65,7 @@ pub struct PingService {
     streams: Tally,
     seat: Option<Seat>,
     stream_seat: Option<Seat>,
+    held: Held,
 }
 
 /// Datagrams of one source that came in a row.
@@ -107,7 +111,7 @@ impl PingService {
         Self {
             sources: SourceValidator::new(local.clone()),
             quiet: Quiet::new(local),
-            budgets: Budgets::new(&config.limits),
+            budgets: Budgets::new(&config.limits, config.total.clone()),
             allow_exit: config.allow_exit,
             dice: Dice::new(config.impairments, config.seed),
             runs: Runs::new(),
@@ -118,6 +122,7 @@ impl PingService {
             streams: Tally::default(),
             seat: None,
             stream_seat: None,
+            held: Held::default(),
         }
     }
 
@@ -144,6 +149,12 @@ impl PingService {
         sum
     }
 
+    /// Whether no connection is held.
+    #[cfg(test)]
+    pub(super) fn holds_none(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Whether there is no run that it remembers.
     #[cfg(test)]
     pub(super) fn remembers_nothing(&self) -> bool {
@@ -161,6 +172,10 @@ impl PingService {
     fn streams(&self) -> Tally {
         Tally {
             abandoned: self.streams.abandoned + self.in_connections,
+            tcp: Connections {
+                held: self.held.times(),
+                ..self.streams.tcp
+            },
             ..self.streams
         }
     }
@@ -223,12 +238,15 @@ impl PingService {
         self.budgets.charge_stream(from, now.monotonic);
     }
 
-    /// Returns when the next message of a connection may be read, or `None` if it may be read now: a source that is over its
-    /// limits is not read.
-    #[must_use]
-    pub fn may_read_at(&self, from: &Origin, now: Duration) -> Option<Duration> {
+    /// Holds a connection whose source is over its limits, and returns until when; `None` if it may be read now.
+    pub(super) fn hold(&mut self, from: &Origin, now: Duration) -> Option<Duration> {
         let wait = self.budgets.stream_wait(from, now);
-        (!wait.is_zero()).then(|| now.saturating_add(wait))
+        (!wait.is_zero()).then(|| self.held.hold(wait, now))
+    }
+
+    /// A connection is not held any more.
+    pub(super) fn release(&mut self) {
+        self.held.release();
     }
 
     /// Answers have been handed to the network by a TCP connection.

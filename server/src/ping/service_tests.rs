@@ -14,6 +14,7 @@ pub(super) const PLAIN: Config = Config {
     seed: 1,
     allow_exit: AllowExit::Loopback,
     limits: Limits::NONE,
+    total: SharedTotal::NONE,
 };
 
 pub(super) fn service(config: &Config) -> PingService {

@@ -1,10 +1,11 @@
 //! A limit for the octets of all answers together, under which the sources that drew most wait first.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::policy::{Limit, Pace};
+use crate::policy::{Key, Limit, Pace};
 use crate::source::Source;
 
 /// Number of counters; sources that share one are counted together.
@@ -14,13 +15,52 @@ const COUNTERS: usize = 1 << 16;
 /// and of several none gets more than another while what is left falls (the dynamic threshold of Choudhury and Hahne, 1998).
 const SHARE: u64 = 16;
 
+/// The limit of a server, which all of its threads draw on.
+#[derive(Debug, Clone)]
+pub struct SharedTotal(Option<Arc<Mutex<TotalOctets>>>);
+
+impl SharedTotal {
+    /// No limit.
+    pub const NONE: Self = Self(None);
+
+    /// The limit, in octets.
+    #[must_use]
+    pub fn new(limit: Limit) -> Self {
+        let is_limited = limit != Limit::Unlimited;
+        Self(is_limited.then(|| Arc::new(Mutex::new(TotalOctets::new(limit)))))
+    }
+
+    /// Lets octets go to a source if there is room for them, and for what it drew in the last second.
+    pub(super) fn allows(&self, ip: IpAddr, octets: u64, now: Duration) -> bool {
+        self.with(true, |total| total.allows(ip, octets, now))
+    }
+
+    /// Counts octets that go to a source, whether there is room for them or not.
+    pub(super) fn charge(&self, ip: IpAddr, octets: u64, now: Duration) {
+        self.with((), |total| total.charge(ip, octets, now));
+    }
+
+    /// Returns how long a source has to wait until there is room for anything.
+    pub(super) fn wait(&self, ip: IpAddr, now: Duration) -> Duration {
+        self.with(Duration::ZERO, |total| total.wait(ip, now))
+    }
+
+    fn with<T>(&self, unlimited: T, limited: impl FnOnce(&mut TotalOctets) -> T) -> T {
+        match &self.0 {
+            None => unlimited,
+            // Each call leaves it whole, whatever thread ended early.
+            Some(total) => limited(&mut total.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
 /// The limit, and what each source drew of it in about the last second.
 #[derive(Debug)]
-pub(super) struct TotalOctets {
+struct TotalOctets {
     pace: Pace,
     cell: u64,
     drawn: Box<[Drawn]>,
-    key: RandomState,
+    key: Key,
 }
 
 /// Octets of one source in this second and in the one before.
@@ -33,8 +73,7 @@ struct Drawn {
 
 impl TotalOctets {
     /// The limit, in octets.
-    #[must_use]
-    pub(super) fn new(limit: Limit) -> Self {
+    fn new(limit: Limit) -> Self {
         let counters = match limit {
             Limit::Rate { .. } => COUNTERS,
             Limit::Unlimited | Limit::Nothing => 0,
@@ -43,12 +82,12 @@ impl TotalOctets {
             pace: Pace::new(limit),
             cell: 0,
             drawn: vec![Drawn::default(); counters].into(),
-            key: RandomState::new(),
+            key: Key::default(),
         }
     }
 
     /// Lets octets go to a source if there is room for them, and for what it drew in the last second.
-    pub(super) fn allows(&mut self, ip: IpAddr, octets: u64, now: Duration) -> bool {
+    fn allows(&mut self, ip: IpAddr, octets: u64, now: Duration) -> bool {
         if self.drawn.is_empty() {
             return self.pace.limit() == Limit::Unlimited;
         }
@@ -62,17 +101,23 @@ impl TotalOctets {
     }
 
     /// Counts octets that go to a source, whether there is room for them or not.
-    pub(super) fn charge(&mut self, ip: IpAddr, octets: u64, now: Duration) {
+    fn charge(&mut self, ip: IpAddr, octets: u64, now: Duration) {
         if let Some(drawn) = self.of(ip) {
             drawn.add(octets, now);
             self.pace.charge(&mut self.cell, octets, now);
         }
     }
 
-    /// Returns how long it takes until there is room for anything.
-    #[must_use]
-    pub(super) fn wait(&self, now: Duration) -> Duration {
-        self.pace.wait(self.cell, 1, now).unwrap_or_default()
+    /// What a source has drawn beyond its share it waits for as long as that takes to come free.
+    fn wait(&mut self, ip: IpAddr, now: Duration) -> Duration {
+        let left = self.pace.left(self.cell, now);
+        let drawn = self.of(ip).map_or(0, |drawn| drawn.in_the_last_second(now));
+        let needed = (drawn / SHARE).max(1);
+        if needed <= left {
+            return Duration::ZERO;
+        }
+        let wait = self.pace.wait(self.cell, needed, now);
+        wait.unwrap_or(Duration::from_secs(1))
     }
 
     fn of(&mut self, ip: IpAddr) -> Option<&mut Drawn> {
@@ -163,6 +208,6 @@ mod tests {
         let mut total = TotalOctets::new(Limit::Unlimited);
         assert_eq!(got(&mut total, [10]), [1_000_000]);
         assert!(total.drawn.is_empty());
-        assert_eq!(total.wait(Duration::ZERO), Duration::ZERO);
+        assert_eq!(total.wait(ip(1), Duration::ZERO), Duration::ZERO);
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn of_receiver(rate: Rate) -> Limit {
 /// Budgets for messages. They are kept with the table of peers, since each message asks for both.
 #[derive(Debug)]
 pub(super) struct MessageBudgets {
-    /// What all peers of an address send.
+    /// What all peers of an address send in datagrams, all frames of its connections, and what an open relay lets its strangers
+    /// send: each in a bucket of its own, since only connections show their own address for sure.
     addresses: Buckets,
     /// What one address sends to one receiver.
     pairs: Buckets,
@@ -64,8 +65,36 @@ pub(super) struct MessageBudgets {
 /// Which budgets a sender's messages are charged to. A hash is there where the budget limits the sender.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SenderBudgets {
-    address: Option<u32>,
+    /// The hash of the address, and what is added for the carrier.
+    address: Option<(u32, Carrier)>,
     stranger: Option<u32>,
+}
+
+/// What carries a sender's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// A connection. Its frames are charged to its address when they are read.
+    Connection,
+    /// Datagrams of a peer.
+    Datagram,
+    /// Datagrams of who is no peer, which an open relay serves.
+    Stranger,
+}
+
+impl Carrier {
+    /// The bucket of an address, for messages that are charged to it one by one.
+    fn bucket(self, address: u32) -> Option<u32> {
+        match self {
+            Self::Connection => None,
+            Self::Datagram => Some(address),
+            Self::Stranger => Some(!address),
+        }
+    }
+}
+
+/// The bucket of all frames of an address's connections.
+fn of_connections(address: u32) -> u32 {
+    address.rotate_left(16)
 }
 
 /// Which budgets messages from one sender to one receiver are charged to.
@@ -73,6 +102,13 @@ pub(super) struct SenderBudgets {
 pub(super) struct ReceiverBudgets {
     pair: Option<u32>,
     stranger: Option<u32>,
+}
+
+impl SenderBudgets {
+    fn bucket(self) -> Option<u32> {
+        let (address, carrier) = self.address?;
+        carrier.bucket(address)
+    }
 }
 
 impl MessageBudgets {
@@ -92,13 +128,14 @@ impl MessageBudgets {
     pub(super) fn of_sender(
         &self,
         sender: Endpoint,
-        is_peer: bool,
+        carrier: Carrier,
         is_exempt: bool,
     ) -> SenderBudgets {
         let is_limited = self.addresses.is_limited();
+        let is_stranger = carrier == Carrier::Stranger;
         SenderBudgets {
-            address: (is_limited && !is_exempt).then(|| self.of_address(sender.ip())),
-            stranger: (is_limited && !is_peer).then(|| self.of_endpoint(sender)),
+            address: (is_limited && !is_exempt).then(|| (self.of_address(sender.ip()), carrier)),
+            stranger: (is_limited && is_stranger).then(|| self.of_endpoint(sender)),
         }
     }
 
@@ -116,21 +153,34 @@ impl MessageBudgets {
         let receiver = stranger.unwrap_or_else(|| spread(place.unwrap_or_default()));
         ReceiverBudgets {
             // A keyed hash with anything that does not depend on it is as good as a keyed hash.
-            pair: sender.address.map(|address| address ^ receiver),
+            pair: sender.address.map(|(address, _)| address ^ receiver),
             stranger,
         }
     }
 
     /// Returns how many messages more this sender may send now.
     pub(super) fn left_of_sender(&self, sender: SenderBudgets, now: Duration) -> u64 {
-        let SenderBudgets { address, stranger } = sender;
-        left(&self.addresses, address, now).min(left(&self.strangers, stranger, now))
+        let SenderBudgets { stranger, .. } = sender;
+        left(&self.addresses, sender.bucket(), now).min(left(&self.strangers, stranger, now))
     }
 
-    /// Returns how long this sender has to wait until it may send one more.
-    pub(super) fn wait_of_sender(&self, sender: SenderBudgets, now: Duration) -> Duration {
-        let SenderBudgets { address, stranger } = sender;
-        wait(&self.addresses, address, now).max(wait(&self.strangers, stranger, now))
+    /// Returns how long the connections of an address have to wait until one more frame of them is read.
+    pub(super) fn wait_of_connections(&self, ip: IpAddr, now: Duration) -> Duration {
+        if !self.addresses.is_limited() {
+            return Duration::ZERO;
+        }
+        let bucket = of_connections(self.of_address(ip));
+        // No rate of messages lets nothing through.
+        let wait = self.addresses.wait(bucket.into(), 1, now);
+        wait.unwrap_or_default()
+    }
+
+    /// Charges the connections of an address for a frame that was read at `now`.
+    pub(super) fn charge_connections(&mut self, ip: IpAddr, now: Duration) {
+        if self.addresses.is_limited() {
+            let bucket = of_connections(self.of_address(ip));
+            self.addresses.charge(bucket.into(), 1, now);
+        }
     }
 
     /// Returns how many messages more this receiver may be sent now by that sender.
@@ -141,8 +191,8 @@ impl MessageBudgets {
 
     /// Charges a sender for messages that it sent at `now`.
     pub(super) fn charge_sender(&mut self, sender: SenderBudgets, messages: u64, now: Duration) {
-        let SenderBudgets { address, stranger } = sender;
-        charge(&mut self.addresses, address, messages, now);
+        let SenderBudgets { stranger, .. } = sender;
+        charge(&mut self.addresses, sender.bucket(), messages, now);
         charge(&mut self.strangers, stranger, messages, now);
     }
 
@@ -169,12 +219,6 @@ impl MessageBudgets {
 
 fn left(buckets: &Buckets, hash: Option<u32>, now: Duration) -> u64 {
     hash.map_or(u64::MAX, |hash| buckets.left(hash.into(), now))
-}
-
-fn wait(buckets: &Buckets, hash: Option<u32>, now: Duration) -> Duration {
-    // No rate of messages lets nothing through.
-    let wait = hash.and_then(|hash| buckets.wait(hash.into(), 1, now));
-    wait.unwrap_or_default()
 }
 
 fn charge(buckets: &mut Buckets, hash: Option<u32>, messages: u64, now: Duration) {

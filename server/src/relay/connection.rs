@@ -41,8 +41,6 @@ pub struct Connection {
     progress: Duration,
     /// When more is read, where its source is over a rate.
     held_until: Option<Duration>,
-    /// Whether the frame that comes next was held.
-    was_held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +80,21 @@ impl Connection {
             has_spoken: false,
             progress: now,
             held_until: None,
-            was_held: false,
         }
     }
 
-    /// Whether the next frame may be read; else it is looked at again when its source is within its rates.
+    /// Whether the next frame may be read; otherwise the connection is held until its source is within the rates.
     fn may_read(&mut self, service: &mut RelayService, now: Duration) -> bool {
-        self.held_until = service.may_read_at(&self.source, now);
-        let is_held = self.held_until.is_some();
-        service.count_held(is_held && !self.was_held);
-        self.was_held = is_held;
-        !is_held
+        if self.held_until.is_none() {
+            self.held_until = service.hold(&self.source, now);
+        }
+        self.held_until.is_none()
+    }
+
+    fn release(&mut self, service: &mut RelayService) {
+        if self.held_until.take().is_some() {
+            service.release();
+        }
     }
 
     /// Decides about the frames that are there, as far as there is room for answers.
@@ -183,11 +185,15 @@ impl Conversation for Connection {
     }
 
     fn resume(&mut self, service: &mut RelayService, now: Now) {
-        self.held_until = None;
+        self.release(service);
         self.take_frames(service, now.monotonic);
     }
 
     fn closes_at(&self) -> Option<Duration> {
+        if self.held_until.is_some() && self.writing.octets.is_empty() {
+            // Nothing is read from it by this side.
+            return None;
+        }
         let (since, limit) = if !self.writing.octets.is_empty() {
             (self.writing.since, self.idle.min(PATIENCE))
         } else if self.has_spoken {
@@ -248,14 +254,15 @@ impl Conversation for Connection {
         !self.writing.octets.is_empty() || !self.answers.is_empty()
     }
 
-    fn hang_up(&mut self, _: &mut RelayService) {
+    fn hang_up(&mut self, service: &mut RelayService) {
         self.input = Input::Refused;
-        self.held_until = None;
+        self.release(service);
         self.inbox = Inbox::default();
         self.mailbox.shut();
     }
 
-    fn close(self, end: Option<End>, service: &mut RelayService) {
+    fn close(mut self, end: Option<End>, service: &mut RelayService) {
+        self.release(service);
         self.mailbox.shut();
         let answers = self.answered + self.writing.answers;
         let forwards = self.mailbox.take().frames + self.writing.forwards;

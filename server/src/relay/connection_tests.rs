@@ -249,3 +249,25 @@ fn a_connection_over_its_rate_is_not_read_until_it_is_within_it_again() {
     );
     assert_eq!(tally.tcp.held, 4 - read as u64);
 }
+
+#[test]
+fn all_connections_of_an_address_have_its_rate_whatever_they_send() {
+    let mut relay = relay_with(rate("10/s").unwrap());
+    for what in [&b"hii"[..], b"nonsense", b"to:192.0.2.9/1;content:x"] {
+        let before = relay.tally().received;
+        let flood = frame(what).repeat(100);
+        let mut connections: Vec<_> = (0..50)
+            .map(|port| connect(&mut relay, 2000 + port))
+            .collect();
+        for connection in &mut connections {
+            connection.receive(&flood, &mut relay, at(START));
+        }
+        // Four times the rate, a second's worth at once.
+        let read = relay.tally().received - before;
+        assert!(read <= 40, "{read}");
+        for connection in connections {
+            connection.close(None, &mut relay);
+        }
+    }
+    assert!(relay.tally().received >= 40);
+}

@@ -8,7 +8,7 @@ use hii_protocol::relay::{Answer, Forward, Message, Payload, Prefix, Request, To
 use hii_protocol::{Code, Endpoint};
 
 use super::access::Access;
-use super::budgets::{AnswerBudgets, MessageBudgets};
+use super::budgets::{AnswerBudgets, Carrier, MessageBudgets};
 use super::burst::{Account, Burst, Train};
 use super::peers::{Heard, Peer, Peers, Registration, Standing, Way};
 use super::reach::Reach;
@@ -286,6 +286,14 @@ impl Rules {
         !is_denied
     }
 
+    /// Charges a frame of a connection, whatever it is, to the connections of its address.
+    pub fn charge_frame(&mut self, from: &Source, now: Duration) {
+        if !self.shared.access.trusts(&from.origin) {
+            let ip = from.origin.ip();
+            self.table().messages.charge_connections(ip, now);
+        }
+    }
+
     /// Returns how long a connection has to wait until one more frame of it is within its rates: its own as a peer and that
     /// of its address, or that of a connection that is no peer.
     pub fn stream_wait(&mut self, from: &Source, now: Duration) -> Duration {
@@ -295,10 +303,11 @@ impl Rules {
         let is_exempt = self.shared.access.trusts(&from.origin);
         let table = self.table();
         let of_peer = table.peers.wait(sender, now);
-        let budgets = table
-            .messages
-            .of_sender(sender, of_peer.is_some(), is_exempt);
-        let of_address = table.messages.wait_of_sender(budgets, now);
+        let of_address = if is_exempt {
+            Duration::ZERO
+        } else {
+            table.messages.wait_of_connections(sender.ip(), now)
+        };
         drop(table);
         let own = of_peer.unwrap_or_else(|| {
             let answers = lock(&self.shared.answers);
@@ -341,7 +350,12 @@ impl Rules {
             drop(table);
             return self.refuse(Code::Undeliverable, sender, train);
         }
-        let sender_budgets = messages.of_sender(sender, heard.is_some(), is_exempt);
+        let carrier = match (from.is_connected, heard.is_some()) {
+            (true, _) => Carrier::Connection,
+            (false, true) => Carrier::Datagram,
+            (false, false) => Carrier::Stranger,
+        };
+        let sender_budgets = messages.of_sender(sender, carrier, is_exempt);
         let own_left = heard.map_or(u64::MAX, |heard| heard.left);
         let may_send = own_left.min(messages.left_of_sender(sender_budgets, now));
         if may_send == 0 {

@@ -24,7 +24,7 @@ use super::tally::Tally;
 use crate::admission::Refusal;
 use crate::policy::origin::{Origin, SourceRefusal, Transport};
 use crate::policy::source_validation::SourceValidator;
-use crate::streams::{End, StreamService};
+use crate::streams::{End, Held, StreamService};
 use crate::threads::Tallied;
 
 /// What the loop sends for the relay.
@@ -63,6 +63,7 @@ pub struct RelayService {
     now: Duration,
     log: FrameLog,
     seat: Option<Seat>,
+    held: Held,
     /// What the loop moved, and what went out beside it.
     traffic: Traffic,
     beside: Traffic,
@@ -81,6 +82,7 @@ impl RelayService {
             now: Duration::ZERO,
             log: FrameLog::default(),
             seat: None,
+            held: Held::default(),
             traffic: Traffic::default(),
             beside: Traffic::default(),
         }
@@ -102,6 +104,7 @@ impl RelayService {
     /// Decides about a frame of a connection.
     pub fn handle_frame(&mut self, frame: &[u8], from: Source, now: Duration) -> Verdict {
         self.rules.tally_mut().tcp.frames += 1;
+        self.rules.charge_frame(&from, now);
         let train = self.rules.train(from, now);
         let decision = self.rules.decide(frame, &train);
         self.log.decided(frame, from.address(), &decision, now);
@@ -128,19 +131,21 @@ impl RelayService {
     /// Decides about a frame of a connection that is none.
     pub fn handle_malformed(&mut self, from: Source, now: Duration) -> Verdict {
         self.rules.tally_mut().tcp.frames += 1;
+        self.rules.charge_frame(&from, now);
         verdict(&self.rules.malformed(from, now))
     }
 
-    /// Returns when the next frame of a connection may be read, or `None` if it may be read now: a source that is over its
-    /// rates is not read.
-    pub fn may_read_at(&mut self, from: &Source, now: Duration) -> Option<Duration> {
+    /// Holds a connection whose source is over its rates, and returns until when; `None` if it may be read now.
+    pub(super) fn hold(&mut self, from: &Source, now: Duration) -> Option<Duration> {
         let wait = self.rules.stream_wait(from, now);
-        (!wait.is_zero()).then(|| now.saturating_add(wait))
+        let until = (!wait.is_zero()).then(|| self.held.hold(wait, now));
+        self.rules.tally_mut().tcp.held = self.held.times();
+        until
     }
 
-    /// Counts that a connection is not read.
-    pub(super) fn count_held(&mut self, is_held: bool) {
-        self.rules.tally_mut().tcp.held += u64::from(is_held);
+    /// A connection is not held any more.
+    pub(super) fn release(&mut self) {
+        self.held.release();
     }
 
     /// A connection has ended, so many answers and messages to it with it.
