@@ -51,7 +51,7 @@ mod tests {
         ];
         for answer in answers {
             assert!(is_answer(answer.as_bytes()), "{answer}");
-            // One octet more or less is a message like any other; a probe-answer's padding is the exception.
+            // One octet more or less makes it an ordinary message; a probe-answer may be padded.
             assert!(
                 !is_answer(std::format!("{answer}.").as_bytes()),
                 "{answer}."

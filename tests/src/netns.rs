@@ -1,4 +1,4 @@
-//! A network namespace that lasts as long as a file descriptor of this process.
+//! A network namespace that exists as long as a file descriptor of this process.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use std::thread;
 use nix::sched::{CloneFlags, setns, unshare};
 
 /// A network namespace. It has no name in the file system: nothing but this descriptor and the processes in it hold it,
-/// so it ends with the test, however that ends.
+/// so it ends with the test in every case.
 #[derive(Debug)]
 pub struct Namespace {
     file: File,

@@ -110,7 +110,7 @@ impl Network {
         self.at(host).set(what, value);
     }
 
-    /// Where a host's programs and sockets are.
+    /// The namespace of a host.
     #[must_use]
     pub fn at(&self, host: Host) -> &Namespace {
         match host {

@@ -312,7 +312,7 @@ pub fn frame(answer: &Answer<'_>) -> Vec<u8> {
     octets
 }
 
-/// Octets that are not all the same.
+/// Octets of different values.
 #[must_use]
 pub fn octets(len: usize) -> Vec<u8> {
     let mut state = 1_u64;

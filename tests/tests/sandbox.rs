@@ -15,7 +15,7 @@ const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 /// A service where these calls are not permitted.
 fn serve(service: &'static str, calls: &[i64]) -> Server {
     let calls: BTreeMap<_, _> = calls.iter().map(|call| (*call, Vec::new())).collect();
-    // A filter is its thread's, and that of the programs which this starts.
+    // A filter holds for its thread and the programs that this thread starts.
     let server = thread::spawn(move || {
         let filter = SeccompFilter::new(
             calls,
@@ -40,7 +40,7 @@ fn server_receives_one_by_one_where_batches_are_not_permitted() {
 }
 
 #[test]
-fn server_that_can_receive_nothing_ends_and_says_so() {
+fn server_that_cannot_receive_ends_with_an_error() {
     for service in ["ping", "relay"] {
         let server = serve(service, &[SYS_recvmmsg, SYS_recvmsg]);
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

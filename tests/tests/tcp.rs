@@ -231,10 +231,10 @@ fn asked_to_stop_the_tally_adds_up_for_who_does_not_read() {
     assert!(count(&tally["abandoned"]) > 0, "{tally}");
 }
 
-/// Sends probes and reads no answer, until the buffers there and back are full and the server reads no more.
+/// Sends probes and reads no answer, until the buffers in both directions are full and the server reads no more.
 ///
-/// That there is no room at one moment does not show it: the server may not have run meanwhile. An answer on the other
-/// connection shows that it has, and that it took what it wanted from this one: some 16 KiB, of which the kernel need not
+/// Full buffers at one moment do not show that: the server may not have run. An answer on the other connection shows that it
+/// has, and that it read what it wanted from this one: some 16 KiB, of which the kernel need not
 /// make room at once.
 fn fill(deaf: &mut TcpStream, other: &mut TcpStream) {
     const TURNS: u32 = 500;

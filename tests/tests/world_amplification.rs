@@ -1,4 +1,4 @@
-//! What a forged source makes a server send there, against what that took: with IP and UDP headers, on the wire.
+//! The amplification of datagrams from forged sources, measured on the wire with IP and UDP headers.
 #![cfg(target_os = "linux")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,10 @@ use hii_tests::attack::{Content, Host, Packet, Peer, SENT, Site, probe};
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// What no original program sends: its answer is no longer than that.
+/// The bound for frames that no original program sends.
 const NEW: f64 = 1.0;
 
-/// What the original clients send, and what is answered as that is.
+/// The bound for frames of the original clients, and for frames that are answered like these.
 const CLASSIC: f64 = 2.0;
 
 type Frame = (Vec<u8>, f64);
@@ -83,7 +83,7 @@ fn relay_frames() -> Vec<Frame> {
     frames
 }
 
-/// A source of its own for each frame, whose address takes many characters.
+/// A separate source for each frame, with a long address.
 fn source(number: u16, is_v4: bool) -> SocketAddr {
     let ip = if is_v4 {
         let [_, low] = number.to_be_bytes();
@@ -119,13 +119,13 @@ fn check(service: &str, frames: &[Frame], marker: impl Fn(&Site, IpAddr, SocketA
             packet.from == Host::Server.mac() && packet.destination() == Some(honest)
         };
         let (ask, answers) = marker(&site, honest, to);
-        // What it took to be a peer.
+        // The registration as a peer.
         ask();
         let _ = capture.until(|packet| is_for_honest(packet) && is_end(packet));
         for (number, (frame, bound)) in (0..).zip(frames) {
             let from = source(number, is_v4);
             attacker.send(from, to, frame);
-            // Two, so that all answers before the first have gone.
+            // Two, so that all answers from before the first have been sent.
             ask();
             ask();
             let packets = (0..2 * answers).flat_map(|_| capture.until(is_for_honest));
@@ -167,7 +167,7 @@ fn is_end(packet: &Packet) -> bool {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn ping_server_sends_forged_sources_little_more_than_it_gets() {
+fn ping_server_amplification_is_within_the_bounds() {
     check("ping", &ping_frames(), |site, honest, to| {
         let socket = site.udp(Host::Honest, honest, to);
         (Box::new(move || probe(&socket, 1)), 1)
@@ -176,7 +176,7 @@ fn ping_server_sends_forged_sources_little_more_than_it_gets() {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn relay_sends_forged_sources_little_more_than_it_gets() {
+fn relay_amplification_is_within_the_bounds() {
     check("relay", &relay_frames(), |site, honest, to| {
         let peer = Peer::new(site, Host::Honest, honest, to);
         let marker = move || assert_eq!(peer.heard_before("marker"), [""; 0]);

@@ -1,4 +1,4 @@
-//! The site that attacks are tried on: what is on its links, and that nothing of it outlives a test.
+//! The network of the attack tests: what is on its links, and that nothing of it outlives a test.
 #![cfg(target_os = "linux")]
 
 use std::env::{current_exe, var_os};
@@ -15,10 +15,10 @@ use nix::sys::signal::Signal;
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// Set where this program is run by a test of its own.
+/// Set if this program is run by one of its own tests.
 const HELD: &str = "HII_TESTS_HELD_SITE";
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 #[test]
@@ -59,7 +59,7 @@ fn forged_source_is_answered_over_the_link_of_the_server() {
     }
 }
 
-/// Not a test of anything: what the next one kills.
+/// Not a test by itself: the next test kills it.
 #[test]
 #[ignore = "needs network namespaces"]
 fn held_site() {
@@ -132,7 +132,7 @@ fn is_in_use(network: &str) -> bool {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn hosts_reach_each_other_and_nobody_else() {
+fn hosts_reach_each_other_and_no_other_network() {
     let Some(site) = Site::new() else {
         return;
     };

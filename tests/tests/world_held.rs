@@ -1,4 +1,4 @@
-//! Attacks that the servers have held out against before.
+//! Attacks that never succeeded, as regression tests.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,13 +12,13 @@ use socket2::{Domain, Socket, Type};
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// More than any table of a server's has entries.
+/// More than the entries of any table of a server.
 const STRANGERS: u32 = 200_000;
 
-/// What the most memory of a server may be, in KiB, whoever sends.
+/// Upper bound of a server's memory, in KiB.
 const MOST_MEMORY: u64 = 48 * 1024;
 
-/// The most memory that a server had in use, in KiB.
+/// The peak memory of a server, in KiB.
 fn most_memory(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -47,7 +47,7 @@ fn from_strangers(
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn ping_server_keeps_little_of_strangers_without_number() {
+fn ping_server_memory_is_bounded_for_forged_sources() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -66,7 +66,7 @@ fn ping_server_keeps_little_of_strangers_without_number() {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn relay_keeps_nothing_of_strangers_without_number() {
+fn relay_memory_is_bounded_for_forged_sources() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -87,7 +87,7 @@ fn relay_keeps_nothing_of_strangers_without_number() {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn forged_requests_for_connections_keep_nobody_from_one() {
+fn forged_syns_do_not_prevent_connections() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -116,7 +116,7 @@ fn forged_requests_for_connections_keep_nobody_from_one() {
     }
 }
 
-/// The server's own host, and what reaches no single host, in forms that a relay's sender may write.
+/// Addresses of the server's own host and of many hosts, in all forms that a sender may write.
 fn forbidden(port: u16) -> Vec<String> {
     let v4 = [
         Ipv4Addr::LOCALHOST,
@@ -153,7 +153,7 @@ fn forbidden(port: u16) -> Vec<String> {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn open_relay_sends_nothing_to_its_own_host_or_to_many() {
+fn open_relay_sends_nothing_to_its_own_host_or_to_many_hosts() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -211,7 +211,7 @@ fn token(socket: &UdpSocket) -> Vec<u8> {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn token_proves_nothing_but_the_address_and_port_it_went_to() {
+fn token_is_bound_to_its_address_and_port() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -233,7 +233,7 @@ fn token_proves_nothing_but_the_address_and_port_it_went_to() {
     let last = guess.last_mut().unwrap();
     *last = if *last == b'0' { b'1' } else { b'0' };
     ask(&one, &guess, is_error);
-    // Of the relay before this one.
+    // A token of the previous relay.
     let tally = relay.stop().json();
     assert_eq!(count(&tally["registered"]), 0, "{tally}");
     let (to, relay) = serve();
@@ -245,7 +245,7 @@ fn token_proves_nothing_but_the_address_and_port_it_went_to() {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn connections_that_never_end_a_frame_hold_bounded_memory_and_nobody_up() {
+fn unfinished_frames_take_bounded_memory() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -255,7 +255,7 @@ fn connections_that_never_end_a_frame_hold_bounded_memory_and_nobody_up() {
     let add = |ip: IpAddr| format!("address add {ip}/24 dev wire\n");
     site.at(Host::Far)
         .ip(&hosts.clone().map(add).collect::<String>());
-    // A frame of the longest kind, but for its last octets.
+    // A frame of the maximum length without its last octets.
     let part = [&65_507_u32.to_be_bytes()[..], &b"x".repeat(65_000)].concat();
     for service in ["ping", "relay"] {
         let server = site.serve(HII_SERVER, &[service, "--json"]);
@@ -267,7 +267,7 @@ fn connections_that_never_end_a_frame_hold_bounded_memory_and_nobody_up() {
                 socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
                 socket.connect(&to.into()).unwrap();
                 socket.set_nonblocking(true).unwrap();
-                // Those that are too many are closed.
+                // Excess connections are closed.
                 let _ = socket.send(&part);
                 socket
             })

@@ -1,4 +1,4 @@
-//! A server beside services that answer anything: what a forged datagram begins between the two ends by itself.
+//! A loop between a server and a service that answers everything, started by a forged datagram, ends by itself.
 #![cfg(target_os = "linux")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -10,19 +10,19 @@ use hii_tests::attack::{Host, Peer, Site, ask, probe};
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// Answers of the server's that one beginning may lead to.
+/// Maximum number of the server's answers in one loop.
 const MOST_ANSWERS: u64 = 200;
 
-/// Rounds of both sides without a datagram from one to the other, after which there is none.
+/// Rounds without a datagram between the two after which the loop has ended.
 const QUIET_ROUNDS: u64 = 100;
 
-/// What a service says to anything.
+/// A service's answer to a datagram.
 type Double = (&'static str, fn(&[u8]) -> Vec<u8>);
 
 const DOUBLES: [Double; 8] = [
     ("upper-casing echo", |heard| heard.to_ascii_uppercase()),
     ("echo with a prefix", |heard| {
-        // It would grow for ever.
+        // It would grow without bound.
         [b"> ", &heard[..heard.len().min(64)]].concat()
     }),
     ("DNS-like", |heard| {
@@ -38,11 +38,11 @@ const DOUBLES: [Double; 8] = [
     ("calibrating", |_| b"C 64".to_vec()),
 ];
 
-/// Begins a loop between a service's double and a server by so many forged datagrams, and sees it end.
+/// Starts a loop between a service's double and a server with forged datagrams, and waits until it ends.
 fn ends(site: &Site, service: &str, (name, answer): Double, under_way: u64) {
     let server = site.serve(HII_SERVER, &[service]);
     let to = SocketAddr::new(Host::Server.v4(), server.address().port());
-    // It answers anybody.
+    // It answers any source.
     let at = site.at(Host::Honest);
     let double = at
         .enter(|| UdpSocket::bind((Host::Honest.v4(), 0)))
@@ -107,12 +107,12 @@ fn all_end(service: &str) {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn ping_server_does_not_answer_for_ever_what_answers_anything() {
+fn loop_with_ping_server_ends() {
     all_end("ping");
 }
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn relay_does_not_answer_for_ever_what_answers_anything() {
+fn loop_with_relay_ends() {
     all_end("relay");
 }

@@ -1,4 +1,4 @@
-//! What one destination cannot be sent does not change how everybody else is sent to.
+//! Failures to send to one destination do not change how others are sent to.
 #![cfg(target_os = "linux")]
 
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ const TRAIN: usize = 40;
 /// Errors that are caused at least.
 const ERRORS: u8 = 24;
 
-/// An honest client of a service, which sends trains and sees in how many calls their answers go.
+/// An honest client of a service, which sends trains and counts the calls that send their answers.
 struct Client<'a> {
     site: &'a Site,
     capture: &'a Capture,
@@ -124,13 +124,13 @@ impl<'a> Client<'a> {
     }
 }
 
-/// How often a train goes in one call before and after something, to a client that is not concerned.
+/// The datagrams in one call to an uninvolved client, before and after something.
 fn unchanged(service: &str, cause: impl Fn(&Site, SocketAddr)) {
     let Some(site) = Site::new() else {
         return;
     };
     let capture = site.capture_trains();
-    // What an original sends has a limit of its own, which is not meant here.
+    // An original's messages have a limit of their own, which is not tested here.
     let args: &[&str] = if service == "ping" {
         &["--rate", "0"]
     } else {
@@ -150,7 +150,7 @@ fn unchanged(service: &str, cause: impl Fn(&Site, SocketAddr)) {
     assert!(2 * after > before, "{after} together, {before} before");
 }
 
-/// What a service answers to anybody.
+/// A request that a service answers from any source.
 fn hello(service: &str) -> &'static [u8] {
     if service == "ping" {
         b"Hello Server"

@@ -1,4 +1,4 @@
-//! Destinations that a server cannot send to, beside others: each in a network of its own.
+//! Destinations that a server cannot send to do not affect others: each in a network of its own.
 #![cfg(target_os = "linux")]
 
 use std::io;
@@ -23,16 +23,16 @@ use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
 const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 /// Probes of a burst. The server answers them in one batch.
 const BURST: u64 = 40;
 
-/// Bursts that a server gets in a row: more than it takes to pause batches.
+/// Bursts in a row: more than are needed to pause batches.
 const BURSTS: u64 = 20;
 
-/// The addresses of the client by family: one that is to be served whatever happens, and two that cannot be sent to.
+/// The addresses of the client by family: one that must always be served, and two that cannot be sent to.
 const CLIENTS: [[&str; 3]; 2] = [
     ["10.77.1.2", "10.77.1.3", "10.77.1.4"],
     ["fd77:1::2", "fd77:1::3", "fd77:1::4"],
@@ -83,7 +83,7 @@ impl<'a> Server<'a> {
         value.parse().unwrap()
     }
 
-    /// Waits until it has received so many datagrams, and handled them.
+    /// Waits until it has received and handled this many datagrams.
     fn wait_for(&self, received: u64) {
         let begun = Instant::now();
         while self.metric(r#"hii_ping_received_total{transport="udp"}"#) < received {
@@ -158,7 +158,7 @@ fn receive(client: &BurstSocket) {
     }
 }
 
-/// Has so many bursts of an undisturbed client answered, mostly in batches.
+/// Sends this many bursts of an undisturbed client, and checks that they are answered, mostly in batches.
 fn assert_batches(server: &Server<'_>, client: &BurstSocket, received: &mut u64) {
     let batched = || server.metric("hii_ping_gso_datagrams_total");
     let before = batched();
@@ -271,7 +271,7 @@ fn firewall_s_drop_changes_nothing_for_others() {
 #[test]
 #[ignore = "takes root and network namespaces"]
 fn narrow_paths_change_nothing_for_others() {
-    // EMSGSIZE, or EINVAL, for batches alone: single datagrams are fragmented. Whoever forges ICMP can make a path so narrow.
+    // EMSGSIZE, or EINVAL, for batches alone: single datagrams are fragmented. Forged ICMP errors can make a path this narrow.
     let cause = Cause {
         command: "ip route add {address} via 10.77.2.1 mtu lock 600",
         len: 1000,
@@ -280,7 +280,7 @@ fn narrow_paths_change_nothing_for_others() {
     assert_others_are_served(&cause, &[0]);
 }
 
-/// Sends back what it gets, and publishes what its socket moved.
+/// An echo service that publishes the traffic of its socket.
 struct Echo<'a>(&'a Mutex<Traffic>);
 
 impl Service for Echo<'_> {
@@ -340,7 +340,7 @@ fn datagrams_too_long_for_a_path_change_nothing_for_others() {
     let (stopper, stop) = stopper().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| serve(vec![socket], &mut Echo(&moved), &Clock::start(), &stop));
-        // However this ends, the service ends with it.
+        // The service ends with this in every case.
         let _stopper = stopper;
         let mut received = 0;
         let mut wait_for_burst = || {

@@ -199,7 +199,7 @@ impl From<ping::Answer> for Meaning {
                 .with("size", answer.size()),
             ping::Answer::LimitedNotice(notice) => meaning(
                 "limited-notice",
-                "probes of this run earn no answer because of a limit of the server",
+                "probes of this run are not answered because of a limit of the server",
             )
             .with("run", notice.run())
             .with("seq", notice.seq())

@@ -32,9 +32,9 @@ pub enum Event {
     Sent(Sent),
     /// An answer came.
     Arrived(Arrival),
-    /// The server gave notice that it does not answer a probe because of a limit.
+    /// A notice of the server that it does not answer a probe because of a limit.
     Limited {
-        /// What it says.
+        /// The notice.
         notice: LimitedNotice,
         /// When it came.
         at: Duration,

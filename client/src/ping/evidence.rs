@@ -176,7 +176,7 @@ impl Witness {
             if this.remembers(window, &last).is_none()
                 && this.count - last.count < u64::from(window.count_ones())
             {
-                // Either some of these overtook the last, or the server forgot the run, and received as many since. It
+                // Either some of these overtook the last, or the server forgot the run and received that many since. It
                 // may have received others before them, over its limit.
                 let behind = u64::from(window.checked_ilog2().unwrap_or(0));
                 let lowest = this.seq.saturating_sub(behind);

@@ -16,7 +16,7 @@ use super::verdict::Verdict;
 /// A probe at the server.
 #[derive(Debug, Clone)]
 struct Received {
-    /// How long it was under way.
+    /// Its one-way delay.
     there: Duration,
     /// Whether its source is over the limit then.
     is_over: bool,
@@ -24,7 +24,7 @@ struct Received {
     gives_notice: bool,
     /// Whether the server has just forgotten the run.
     has_forgotten: bool,
-    /// How long each copy of its answer, or of the notice, is under way.
+    /// The one-way delay of each copy of its answer, or of the notice.
     back: Vec<Duration>,
 }
 
@@ -39,7 +39,7 @@ enum Event {
     Notice(LimitedNotice),
 }
 
-/// A server, which keeps what ours keeps.
+/// A model of the server, with the same state.
 #[derive(Debug, Default)]
 struct Server {
     runs: Runs,
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 struct Outcome {
     server: Server,
@@ -159,7 +159,7 @@ fn run(probes: &Probes) -> Outcome {
     }
 }
 
-/// Stretches of probes that are over the limit, or not, with so much loss of a hundred each way.
+/// Stretches of probes that are over the limit or not, with a loss in percent for each direction.
 fn probes(
     there: impl Strategy<Value = Duration> + Clone + 'static,
     back: impl Strategy<Value = Duration> + Clone + 'static,
@@ -200,7 +200,7 @@ fn probes(
     prop::collection::vec(probes, 1..5).prop_map(|stretches| stretches.concat())
 }
 
-/// What may be said of a probe on a path that keeps the order and makes no copies.
+/// Verdicts that are right for a probe on a path without reordering or duplication.
 fn is_true(verdict: Verdict, seq: u64, is_received: bool, server: &Server) -> bool {
     let is_limited = server.limited.contains(&seq) || server.uncounted.contains(&seq);
     match verdict {

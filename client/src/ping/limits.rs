@@ -32,7 +32,7 @@ pub enum Limiting {
     Possible,
 }
 
-/// What an answer says.
+/// The fields of an answer about its run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statement {
     /// The probe answered.
@@ -80,9 +80,9 @@ pub struct Limits {
     /// The last statement of all, notices among them.
     latest: Statement,
     epoch: u64,
-    /// `limited` of what the server forgot.
+    /// The sum of `limited` up to when the server forgot the run.
     forgotten: u64,
-    /// Whether any answer or notice told of a limit, be it one that is not used.
+    /// Whether any answer or notice reported a limit, even one that is not used.
     is_limited: bool,
     /// Whether the server gave notice of probes that it has no entry for.
     has_unrecorded: bool,
@@ -95,13 +95,13 @@ impl Limits {
         self.forgotten.saturating_add(self.latest.limited)
     }
 
-    /// Whether any probe of the run is said to have been over a limit.
+    /// Whether any probe of the run was reported to be over a limit.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.is_limited
     }
 
-    /// The last place that a probe sent at this time comes after for certain, whatever overtakes it.
+    /// The last place that a probe sent at this time certainly comes after, even if it is overtaken.
     #[must_use]
     pub fn before(&self, sent: Duration) -> Place {
         let arrived = self.arrivals.iter().rev().find(|(at, _)| *at <= sent);
@@ -111,8 +111,8 @@ impl Limits {
         }
     }
 
-    /// Takes what the answer to a probe says that was sent after `after`; returns its place, or `None`
-    /// where it contradicts another answer. Neither of the two counts for anything then.
+    /// Records the answer to a probe that was sent after `after`; returns its place, or `None` if it contradicts another
+    /// answer. Neither of the two is used then.
     pub fn answered(
         &mut self,
         statement: Statement,
@@ -121,7 +121,7 @@ impl Limits {
     ) -> Option<Place> {
         let Statement { count, limited, .. } = statement;
         self.is_limited |= limited > 0;
-        // It is from before the server forgot the run, or cannot be told from that.
+        // It is, or may be, from before the server forgot the run.
         if after.epoch != self.epoch {
             return None;
         }
@@ -162,7 +162,7 @@ impl Limits {
             (None, Some((stretch, _))) => stretch,
             (Some((stretch, _)), None) => stretch + u64::from(!is_remembered),
             (Some((stretch, _)), Some((after, _))) if stretch == after && is_remembered => stretch,
-            // From before the server forgot the run, or after it.
+            // It may be from before the server forgot the run, or from after.
             (Some(_), Some(_)) => return None,
         };
         self.answers.insert(index, (stretch, statement));
@@ -179,7 +179,7 @@ impl Limits {
         Some(self.place(count))
     }
 
-    /// Takes an answer back that another one contradicts.
+    /// Removes an answer that another one contradicts.
     fn remove(&mut self, statement: Statement) {
         let index = self
             .answers
@@ -195,7 +195,7 @@ impl Limits {
         }
     }
 
-    /// Takes a notice of a probe. Without `count` the server has no entry for the run.
+    /// Records a notice of a probe. Without `count` the server has no entry for the run.
     pub fn noticed(&mut self, count: Option<u64>, limited: Option<u64>) {
         self.is_limited = true;
         let Some(count) = count else {
@@ -221,9 +221,9 @@ impl Limits {
         }
     }
 
-    /// Notes that the server forgot the run, and begins to count again.
+    /// Records that the server forgot the run, and begins to count again.
     pub fn forget(&mut self) {
-        // A notice since may be of what it counts now.
+        // A later notice may be of the new count.
         let last = self.answers.back().map_or(0, |(_, last)| last.limited);
         *self = Self {
             epoch: self.epoch + 1,
@@ -301,7 +301,7 @@ impl Limits {
         }
     }
 
-    /// What was said at a place; `None` where that is not known.
+    /// The statement at a place, or `None` if it is not known.
     fn find(&self, place: Place) -> Option<Found> {
         if place.epoch != self.epoch {
             return None;
@@ -326,7 +326,7 @@ impl Limits {
     }
 }
 
-/// What was said at a place.
+/// The statement at a place.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     stretch: u64,
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn probes_between_two_answers_are_limited_where_all_others_there_were_answered() {
-        // 2 and 3 were over the limit; 5 was answered in vain, and 6 was over it.
+        // 2 and 3 were over the limit; the answer to 5 was lost, and 6 was over it.
         let limits = heard(&[(1, 0, 10), (4, 2, 20), (7, 3, 30)]);
         let after = |at| limits.before(ms(at));
         assert_eq!(limits.of_probe(after(10), Some(place(4))), Limiting::Proven);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_that_comes_late_explains_what_was_open() {
+    fn late_answer_decides_open_probes() {
         let mut limits = heard(&[(1, 0, 10), (7, 3, 30)]);
         let (after, late) = (limits.before(ms(10)), limits.before(ms(12)));
         assert_eq!(limits.of_probe(after, Some(place(7))), Limiting::Possible);
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn contradicting_answers_count_for_nothing() {
+    fn contradicting_answers_are_not_used() {
         for (count, limited) in [(6, 1), (5, 4), (3, 3), (2, 3)] {
             let mut limits = heard(&[(1, 0, 10), (4, 2, 20), (6, 3, 30)]);
             assert_eq!(limits.of_probe(place(0), Some(place(6))), Limiting::Proven);
@@ -434,7 +434,7 @@ mod tests {
             let open = limits.of_probe(place(0), Some(place(6)));
             assert_ne!(open, Limiting::Proven, "{count} {limited}");
         }
-        // One that was asked for after a higher count came.
+        // One whose probe was sent after a higher count came.
         let mut limits = heard(&[(1, 0, 10), (9_000, 8_000, 20)]);
         let after = limits.before(ms(25));
         assert_eq!(limits.answered(says(3, 1), after, ms(30)), None);
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn server_that_forgot_goes_on_from_what_it_said_before() {
+    fn counts_continue_after_the_server_forgot_the_run() {
         let mut limits = heard(&[(1, 0, 10), (4, 2, 20)]);
         let old = limits.before(ms(20));
         limits.forget();
@@ -459,9 +459,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_notice_said_is_not_added_to_what_was_forgotten() {
+    fn notice_is_not_added_to_the_forgotten_count() {
         let mut limits = heard(&[(4, 2, 10)]);
-        // It is of what the server counts since it forgot the run, as the next answer shows.
+        // It counts from when the server forgot the run, as the next answer shows.
         limits.noticed(Some(10), Some(8));
         limits.forget();
         let place = limits.answered(says(11, 8), limits.start(), ms(30));
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn notice_counts_and_one_without_a_count_leaves_all_open() {
+    fn notice_without_count_leaves_all_probes_open() {
         let mut limits = heard(&[(4, 2, 10)]);
         limits.noticed(Some(604), Some(602));
         assert_eq!(limits.limited(), 602);
@@ -499,7 +499,7 @@ mod tests {
             limits.of_probe(after, Some(place(4)))
         };
         assert_eq!(over(1 << 39 | 0b111), Limiting::Proven);
-        // It shows nothing of the first: it may have received these since it was started anew, and answered 39 in vain.
+        // It does not show the first: the server may have received these since a restart, with 39 answers lost.
         assert_eq!(over(0b1111), Limiting::Possible);
     }
 }

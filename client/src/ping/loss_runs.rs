@@ -33,8 +33,8 @@ pub struct LossRunFigures {
 }
 
 impl LossRuns {
-    /// Takes the next probe's verdict. Probes that were not sent, cannot be judged, were answered in vain, or were over a limit of the server neither
-    /// lengthen a run nor end it. Refused ones are no loss, but what is refused is out.
+    /// Records the next probe's verdict. Probes that were not sent, are unknown, were answered but dropped locally, or were
+    /// over a limit of the server neither lengthen a run nor end it. Refused ones are no loss, but what is refused is out.
     pub fn take(&mut self, settled: &Settled) {
         match settled.verdict {
             Verdict::LostThere | Verdict::LostBack | Verdict::LostUnknown => {

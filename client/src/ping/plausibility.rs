@@ -95,7 +95,7 @@ impl Known {
         Ok(())
     }
 
-    /// Holds a notice against what is known: whether it can be true.
+    /// Whether a notice can be true, given what is known.
     #[must_use]
     pub fn allows(&self, notice: &LimitedNotice) -> bool {
         let Some(count) = notice.count().map(u64::from) else {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_limited_than_were_received() {
+    fn notice_of_more_limited_than_received_is_implausible() {
         let check = |limited: u64| {
             let report = Report {
                 count: Seq::new(3).unwrap(),

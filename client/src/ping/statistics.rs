@@ -157,7 +157,7 @@ impl Statistics {
             .held
             .filter(|_| !settled.reported.has_waited)
         else {
-            // It waited for its turn at the server, which is no part of the network's.
+            // The wait was the server's rate limit, which is not part of the network's time.
             return;
         };
         // A server that says it held a probe longer than the round trip took says nothing.

@@ -23,9 +23,9 @@ pub enum Verdict {
     LostBack,
     /// Lost; which way is not known.
     LostUnknown,
-    /// Received by the server, which did not answer it because of a limit.
+    /// Received by the server and not answered because of a limit.
     RateLimited,
-    /// Over a limit of the server, or lost: which of the two is not known of this one.
+    /// Over a limit of the server or lost, not known which.
     LimitedOrLost,
     /// Answered, and the answer was thrown away by this host, which had no room for it.
     DroppedLocally,
@@ -85,7 +85,7 @@ impl Verdict {
 pub struct Counts {
     /// Probes that went out.
     pub sent: u64,
-    /// Probes that a limit of the server kept from being answered, by its own count.
+    /// Probes not answered because of a limit of the server, by its own count.
     pub limited: u64,
     /// Those among `rate_limited` that are not in its count.
     pub limited_uncounted: u64,

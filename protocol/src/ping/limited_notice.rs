@@ -1,4 +1,4 @@
-//! Notices that probes earn no answer because of a limit (`WIRE.md` section 2.2).
+//! Notices that probes are not answered because of a limit (`WIRE.md` section 2.2).
 
 use super::probe::{Probe, Run, Seq, field, numbered};
 use crate::Rule;
@@ -6,7 +6,7 @@ use crate::digits::decimal_len;
 use crate::encode::{Emit, Sink, impl_encode};
 use crate::grammar::{Parsed, end, number, positive};
 
-/// Says that a limit of the server keeps the probes of a run from being answered. It is no answer to its probe.
+/// A report that a limit of the server keeps the probes of a run from being answered. It is not an answer to its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LimitedNotice {
     run: Run,
@@ -34,7 +34,7 @@ impl LimitedNotice {
         self.count
     }
 
-    /// Those of them that earned no answer because of a limit, this one included.
+    /// Those of them that were not answered because of a limit, this one included.
     #[must_use]
     pub const fn limited(self) -> Option<u64> {
         self.limited
@@ -42,8 +42,8 @@ impl LimitedNotice {
 }
 
 impl Probe {
-    /// The notice for this probe, at most as long: from the left, what fits. A server without an entry for the run
-    /// has no `count`, and leaves out `limited` with it.
+    /// The notice for this probe, at most as long as it; fields that do not fit are left out from the right. A server without
+    /// an entry for the run has no `count`, and leaves out `limited` with it.
     #[must_use]
     pub const fn limited_notice(self, count: Option<Seq>, limited: u64) -> LimitedNotice {
         let mut notice = LimitedNotice {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn notice_is_never_longer_than_its_probe_and_loses_fields_from_the_right() {
+    fn notice_is_never_longer_than_its_probe() {
         let whole = "L 00c0ffee 7 601 599";
         for size in Probe::smallest(Seq::MIN)..=128 {
             let notice = a_probe(size).limited_notice(Seq::new(601), 599);

@@ -30,13 +30,13 @@ pub enum MessageError {
 }
 
 impl<'a> Message<'a> {
-    /// What the original clients send: the one with a fixed interval.
+    /// The message of the original client with a fixed interval.
     pub const HELLO: Message<'static> = Message(b"Hello Server");
 
-    /// What the original clients send: the one whose interval shrinks.
+    /// The message of the original client whose interval shrinks.
     pub const HELLO_OF_RAMP: Message<'static> = Message(b"Hello Server.");
 
-    /// Whether it is what an original client measures with.
+    /// Whether an original client measures with this message.
     #[must_use]
     pub fn is_classic_probe(self) -> bool {
         self == Self::HELLO || self == Self::HELLO_OF_RAMP

@@ -17,7 +17,7 @@ pub struct Report {
     pub held: u64,
     /// The server's wall clock at the probe's receipt, in nanoseconds since the Unix epoch.
     pub received: u64,
-    /// Probes of this sender and run received so far that earned no answer because of a limit.
+    /// Probes of this sender and run received so far that were not answered because of a limit.
     pub limited: u64,
 }
 
@@ -75,7 +75,7 @@ impl ProbeAnswer {
         self.received
     }
 
-    /// Probes of this run received so far that earned no answer because of a limit.
+    /// Probes of this run received so far that were not answered because of a limit.
     #[must_use]
     pub const fn limited(self) -> Option<u64> {
         self.limited
@@ -260,7 +260,7 @@ mod tests {
         let longest = 10_u64.pow(19) - 1;
         let answer = answer_of_128_with_numbers_of(longest);
         assert_eq!(answer.limited(), Some(longest));
-        // With 20 digits in each number only the last field falls away.
+        // With 20 digits in each number only the last field is left out.
         let answer = answer_of_128_with_numbers_of(u64::MAX);
         assert_eq!(
             (answer.received(), answer.limited()),

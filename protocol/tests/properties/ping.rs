@@ -56,7 +56,7 @@ proptest! {
         prop_assert_eq!(probe.answer(&report).to_string(), format!("{text:size$}"));
     }
 
-    /// At most as long as the probe, unpadded, and of the fields, from the left, as many as fit.
+    /// At most as long as the probe, without padding, with the fields from the left that fit.
     #[test]
     fn a_limited_notice_is_never_longer_than_its_probe(
         probe in probes(), count in prop::option::of(seqs()), limited in numbers(),

@@ -31,8 +31,8 @@ const MOST_WAITING: usize = 1024;
 /// What a stream is repeated to at most: more frames than may wait for their answers.
 const MOST_OCTETS: usize = 8 * 1024;
 
-/// Pieces of the lengths that are asked for. A stream of 8 KiB that has 120 KB of answers, and moves octet by octet, would
-/// take a hundred times as long as all others, and show nothing that its beginning does not.
+/// Pieces of given lengths, at most. A stream of 8 KiB with 120 KB of answers that moves octet by octet would take a hundred
+/// times as long as all others, and test nothing that its beginning does not.
 const MAX_PIECES: usize = 512;
 
 const IDLE: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ fn answers_at_most_what_was_asked(stream: &[u8], lengths: &[u8]) {
     }
 }
 
-/// What a client sent and was sent.
+/// What a client sent and received.
 struct Conversed<'a> {
     /// What the server read, piece by piece.
     reads: Vec<&'a [u8]>,
@@ -130,8 +130,8 @@ struct Conversed<'a> {
     tally: Tally,
 }
 
-/// A conversation to its end. The lengths say in turn how much the network has for the server, and how much it takes;
-/// without any it is as much as there is. Time passes only when there is nothing else to do.
+/// Runs a conversation to its end. The lengths give in turn how much the network has for the server and how much it takes;
+/// without any, both are unlimited. Time passes only when there is nothing else to do.
 fn converse<'a>(impairments: Impairments, stream: &'a [u8], lengths: &[u8]) -> Conversed<'a> {
     let config = Config {
         impairments,
@@ -206,7 +206,7 @@ fn from(port: u16) -> Origin {
     origin(SocketAddr::from(([192, 0, 2, 1], port)))
 }
 
-/// Another connection to the same service, which is none of the first one's concern.
+/// Another connection to the same service, which must not be affected by the first.
 struct Bystander(Connection);
 
 impl Bystander {

@@ -22,14 +22,14 @@ pub fn relay_differential(octets: &[u8]) {
                 port: message.to().port(),
                 content: content.as_str(),
             },
-            other => panic!("{other:?} out of nowhere"),
+            other => panic!("unexpected {other:?}"),
         },
         Err(error) => Decision::Code(error.code().number()),
     };
     assert_eq!(ours, decide(octets));
 }
 
-/// The original refuses what it does not know. With classic parts in the place of those, it decides as ours does.
+/// The original refuses what it does not know. With classic parts in place of these, it decides as ours does.
 fn novelties_are_all_that_differs(
     novelties: &Novelties<'_>,
     octets: &[u8],
@@ -97,7 +97,7 @@ fn ipv6_literal(header: &[u8]) -> Option<(&[u8], Ipv6Addr, &[u8])> {
     Some((before, literal.parse().ok()?, after))
 }
 
-/// What follows `raw : `, with any blanks but that last one.
+/// What follows `raw : `; blanks are optional but for the last one.
 fn raw_payload(data: &[u8]) -> Option<&[u8]> {
     let rest = skip_blanks(data).strip_prefix(b"raw")?;
     skip_blanks(rest).strip_prefix(b": ")

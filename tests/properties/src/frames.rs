@@ -1,4 +1,4 @@
-//! Frames: what decodes encodes to the same frame, and what does not has its fault within the frame.
+//! Frames: one that decodes encodes to itself, and the error of any other is at an offset within the frame.
 
 use std::fmt::{Debug, Display};
 
@@ -43,7 +43,7 @@ pub fn relay_request(octets: &[u8]) {
     }
 }
 
-/// What a message's frame begins with says of other frames what the decoder says.
+/// The prefix of a message's frame classifies other frames as the decoder does.
 fn begins_alike(message: relay::Message<'_>, octets: &[u8]) {
     let (request, prefix) = relay::Prefix::decode(octets).unwrap();
     assert_eq!(request, relay::Request::Send(message));
@@ -94,7 +94,7 @@ pub fn share_answer(octets: &[u8]) {
         assert_eq!(owned.as_answer(), answer);
         assert_eq!(encode(&owned), octets);
         if let share::Answer::Page(page) = answer {
-            // What was read once can be read again, and leads nowhere else.
+            // A decoded path encodes and decodes to the same path.
             let again: String = page.entries().map(|entry| line(&entry)).collect();
             assert_eq!(["page ", &again].concat().as_bytes(), octets);
         }
@@ -122,7 +122,7 @@ fn line(entry: &share::Entry<'_>) -> String {
     )
 }
 
-/// Decodes, and checks the result by itself: what was understood can be said again, what was not is placed.
+/// Decodes, and checks the result by itself: a value can be encoded, and an error has an offset in the frame.
 fn decode<F: Frame + Clone + PartialEq + Debug + Display>(octets: &[u8]) -> Result<F, ParseError> {
     let decoded = F::decode_frame(octets, &Limits::DEFAULT);
     match &decoded {
@@ -154,7 +154,7 @@ fn decode<F: Frame + Clone + PartialEq + Debug + Display>(octets: &[u8]) -> Resu
     decoded
 }
 
-/// The frame's octets, in a buffer that just holds them and not in one that does not.
+/// Encodes the frame into a buffer of its length, and checks that a shorter one is refused.
 pub(crate) fn encode<F: Frame>(frame: &F) -> Vec<u8> {
     const UNTOUCHED: u8 = 0xa5;
 

@@ -1,4 +1,4 @@
-//! Streams: however TCP cuts one into pieces, the same frames come out of it.
+//! Streams: TCP may cut one into any pieces, and the frames are the same.
 
 use std::fmt::Debug;
 
@@ -35,7 +35,7 @@ fn same_items<F: Frame + PartialEq + Debug>(stream: &[u8], lengths: &[u8]) {
     assert_eq!(items::<F>(pieces), whole);
 }
 
-/// What a stream's pieces decode to, with limits that a short input reaches.
+/// The frames of a stream's pieces, with limits that a short input reaches.
 fn items<'a, F: Frame>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<F, ParseError>> {
     const LIMITS: Limits = Limits {
         datagram: 64,

@@ -1,5 +1,5 @@
-//! What holds of any octets: one function for each fuzz target, which panics where it does not hold. The fuzz targets
-//! call them with what libFuzzer makes, and `tests/seeds.rs` with the seeds.
+//! Properties that hold for any input: one function for each fuzz target, which panics if the property does not hold. The
+//! fuzz targets call them with the inputs of libFuzzer, and `tests/seeds.rs` with the seeds.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::missing_panics_doc,
@@ -29,7 +29,7 @@ mod round_trip;
 mod sequences;
 mod source_validation;
 
-/// A function that panics where these octets show that something does not hold.
+/// A function that panics if its property does not hold for these octets.
 pub type Property = fn(&[u8]);
 
 /// Each fuzz target, by its name.

@@ -1,16 +1,16 @@
-//! A request to the metrics endpoint, as much of it as has come.
+//! A request to the metrics endpoint, possibly incomplete.
 
 use hii_server::metrics::http::{MAX_REQUEST, answer};
 
-/// What `GET /metrics` gets.
+/// The body of the answer to `GET /metrics`.
 const PAGE: &str = "hii_frames_total 7\n# EOF\n";
 
 /// Positions of a long request at which it is cut.
 const MAX_CUTS: usize = 64;
 
-/// Any octets as a request to the metrics endpoint. Each answer is one of five, all of them whole and without anything of
-/// the request; the page is for `GET /metrics` alone; an answer stays the same whatever comes after it; and no request is
-/// read for ever.
+/// Any octets as a request to the metrics endpoint. Each answer is one of five, complete and without anything of the
+/// request; only `GET /metrics` gets the page; what follows a request does not change its answer; and a request is never
+/// read without end.
 pub fn metrics_request(octets: &[u8]) {
     let whole = status(octets);
     if octets.len() >= MAX_REQUEST {

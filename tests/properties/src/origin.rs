@@ -1,4 +1,4 @@
-//! Where octets come from.
+//! Valid origins of octets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,7 +6,7 @@ use hii_server::policy::local_addrs::HostAddrs;
 use hii_server::policy::origin::{Origin, Transport};
 use hii_transport::packet_info::{Bound, PacketInfo};
 
-/// The origin of what arrived from this address as it should.
+/// The origin of a message that arrived from this address in a valid way.
 pub(crate) fn origin(source: SocketAddr) -> Origin {
     let info = PacketInfo {
         source,

@@ -1,4 +1,4 @@
-//! A relay's rules, over frames of many senders and any time.
+//! A relay's rules, for frames of many senders at any time.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use hii_server::relay::{
 
 use crate::origin::origin;
 
-/// Where frames come from and go to: plain peers of both families, and everything that is special.
+/// Senders and receivers of frames: ordinary addresses of both families, and special ones.
 const PLACES: [&str; 16] = [
     "127.0.0.1:5000",
     "192.0.2.7:7000",
@@ -60,8 +60,8 @@ const FEW: u32 = 3;
 
 const EXPIRY: u64 = 300;
 
-/// A relay's day: the first octet says how it is set up, each next one who does something (low half) and what (high
-/// half), with what that needs behind it.
+/// A sequence of events at a relay: the first octet is the configuration, each next one selects a place (low half) and an
+/// event (high half), followed by what the event needs.
 pub fn relay_sequences(octets: &[u8]) {
     let [how, rest @ ..] = octets else { return };
     let mut day = Day::new(*how);
@@ -126,7 +126,7 @@ fn message(to: &str, raw: bool, octets: &[u8]) -> Vec<u8> {
     Request::Send(Message::new(to, payload).unwrap()).to_vec()
 }
 
-/// A relay, and what it should know.
+/// A relay, and a model of its state.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is one way to set a relay up"
@@ -141,8 +141,8 @@ struct Day {
     denies: bool,
     is_small: bool,
     is_limited: bool,
-    /// Who is a peer, over a connection or not, how, and since when. A small table forgets, and this does not: there it
-    /// says who ever was one.
+    /// The peers, whether over a connection, with their standing and registration time. A small table evicts peers, and
+    /// this does not: there it holds all that ever were peers.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
     /// The last train.
@@ -203,14 +203,14 @@ impl Day {
         }
     }
 
-    /// How a place is a peer, over a connection or not.
+    /// The standing of a place as a peer, over a connection or not.
     fn live(&self, who: usize, is_connected: bool) -> Option<Standing> {
         let (standing, since) = self.peers.get(&(who, is_connected))?;
         let is_old = *standing == Standing::Proven && self.now.as_secs() - since >= EXPIRY;
         (self.is_small || !is_old).then_some(*standing)
     }
 
-    /// All the ways it is one.
+    /// All standings of a place.
     fn ways(&self, who: usize) -> Vec<Standing> {
         let ways = [false, true].map(|is_connected| self.live(who, is_connected));
         ways.into_iter().flatten().collect()
@@ -257,7 +257,7 @@ impl Day {
         assert!(!self.is_small || self.shared.peers() <= FEW as usize);
     }
 
-    /// What comes from this source now: the last train goes on where it can.
+    /// The train of a frame from this source: the last one if it can continue.
     fn train(&mut self, source: Source) -> Train {
         let last = self
             .train
@@ -267,7 +267,7 @@ impl Day {
         train
     }
 
-    /// Where a payload goes that is to go as the last datagram's message did.
+    /// Checks a payload that is forwarded like the last datagram's message.
     fn like_the_last<'a>(&self, source: Source, payload: Payload<'a>) -> Decision<'a> {
         let (from, to, way, is_raw) = self.passed_on.expect("no message before");
         assert_eq!(from, source);
@@ -277,7 +277,7 @@ impl Day {
         Decision::Forward { to, way, forward }
     }
 
-    /// A message goes from one who may to one who may, and to nowhere else.
+    /// Checks that a message goes only from an allowed sender to an allowed receiver.
     fn sends(
         &mut self,
         who: usize,
@@ -314,7 +314,7 @@ impl Day {
                 assert_eq!(Ok(forward.from()), from);
             }
             Decision::Reply(Answer::Refused(Code::Undeliverable)) => {
-                // A small table forgets, and the reach knows more places than these.
+                // A small table evicts peers, and the destination policy covers more places than these.
                 assert!(!may || self.is_small || to.is_none(), "refused");
             }
             // A message over a rate, or one too many that is refused.
@@ -326,7 +326,7 @@ impl Day {
         }
     }
 
-    /// Keeps the model of who is a peer.
+    /// Updates the model of the peers.
     fn registers(
         &mut self,
         who: usize,
@@ -360,7 +360,7 @@ impl Day {
         if !self.is_small && self.live(who, !is_connected).is_some() {
             return;
         }
-        // A plain greeting takes nothing from a proof.
+        // A plain greeting does not replace a proof.
         if standing != Standing::Greeted || self.live(who, is_connected).is_none() {
             let now = self.now.as_secs();
             self.peers.insert((who, is_connected), (standing, now));
@@ -371,7 +371,7 @@ impl Day {
         self.trusts_loopback && LOOPBACK[..2].contains(&who) || self.trusts_ten && who == TRUSTED
     }
 
-    /// The network takes what is passed on; its sender is told.
+    /// The network accepts the forwarded message; the sender gets an answer.
     fn is_passed_on(&mut self) -> Answer<'static> {
         match self.rules.forwarded(Delivery::Sent) {
             Decision::Reply(answer) => {
@@ -382,7 +382,7 @@ impl Day {
         }
     }
 
-    /// An answer is no longer than what it may be, says its sender's own address, and is answered by nobody.
+    /// Checks that an answer is within its maximum length, has its receiver's address, and is never answered.
     fn answered(&mut self, who: usize, frame: &[u8], answer: Answer<'static>) {
         let own = Endpoint::try_from(PLACES[who].parse::<SocketAddr>().unwrap()).unwrap();
         let octets = answer.to_vec();
@@ -393,7 +393,7 @@ impl Day {
             }
             Answer::Token(endpoint, token) => {
                 assert_eq!(endpoint, own);
-                assert!(octets.len() <= frame.len(), "it is worth forging");
+                assert!(octets.len() <= frame.len(), "longer than the request");
                 self.tokens[who] = Some((token, self.now.as_secs()));
             }
             Answer::Refused(_) => assert!(octets.len() <= LONGEST_REFUSAL),
@@ -412,7 +412,7 @@ impl Day {
         self.peers.remove(&(who, true));
     }
 
-    /// Every frame is in one count.
+    /// Checks that every frame is in exactly one count.
     fn end(self) {
         let tally = self.rules.tally();
         let sum = tally.addresses

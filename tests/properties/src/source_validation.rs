@@ -1,4 +1,4 @@
-//! Of any source, destination, interface and socket: an origin is believed no more than where it arrived.
+//! For any source, destination, interface and socket: the trust in an origin does not exceed that in its arrival.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,7 +15,7 @@ const LOOPBACK: u32 = 1;
 /// A network whose sources a relay may trust without a token.
 const TRUSTED: [u8; 3] = [192, 0, 2];
 
-/// What a source is worth.
+/// The trust in a source.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trust {
     Stranger,
@@ -75,7 +75,7 @@ fn packet(octets: &mut Unstructured<'_>) -> Result<(PacketInfo, Transport)> {
     Ok((info, transport))
 }
 
-/// Any address, and those that mean something more often.
+/// Any address; special ones are more frequent.
 fn address(octets: &mut Unstructured<'_>) -> Result<IpAddr> {
     const SPECIAL: [&str; 16] = [
         "127.0.0.1",
@@ -103,7 +103,7 @@ fn address(octets: &mut Unstructured<'_>) -> Result<IpAddr> {
     })
 }
 
-/// What an origin is taken for.
+/// The trust in an origin.
 fn trust(origin: &Origin) -> Trust {
     match origin.ip() {
         _ if origin.is_loopback() => Trust::Loopback,
@@ -112,7 +112,7 @@ fn trust(origin: &Origin) -> Trust {
     }
 }
 
-/// The most that anything that arrived so may be taken for.
+/// The highest trust in a message that arrived in this way.
 fn at_most(info: &PacketInfo, transport: Transport, hosts: &HostAddrs) -> Trust {
     let at = info.destination.map(|ip| ip.to_canonical());
     let is_local = match (at, transport, info.interface) {
@@ -122,7 +122,7 @@ fn at_most(info: &PacketInfo, transport: Transport, hosts: &HostAddrs) -> Trust 
         }
         _ => info.bound.ip.to_canonical().is_loopback(),
     };
-    // Nobody but an IPv4 sender reaches an IPv4 address.
+    // Only an IPv4 sender reaches an IPv4 address.
     let is_ipv4 = at.map_or(info.source.is_ipv4(), |at| at.is_ipv4());
     if is_local {
         Trust::Loopback

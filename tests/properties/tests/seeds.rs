@@ -19,13 +19,13 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_property_holds_of_its_seeds() {
+fn each_property_holds_for_its_seeds() {
     for (target, property) in TARGETS {
         let folder = fuzz("seeds").join(target);
         let seeds = names(&folder);
         assert!(!seeds.is_empty(), "{target}");
         for seed in seeds {
-            // Shown where it does not hold.
+            // Shown if it does not hold.
             eprintln!("{target}/{seed}");
             property(&fs::read(folder.join(seed)).unwrap());
         }

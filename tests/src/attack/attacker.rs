@@ -1,4 +1,4 @@
-//! Somebody who writes packets by hand.
+//! An attacker, who forges packets.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use super::packet::{BROADCAST, Forged, multicast};
 use super::{Host, LINK_BROADCAST, ROUTER_TO_FAR};
 use crate::netns::Namespace;
 
-/// An attacking host's way to the link.
+/// An attacking host's access to its link.
 #[derive(Debug)]
 pub struct Attacker {
     host: Host,
@@ -22,7 +22,7 @@ impl Attacker {
         }
     }
 
-    /// A packet from this source to a host, by the way that such packets take from here.
+    /// The link addresses of a packet from this source to a host.
     #[must_use]
     pub fn forge(&self, source: SocketAddr, destination: SocketAddr) -> Forged {
         let to = match (self.host, destination.ip()) {

@@ -1,4 +1,4 @@
-//! Raw access to a device: frames are sent as they are, and all that passes is seen.
+//! Raw access to a device: sends frames unchanged, and captures all that pass.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use super::packet::{Mac, Packet};
 use crate::netns::Namespace;
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// What a capture holds until it is read, in octets.
@@ -24,7 +24,7 @@ const HELD: usize = 256 << 20;
 /// The longest frame, which the device is to segment.
 const LONGEST: usize = 1 << 17;
 
-/// Sends frames as they are.
+/// Sends frames unchanged.
 #[derive(Debug)]
 pub struct Injector {
     socket: OwnedFd,
@@ -57,8 +57,8 @@ impl Injector {
     }
 }
 
-/// Sees what passes a device, in both directions. What it has no room for is lost, and so is all that comes later until
-/// it is read: whoever finds the packet that it waits for has seen all before it.
+/// Captures what passes a device, in both directions. When its buffer is full, packets are lost until it is read: a caller
+/// that finds the packet it waits for has seen all before it.
 #[derive(Debug)]
 pub struct Capture {
     socket: OwnedFd,
@@ -83,10 +83,10 @@ impl Capture {
         capture
     }
 
-    /// Takes packets up to one that is the last.
+    /// Returns packets up to one for which `is_last` holds.
     ///
     /// # Panics
-    /// That does not come.
+    /// No such packet comes.
     pub fn until(&self, is_last: impl Fn(&Packet) -> bool) -> Vec<Packet> {
         let mut packets = Vec::new();
         loop {

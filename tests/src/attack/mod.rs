@@ -1,4 +1,4 @@
-//! A network with attackers in it, in network namespaces of a test's own.
+//! A network with attackers, in network namespaces of the test's own.
 //!
 //! ```text
 //! server ---+
@@ -28,19 +28,19 @@ use crate::netns::Namespace;
 use crate::programs::Server;
 use crate::world::skip;
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 /// A host of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// Forwards whatever a router forwards.
+    /// The router between the links.
     Router,
-    /// Where the programs under test run.
+    /// The host of the programs under test.
     Server,
-    /// Who is to be served, whatever the attackers do.
+    /// The honest client that has to be served.
     Honest,
-    /// An attacker on the link of these.
+    /// An attacker on the same link.
     Near,
     /// An attacker behind the router.
     Far,
@@ -191,7 +191,7 @@ impl Site {
         ));
     }
 
-    /// Tells each host the hardware addresses of those on its link.
+    /// Sets the hardware addresses of the neighbours of each host.
     fn introduce(&self) {
         let is_neighbour = |one: Host, other: Host| one != other;
         let on_link = [Host::Router, Host::Server, Host::Honest, Host::Near];
@@ -220,7 +220,7 @@ impl Site {
         self.router.ip(&commands);
     }
 
-    /// Where a host's programs and sockets are.
+    /// The namespace of a host.
     #[must_use]
     pub fn at(&self, host: Host) -> &Namespace {
         match host {
@@ -247,7 +247,7 @@ impl Site {
         Server::start(&first, &args)
     }
 
-    /// What passes the server's link to everybody else, from now on. Trains are cut into datagrams before that.
+    /// A capture of what passes the server's link to all others, from now on. Trains are cut into datagrams before that.
     #[must_use]
     pub fn capture(&self) -> Capture {
         self.server.ip("link set wire gso_max_segs 1");
@@ -260,7 +260,7 @@ impl Site {
         Capture::new(&self.router, Host::Server.device())
     }
 
-    /// An attacker's way to the link.
+    /// An attacker's access to its link.
     #[must_use]
     pub fn attacker(&self, host: Host) -> Attacker {
         Attacker::new(host, self.at(host))
@@ -281,7 +281,7 @@ impl Site {
 }
 
 fn addresses(device: &str, link: u8, number: u8) -> String {
-    // Nobody else can have them, so nothing is to be waited for.
+    // They are unique, so there is no need for duplicate address detection.
     format!(
         "address add 10.77.{link}.{number}/24 broadcast + dev {device}\n\
          address add fd77:{link}::{number}/64 dev {device} nodad\n"

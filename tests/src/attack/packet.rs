@@ -1,4 +1,4 @@
-//! What is on the link: packets that are forged, and packets as they are seen there.
+//! Packets on the link: forged ones, and captured ones.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use etherparse::{
 /// A hardware address.
 pub type Mac = [u8; 6];
 
-/// Everybody on the link.
+/// The broadcast address of the link.
 pub const BROADCAST: Mac = [0xff; 6];
 
 /// The type of an `ICMPv6` message that asks for the hardware address of a neighbour.
@@ -30,16 +30,16 @@ pub fn multicast(ip: IpAddr) -> Mac {
     }
 }
 
-/// The addresses of a packet that is written by hand: nobody checks the source.
+/// The addresses of a forged packet; the source is not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forged {
     /// From this hardware address.
     pub from: Mac,
     /// To this hardware address.
     pub to: Mac,
-    /// Allegedly from there.
+    /// The claimed source.
     pub source: SocketAddr,
-    /// To there.
+    /// The destination.
     pub destination: SocketAddr,
 }
 
@@ -199,7 +199,7 @@ impl Packet {
         }
     }
 
-    /// Who is to have it, or whose hardware address is asked for.
+    /// The destination address, or the one whose hardware address is asked for.
     #[must_use]
     pub fn destination(&self) -> Option<IpAddr> {
         match &self.content {

@@ -1,4 +1,4 @@
-//! A peer of a relay, and a client of a ping server, that tell what reaches them.
+//! A peer of a relay and a client of a ping server, which return what reaches them.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -8,10 +8,10 @@ use hii_protocol::relay::{Answer, Request};
 
 use super::{Host, Site, WATCHDOG};
 
-/// A question is asked again after so long.
+/// Time after which a question is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a relay says of a message that it passed on.
+/// A relay's answer to a message that it forwarded.
 pub const SENT: &str = "200, UDP Packet Sent Successfully";
 
 /// A peer of a relay, over UDP.
@@ -21,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// One that has shown that it gets what is sent to its address.
+    /// A peer that has proved its address.
     ///
     /// # Panics
     /// The relay does not let it.
@@ -34,7 +34,7 @@ impl Peer {
         peer
     }
 
-    /// Shows it again.
+    /// Proves it again.
     ///
     /// # Panics
     /// The relay does not let it.
@@ -64,7 +64,7 @@ impl Peer {
         self.socket.local_addr().expect("an address")
     }
 
-    /// Sends a text to somebody.
+    /// Sends a text to an address.
     ///
     /// # Panics
     /// The relay is gone.
@@ -73,7 +73,7 @@ impl Peer {
         self.socket.send(&message).expect("the relay is there");
     }
 
-    /// All frames that came before a text that it sends to itself now.
+    /// Returns all frames that came before a text that it sends to itself now.
     ///
     /// # Panics
     /// The relay is gone, or passes nothing on.
@@ -97,7 +97,7 @@ impl Peer {
     }
 }
 
-/// A message of a text to somebody.
+/// A message with a text to an address.
 #[must_use]
 pub fn message(to: SocketAddr, text: &str) -> Vec<u8> {
     let ip = match to.ip() {
@@ -120,15 +120,15 @@ pub fn probe(socket: &UdpSocket, seq: u64) {
     });
 }
 
-/// Sends this once, and returns what has come by the time that `sync` returns, which is to wait for an answer to something
-/// later of the same server's.
+/// Sends this once, and returns what has come by the time that `sync` returns. `sync` has to wait for the same server's
+/// answer to a later question.
 ///
 /// # Panics
-/// Nobody is there.
+/// The server is gone.
 #[must_use]
 pub fn at_once(socket: &UdpSocket, question: &[u8], sync: impl Fn()) -> Vec<Vec<u8>> {
     socket.send(question).expect("the server is there");
-    // What is for one goes together: the second time all that came before the first has gone.
+    // Answers to one client go together: after the second `sync`, all from before the first has been sent.
     sync();
     sync();
     waiting(socket)
@@ -137,7 +137,7 @@ pub fn at_once(socket: &UdpSocket, question: &[u8], sync: impl Fn()) -> Vec<Vec<
 /// All datagrams that have come.
 ///
 /// # Panics
-/// The socket is of no use any more.
+/// The socket fails.
 #[must_use]
 pub fn waiting(socket: &UdpSocket) -> Vec<Vec<u8>> {
     socket.set_nonblocking(true).expect("a socket");
@@ -150,10 +150,10 @@ pub fn waiting(socket: &UdpSocket) -> Vec<Vec<u8>> {
     all
 }
 
-/// Asks until there is an answer that is one, and returns it; whatever else comes before is left out.
+/// Asks until `is_answer` accepts an answer, and returns it; others are left out.
 ///
 /// # Panics
-/// Nobody is there, or no answer comes.
+/// The server is gone, or does not answer.
 #[track_caller]
 pub fn ask(socket: &UdpSocket, question: &[u8], is_answer: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
@@ -161,7 +161,7 @@ pub fn ask(socket: &UdpSocket, question: &[u8], is_answer: impl Fn(&[u8]) -> boo
     let mut octets = vec![0; 1 << 16];
     for _ in 0..times {
         if let Err(error) = socket.send(question) {
-            panic!("nobody is there: {error}");
+            panic!("the server is gone: {error}");
         }
         loop {
             match socket.recv(&mut octets) {
@@ -171,7 +171,7 @@ pub fn ask(socket: &UdpSocket, question: &[u8], is_answer: impl Fn(&[u8]) -> boo
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("nobody is there: {error}"),
+                Err(error) => panic!("the server is gone: {error}"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Servers that do not answer all probes because of a limit: what they do not answer is told from what is lost.
+//! Servers that do not answer all probes because of a limit: these probes are told apart from lost ones.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{HII, HII_SERVER, count, ping, server, verdicts};
 
-/// A server that answers one probe of so many, the others being over its limit.
+/// A server that answers one probe in `one_of`; the others are over its limit.
 fn limited(
     one_of: u64,
     mut answers: impl FnMut(Received) -> Vec<Vec<u8>> + Send + 'static,
@@ -28,7 +28,7 @@ fn limited(
     })
 }
 
-/// A server that answers probes with nothing but notices.
+/// A server that answers probes only with notices.
 fn only_notices(mut gives_notice: impl FnMut() -> bool + Send + 'static) -> Script {
     Script::start_raw(move |datagram, _| match Request::decode(datagram) {
         Ok(Request::Probe(probe)) if gives_notice() => {
@@ -93,7 +93,7 @@ fn loss_beside_a_limit_is_still_counted() {
     assert_eq!(count(&summary["rate_limited"]), 16, "{summary}");
     assert_eq!(lost(summary)[0], 1, "{summary}");
     assert_eq!(summary["loss_percent"], 5.0, "{summary}");
-    // Which of these was answered in vain is not known.
+    // It is not known to which of these the answer was lost.
     let open = "limited-or-lost";
     let expected = |seq| match seq {
         5 | 15 | 20 => "in-time",
@@ -106,7 +106,7 @@ fn loss_beside_a_limit_is_still_counted() {
 }
 
 #[test]
-fn run_without_answers_because_of_a_limit_says_so() {
+fn run_without_answers_because_of_a_limit_reports_the_limit() {
     let server = only_notices(|| true);
     let ended = ping(server.address(), &["-n", "3", "-i", "5ms"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
@@ -119,14 +119,17 @@ fn run_without_answers_because_of_a_limit_says_so() {
     let ended = run(HII, &["ping", &target, "-n", "3", "-i", "5ms"]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
     let out = &ended.stdout;
-    assert!(out.contains("nothing answered: the server limits"), "{out}");
+    assert!(
+        out.contains("nothing answered: this source is over the server's rate limit"),
+        "{out}"
+    );
     assert!(!ended.stderr.contains("no answer"), "{ended:?}");
 }
 
 #[test]
-fn loss_is_not_known_where_a_server_counts_nothing_and_gives_notice_of_some() {
+fn loss_is_unknown_if_notices_have_no_counts() {
     let mut asked = 0;
-    // To the question what it is, and to the first probe.
+    // To the detection of the server, and to the first probe.
     let server = only_notices(move || {
         asked += 1;
         asked <= 2
@@ -160,7 +163,7 @@ fn limits_that_cannot_be_true_are_implausible() {
 }
 
 #[test]
-fn answers_over_tcp_that_waited_for_a_limit_are_no_round_trips_of_the_network() {
+fn answers_over_tcp_delayed_by_a_limit_are_left_out_of_network_times() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
@@ -174,7 +177,7 @@ fn answers_over_tcp_that_waited_for_a_limit_are_no_round_trips_of_the_network() 
             let mut received = memory.receive(&probe, from).unwrap();
             limited += u64::from(probe.len() == 128 && received.seq().is_multiple_of(4));
             received.report.limited = limited;
-            // The client may have all it waited for, and be gone.
+            // The client may have ended with all answers.
             let _ = stream.write_all(&[&len[..], &received.truth()].concat());
         }
     });
@@ -208,7 +211,7 @@ fn hii_server_over_its_rate_is_reported_as_rate_limited() {
 }
 
 #[test]
-fn flood_names_the_server_s_limit_that_it_met() {
+fn flood_reports_the_limit_of_the_server() {
     let server = hii_tests::programs::Server::start(
         HII_SERVER,
         &["ping", "-b", "127.0.0.1", "--rate", "2000", "--json"],

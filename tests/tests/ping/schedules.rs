@@ -52,10 +52,10 @@ fn a_duration_has_the_probes_that_begin_within_it() {
     assert_eq!(slots, expected);
 }
 
-/// The rates at which groups of ten probes went out, as the document's own times tell: a stalled machine sends later than
-/// it should, and the rate that counts is the one at which it did.
+/// The rates at which groups of ten probes went out, by the times in the document: a stalled machine sends late, and the
+/// actual rate counts.
 fn group_rates(document: &Value) -> Vec<f64> {
-    // Others say nothing about the path.
+    // Others have no result for the path.
     const JUDGED: [&str; 5] = ["in-time", "late", "lost-there", "lost-back", "lost-unknown"];
     let probes = document["probes"].as_array().unwrap();
     let judged: Vec<_> = probes
@@ -81,8 +81,8 @@ fn is_one_of(rates: &[f64], rate: &Value) -> bool {
 
 #[test]
 fn a_ramp_tells_where_loss_breaks_away() {
-    // The path loses three of four from the 61st on. A delay that is far more than what a stalled machine adds stays the
-    // usual one.
+    // The path loses three of four from the 61st on. The delay is far more than a stalled machine adds, so it stays the usual
+    // one.
     let server = server(&["--delay", "500ms"]);
     let path = Path::new(
         server.address(),
@@ -106,7 +106,7 @@ fn a_ramp_tells_where_loss_breaks_away() {
 }
 
 #[test]
-fn ramp_over_a_server_s_limit_has_no_knee_and_names_the_limit() {
+fn ramp_over_a_limit_of_the_server_has_no_knee_and_reports_the_limit() {
     // A second's worth at once, and then 50 a second, while the ramp goes from 50 to 1,000.
     let server = server(&["--rate", "50"]);
     let ended = ping(
@@ -149,7 +149,7 @@ fn a_ramp_that_nothing_breaks_has_no_knee() {
     let summary = &document["summary"];
     assert_eq!(count(&summary["answered"]), 100);
     assert_eq!(summary.get("knee"), None, "{summary}");
-    // Two groups tell what is usual, and one has to follow.
+    // Two groups give the usual delay, and one has to follow.
     let judged = &group_rates(&document)[2..9];
     let highest = judged.iter().copied().fold(0.0, f64::max);
     let told = &summary["ramp_probes_per_second"];

@@ -87,7 +87,7 @@ fn every_corner_of_the_grammar_has_the_answer_that_the_tables_say() {
         let shown = String::from_utf8_lossy(&datagram[..datagram.len().min(100)]).into_owned();
         let expected = match request {
             _ if is_answer(&datagram) => None,
-            // The answer would be longer than it, or more than twice as long.
+            // The answer would be longer, or more than twice as long.
             Err(_) if datagram.len() < 3 => None,
             Err(error) if error.code() == Code::Undeliverable && datagram.len() < 14 => None,
             Err(error) => Some(error.code()),
@@ -167,7 +167,7 @@ fn what_an_original_decides_is_decided_the_same() {
 }
 
 #[test]
-fn nonsense_of_any_size_has_one_answer_at_most_and_that_is_short() {
+fn nonsense_of_any_size_gets_at_most_one_short_answer() {
     let server = unlimited();
     let mut prober = Prober::new(server.address());
     let lengths = (0..300)

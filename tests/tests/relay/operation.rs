@@ -97,7 +97,7 @@ fn asked_to_stop_it_counts_what_was_accepted_for_who_does_not_read() {
     let (sent, refused) = tell_until_full(&mut udp, &deaf, &mut other, &long);
     signal(server.id(), Signal::SIGTERM);
     let tally = checked(&server.wait());
-    // Each time the other one was told something as well.
+    // Each time a message was sent to the other one as well.
     assert_eq!(count(&tally["tcp"]["forwarded"]), sent + (sent + refused));
     assert_eq!(count(&tally["tcp"]["ended"]), 2);
     // All that did not get as far as the buffers is counted.

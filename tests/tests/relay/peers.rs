@@ -140,12 +140,12 @@ impl Peer for Tcp {
     }
 }
 
-/// Tells somebody who does not read so much of this text that it fills all buffers on the way, and what may wait is there
-/// too. Returns how many were accepted, and how many refused.
+/// Sends this text to a peer that does not read until all buffers on the way and the relay's queue are full. Returns how
+/// many messages were accepted, and how many refused.
 ///
-/// The relay's thread for datagrams refuses as soon as as much waits as may, even if the one for connections has not run
-/// meanwhile, and there is room in the buffers yet. So after each time `other` is told something over its connection: once
-/// it has come, the thread for connections has had its turn.
+/// The relay's thread for datagrams refuses messages as soon as the queue is full, even if the thread for connections has
+/// not run and the buffers have room. So each message is followed by one to `other` over its connection: once that has
+/// come, the thread for connections has run.
 pub(crate) fn tell_until_full(
     from: &mut Udp,
     deaf: &Tcp,

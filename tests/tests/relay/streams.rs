@@ -108,7 +108,7 @@ fn a_connection_over_its_rate_waits_and_others_do_not() {
     assert!(another.ask(b"hii").starts_with("('"));
     let tally = tally(server);
     assert!(count(&tally["tcp"]["held"]) > 0, "{tally}");
-    // What is not read is no loss.
+    // Frames that are not read are not lost.
     assert_eq!(
         count(&tally["over_rate"]) + count(&tally["over_error_rate"]),
         0

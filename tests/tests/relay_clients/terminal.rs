@@ -11,7 +11,7 @@ use super::{HII, relay, send};
 fn chat(relay: &str) -> (Terminal, String) {
     let terminal = Terminal::new((100, 30), &[]);
     terminal.line(&format!("{HII} chat {relay}; echo ended with $?; stty -a"));
-    // The prompt is there before the relay has answered, and after that once more.
+    // The prompt is shown before the relay has answered, and again after that.
     let screen = terminal.wait_for("an address and a prompt", |screen| {
         address(screen).is_some() && last(screen).starts_with("hii>")
     });

@@ -1,4 +1,4 @@
-//! A pipe without room; `world_disk` has disks without room.
+//! A full pipe; `world_disk` has full disks.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use hii_tests::sender::{KEY, Offer, Sender};
 use super::HII;
 
 #[test]
-fn a_pipe_that_takes_no_more_is_not_gone_on_with() {
-    // The device that is always full.
+fn full_pipe_ends_the_transfer() {
+    // A device that is always full.
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    // What is short is written at the end only.
+    // A short file is written at the end only.
     for (size, len) in [
         (None, 100_000),
         (Some(Size::Unknown), 100_000),

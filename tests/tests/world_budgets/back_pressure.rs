@@ -1,4 +1,4 @@
-//! A connection whose source is over its rate is not read, so that it waits, and others do not.
+//! A server stops reading from a connection over its rate, and other connections are not delayed.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,16 +8,16 @@ use hii_tests::attack::{Host, Site};
 
 use crate::HII_SERVER;
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
-/// More than both hosts hold of what nobody reads.
+/// More than both hosts buffer for a connection that is not read.
 const MOST_HELD: usize = 64 << 20;
 
 /// Messages a second of one source.
 const RATE: u32 = 1000;
 
-/// Times that others are served while it is seen whether the connection is read.
+/// Requests of others that are served while the connection is watched.
 const ROUNDS: usize = 100;
 
 /// Such times; in all of them others are asked for less than their rate.
@@ -38,7 +38,7 @@ fn connect(site: &Site, host: Host, to: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Asks, and takes the answer.
+/// Asks, and reads the answer.
 fn ask(stream: &mut TcpStream, question: &[u8]) -> Vec<u8> {
     stream.write_all(question).unwrap();
     let mut len = [0; 4];
@@ -108,7 +108,7 @@ fn connection_of_messages_over_the_rate_is_not_read() {
     let mut over = connect(&site, Host::Far, to);
     assert!(ask(&mut over, &framed("hii")).starts_with(b"('"));
     let mut others = [Host::Near, Host::Honest].map(|host| connect(&site, host, to));
-    // To somebody who is not there.
+    // To an address without a peer.
     let text = "x".repeat(1400);
     let message = framed(&format!("to:10.77.2.3/9;content:{text}"));
     fill(&mut over, &message, || {

@@ -1,4 +1,4 @@
-//! What one source can take from others: nothing of theirs by forging, and no more than its own by any means.
+//! Budgets: a forger does not use up those of others, and no source gets more than its own.
 #![cfg(target_os = "linux")]
 
 mod back_pressure;

@@ -1,4 +1,4 @@
-//! Messages of a relay: for their source and for their receiver there is a limit, however many ports they come from.
+//! Messages of a relay are limited for their source address and for their receiver, regardless of the source port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -12,7 +12,7 @@ const RATE: u32 = 5;
 
 fn relay(site: &Site) -> (hii_tests::programs::Server, SocketAddr) {
     let rate = RATE.to_string();
-    // So that peers are made fast; it is not meant here.
+    // To register peers fast; this limit is not tested here.
     let args = ["relay", "--rate", &rate, "--error-rate", "1000"];
     let relay = site.serve(HII_SERVER, &args);
     let to = SocketAddr::new(Host::Server.v4(), relay.address().port());
@@ -26,7 +26,7 @@ fn messages(peer: &Peer) -> u32 {
     u32::try_from(came.iter().filter(is_one).count()).unwrap()
 }
 
-/// Waits until the relay has dealt with what was sent before, and has sent what there was to send.
+/// Waits until the relay has handled what was sent before, and has sent its answers.
 fn sync(site: &Site, to: SocketAddr) {
     for _ in 0..2 {
         let beside = site.udp(Host::Near, Host::Near.v4(), to);

@@ -1,4 +1,4 @@
-//! Datagrams that are forged in the address of a host do not keep it from being answered.
+//! Datagrams forged with the address of a host do not prevent answers to that host.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use hii_tests::attack::{Host, Site, ask, at_once, probe, waiting};
 
 use crate::HII_SERVER;
 
-/// Something is sent to make sure that what was sent before has been dealt with.
+/// Datagrams between two synchronizations with the server.
 const CHUNK: u16 = 100;
 
 #[test]
@@ -17,7 +17,7 @@ fn forged_texts_do_not_spend_the_probes_of_their_source() {
     let Some(site) = Site::new() else {
         return;
     };
-    // Of 25,000 a second a slow machine makes fewer.
+    // A slow machine sends fewer than 25,000 a second.
     let server = site.serve(HII_SERVER, &["ping", "--rate", "1000"]);
     let attacker = site.attacker(Host::Near);
     for (ip, [near, to]) in [
@@ -66,7 +66,7 @@ fn forged_texts_do_not_spend_the_probes_of_their_source() {
     }
 }
 
-/// Waits until a relay has dealt with what was sent before.
+/// Waits until a relay has handled what was sent before.
 fn sync(site: &Site, to: SocketAddr) {
     let beside = site.udp(Host::Near, Host::Near.v4(), to);
     ask(&beside, b"hii", |answer| answer.starts_with(b"('"));
@@ -74,14 +74,14 @@ fn sync(site: &Site, to: SocketAddr) {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn forged_token_requests_keep_nobody_from_a_token() {
+fn forged_token_requests_leave_the_victim_its_token() {
     let Some(site) = Site::new() else {
         return;
     };
     let relay = site.serve(HII_SERVER, &["relay"]);
     let to = SocketAddr::new(Host::Server.v4(), relay.address().port());
     let attacker = site.attacker(Host::Far);
-    // Those of three seconds at once.
+    // Three seconds' worth at once.
     for port in 20_000..20_300 {
         let source = (Host::Honest.v4(), port).into();
         attacker.send(source, to, &Request::TokenRequest.to_vec());

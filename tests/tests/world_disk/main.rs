@@ -1,4 +1,4 @@
-//! Disks that are full, or get full, and disks that are read-only.
+//! Disks that are full, fill up, or are read-only.
 #![cfg(target_os = "linux")]
 
 mod pictures;

@@ -1,4 +1,4 @@
-//! What this host itself does to a measurement: an address that goes away, and a name with two of which one is dead.
+//! Effects of this host on a measurement: an address that is removed, and a name with one dead address of two.
 
 use hii_tests::namespace;
 use hii_tests::programs::count;

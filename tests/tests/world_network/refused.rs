@@ -38,7 +38,7 @@ fn routers_send_back_what_they_do_not_forward() {
     let Some(network) = Network::new() else {
         return;
     };
-    // The questions before the run go no further than the router either, so the target is taken for a silent one.
+    // The detection's messages end at the router too, so the target is classified as silent.
     for (address, ended) in over(&network, &["--ttl", "1", "-n", "5", "-i", "10ms"]) {
         assert_eq!(ended.code, Some(3), "{address} {ended:?}");
         assert_eq!(verdicts(&ended.json()), ["time-exceeded"; 5], "{address}");
@@ -53,7 +53,7 @@ fn routers_send_back_what_they_do_not_forward() {
     {
         assert_eq!(ended.code, Some(3), "{address} {ended:?}");
         let document = ended.json();
-        // Of one route's packets Linux does not send back all.
+        // Linux limits the ICMP errors of a route.
         let refused = verdicts(&document)
             .iter()
             .filter(|one| *one == reason)

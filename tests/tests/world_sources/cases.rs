@@ -1,10 +1,10 @@
-//! The sources and destinations that are tried.
+//! The sources and destinations under test.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use hii_tests::attack::{Attacker, Host, LINK_BROADCAST, Site, ask};
 
-/// A port that is nobody's.
+/// A port without a service.
 const PORT: u16 = 40_000;
 
 /// The key of its count in a server's tally.
@@ -14,7 +14,7 @@ pub(crate) enum Reason {
     NoHost,
     ForgedLoopback,
     ToMany,
-    /// Whichever.
+    /// Any of these.
     Any,
 }
 
@@ -33,24 +33,24 @@ pub(crate) struct Case {
     pub(crate) source: SocketAddr,
     to: IpAddr,
     pub(crate) reason: Reason,
-    /// The kernel is known to let it in.
+    /// Whether the kernel is known to accept it.
     is_let_in: bool,
 }
 
 impl Case {
-    /// Where it goes on this port.
+    /// Its destination with this port.
     pub(crate) fn destination(&self, port: u16) -> SocketAddr {
         (self.to, port).into()
     }
 
-    /// Whether a router passes it on.
+    /// Whether a router forwards it.
     pub(crate) fn is_routed(&self) -> bool {
         let broadcast = [Ipv4Addr::BROADCAST, LINK_BROADCAST].map(IpAddr::from);
         let is_to_one = !self.to.is_multicast() && !broadcast.contains(&self.to);
         is_to_one && self.source.is_ipv6() && !self.source.ip().is_unspecified()
     }
 
-    /// Whether the kernel lets it in: what a socket that asks nothing gets, bound to this address, or to all.
+    /// Whether the kernel accepts it: tested with a plain socket that is bound to this address or to all.
     pub(crate) fn arrives(&self, site: &Site, attacker: &Attacker, bound: &str) -> bool {
         let ip: IpAddr = bound.parse().unwrap_or(Ipv6Addr::UNSPECIFIED.into());
         let at = site.at(Host::Server);
@@ -139,7 +139,7 @@ pub(crate) fn cases() -> Vec<Case> {
             false,
         );
     }
-    // To a service for this host alone.
+    // To a service that is bound to loopback.
     let this_host = Ipv4Addr::LOCALHOST.into();
     for source in ["127.0.0.1", "127.9.9.9"] {
         add(source, PORT, this_host, Reason::ForgedLoopback, true);
@@ -162,7 +162,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The kernel lets in over IPv4 what it can be made to.
+/// Makes the kernel accept as many IPv4 sources as it can.
 pub(crate) fn let_loopback_in(site: &Site) {
     for variable in ["route_localnet", "accept_local"] {
         let variable = format!("ipv4/conf/wire/{variable}");
@@ -170,7 +170,7 @@ pub(crate) fn let_loopback_in(site: &Site) {
     }
 }
 
-/// Somebody who may reach this.
+/// A host that may reach the server.
 fn honest(site: &Site, to: SocketAddr) -> UdpSocket {
     let (host, ip) = match to.ip() {
         ip if ip.is_loopback() => (Host::Server, ip),
@@ -180,7 +180,7 @@ fn honest(site: &Site, to: SocketAddr) -> UdpSocket {
     site.udp(host, ip, to)
 }
 
-/// Sends something that is always answered, and waits for that: what was sent before has been dealt with.
+/// Sends a request that is always answered and waits for the answer: earlier datagrams have been handled by then.
 #[track_caller]
 pub(crate) fn sync(site: &Site, to: SocketAddr, question: &[u8]) {
     ask(&honest(site, to), question, |_| true);

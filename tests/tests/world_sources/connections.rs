@@ -1,4 +1,4 @@
-//! The same sources over TCP.
+//! Invalid sources over TCP.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use crate::HII_SERVER;
 use crate::cases::{cases, let_loopback_in};
 
-/// Guards against a test that hangs; none depends on how long it is.
+/// Time-out of a test that hangs; no test depends on its length.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// Addresses that hold one of this host's own, or of no host.
@@ -26,7 +26,7 @@ const EMBEDDED: [&str; 5] = [
     "fd77:9::5efe:127.0.0.1",
 ];
 
-/// Every service, with a file to share, and a frame that it answers to anybody.
+/// Every service, with a file to share, and a frame that it answers from any source.
 fn services(site: &Site, files: &Directory) -> Vec<(Server, &'static [u8])> {
     let [file, key] = ["file", "key"].map(|name| files.path(name));
     fs::write(&file, "shared").unwrap();
@@ -78,7 +78,7 @@ fn connection_from_no_host_is_closed_without_an_answer() {
         let to = SocketAddr::new(Host::Server.v6(), server.address().port());
         for ip in EMBEDDED {
             let mut stream = connect(&site, Host::Far, ip.parse().unwrap(), to);
-            // Nothing was sent to it, so that a server which believes it waits for that.
+            // Nothing was sent to it, so a server that accepts it waits.
             stream.set_read_timeout(Some(WATCHDOG / 6)).unwrap();
             let mut octets = Vec::new();
             match stream.read_to_end(&mut octets) {
@@ -107,7 +107,7 @@ fn forged_source_opens_no_connection_and_gets_no_answer() {
     let attacker = site.attacker(Host::Near);
     let honest = Host::Honest.v6();
     let files = Directory::new("forged-syn");
-    // The kernel begins a handshake with the others, which they cannot end.
+    // The kernel begins a handshake with the others, which they cannot complete.
     let is_unanswered = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_multicast() || ip.is_broadcast(),
         IpAddr::V6(ip) => ip.to_ipv4_mapped().is_some() || ip.is_loopback() || ip.is_multicast(),

@@ -1,4 +1,4 @@
-//! Services that listen on this host alone are reached by nobody through a server.
+//! A server does not forward anything to services that listen on loopback only.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -28,7 +28,7 @@ fn unspecified_source_reaches_no_local_service() {
             attacker.send(source, (to, port).into(), hello);
             let reached = if to.is_ipv6() { to } else { Host::Server.v4() };
             sync(&site, (reached, port).into(), hello);
-            // What this host sends to itself is there at once.
+            // What this host sends to itself arrives at once.
             let marker = at.enter(|| UdpSocket::bind((address.ip(), 0))).unwrap();
             marker.send_to(b"marker", address).unwrap();
             let mut octets = [0; 64];

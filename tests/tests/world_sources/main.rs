@@ -1,5 +1,5 @@
-//! Datagrams and connections whose source, or whose destination, is none that a host has: refused by every service
-//! before anything believes them.
+//! Datagrams and connections with an invalid source or destination address are refused by every service before they have
+//! any effect.
 #![cfg(target_os = "linux")]
 
 mod cases;

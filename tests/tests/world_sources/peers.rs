@@ -74,7 +74,7 @@ fn forged_sources_evict_no_peer() {
                 attacker.send(disguised(source), to, b"hii");
             }
         }
-        // Both are there, and reach each other.
+        // Both are peers, and reach each other.
         one.tell(other.address(), "from the one");
         let _ = one.heard_before("marker");
         let text = "from the one";

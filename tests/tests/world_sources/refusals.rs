@@ -1,4 +1,4 @@
-//! What comes from such a source has no effect and no answer, and is counted.
+//! Datagrams from an invalid source have no effect, get no answer, and are counted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::HII_SERVER;
 use crate::cases::{Case, Reason, cases, let_loopback_in, sync};
 
-/// A service that takes datagrams.
+/// A service over UDP.
 #[derive(Debug, Clone, Copy)]
 struct Service {
     name: &'static str,
-    /// Stops it, from this host.
+    /// The message that stops it, from this host.
     exit: &'static [u8],
-    /// Answered to anybody.
+    /// A request that is answered from any source.
     hello: &'static [u8],
     /// The address that it is bound to; all of them if empty.
     bound: &'static str,
@@ -117,7 +117,7 @@ fn forged_source_gets_no_answer() {
     let capture = site.capture();
     let attacker = site.attacker(Host::Near);
     let mut answered = Vec::new();
-    // What is for its host alone is answered to nobody on the link.
+    // A service that is bound to loopback answers nothing on the link.
     let services = services().filter(|service| service.bound != "127.0.0.1");
     for service in services {
         let server = service.start(&site);
@@ -186,7 +186,7 @@ fn refused_sources_are_counted_by_reason() {
 
 #[test]
 #[ignore = "needs network namespaces"]
-fn what_this_host_sends_is_believed_as_soon_as_the_server_listens() {
+fn own_host_is_accepted_as_soon_as_the_server_listens() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -208,7 +208,7 @@ fn host_is_answered_at_each_of_its_own_addresses() {
         return;
     };
     let at = site.at(Host::Server);
-    let own: Vec<IpAddr> = vec![Host::Server.v4().into(), Host::Server.v6().into()];
+    let own: Vec<IpAddr> = vec![Host::Server.v4(), Host::Server.v6()];
     for service in [PING, RELAY] {
         for bound in ["", "own"] {
             for ip in &own {

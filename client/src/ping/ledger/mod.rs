@@ -35,7 +35,7 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for answers, at most.
 const MOST_LINGER: Duration = Duration::from_secs(10);
 
-/// Refusals, and notices, that may arrive before the ledger learns that their probe was sent.
+/// Refusals and notices that may arrive before the ledger learns that their probe was sent, at most.
 const MOST_EARLY: usize = 64;
 
 /// What is known of the probes of the last moments.
@@ -70,7 +70,7 @@ pub struct Ledger {
     early_notices: Vec<(LimitedNotice, Duration)>,
     witness: Witness,
     run: KnownRun,
-    /// Over TCP: what the last answer said of a limit.
+    /// Over TCP: `limited` of the last answer.
     waited: Option<u64>,
     is_stream: bool,
     gaps: Gaps,
@@ -299,7 +299,7 @@ impl Ledger {
         let waited = self.is_stream && self.has_waited(report.as_ref());
         self.gaps.arrived(seq);
         if seq > self.last {
-            // A copy, or one that was overtaken, is not counted: that can only make fewer of those that are limited.
+            // A copy or an overtaken answer is not counted, which can only lower the number of limited probes.
             self.closing_answered += u64::from(seq > self.closed);
             self.closed = self.closed.max(seq);
             self.closing_counted = self.closing_counted.max(seq);
@@ -315,7 +315,7 @@ impl Ledger {
             return Outcome::Counted;
         };
         match state {
-            // Whoever refused it, or gave notice of it, it was answered.
+            // A refusal or a notice does not matter any more: it was answered.
             State::Waiting | State::Refused(_) | State::Limited => {
                 let rtt = at.saturating_sub(record.sent);
                 let verdict = if rtt <= record.deadline {
@@ -344,7 +344,7 @@ impl Ledger {
     pub fn limited_notice(&mut self, notice: &LimitedNotice, at: Duration) {
         let seq = notice.seq().get();
         if seq >= self.next_seq() && seq <= self.last {
-            // The thread that sends has not said so yet.
+            // The sending thread has not reported it yet.
             if self.early_notices.len() < MOST_EARLY {
                 self.early_notices.push((*notice, at));
             } else {
@@ -446,7 +446,7 @@ impl Ledger {
             return None;
         };
         if seq >= self.next_seq() && seq <= self.last {
-            // The thread that sends has not said so yet.
+            // The sending thread has not reported it yet.
             if self.early_refusals.len() < MOST_EARLY {
                 self.early_refusals.push((seq, why));
             } else {
@@ -533,7 +533,7 @@ impl Ledger {
         }
     }
 
-    /// Takes what an answer says of the server's limit; returns its place among what the server received.
+    /// Records what an answer reports about the server's limit; returns its place among what the server received.
     fn take_limit(&mut self, report: &ProbeAnswer, trip: Trip, forgot: bool) -> Option<Place> {
         let run = &mut self.run;
         let after = if forgot {

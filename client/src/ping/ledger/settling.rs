@@ -54,7 +54,7 @@ impl Ledger {
         let age = now.saturating_sub(front.sent);
         let may_change = match front.state {
             State::Waiting => None,
-            // Whoever refused it, it may be answered after all, and so may a copy of one that was over a limit.
+            // A refused probe may still be answered, and so may a copy of one that was over a limit.
             State::Refused(_) | State::Limited => Some(age < self.patience),
             State::Answered(_) => {
                 Some(self.is_stamped && front.kernel.lacks_sending() && age < STAMP_PATIENCE)
@@ -101,7 +101,7 @@ impl Ledger {
         })
     }
 
-    /// Takes the first probe; `unanswered` decides about one without an answer, from what is known of it.
+    /// Removes the first probe; `unanswered` decides the outcome of one without an answer from what is known of it.
     fn pop(&mut self, unanswered: impl FnOnce(&Record, Verdict) -> Verdict) -> Option<Settled> {
         let record = *self.records.front()?;
         let so_far = || record.unanswered(self.first, &self.run);

@@ -177,7 +177,7 @@ fn an_answer_long_after_its_probe_was_overdue_is_late_not_lost() {
 }
 
 #[test]
-fn notice_may_overtake_the_news_of_its_sending() {
+fn notice_may_arrive_before_its_probe_is_known_to_be_sent() {
     let size = ProbeSize::new(128).unwrap();
     let notice = |seq| {
         let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
@@ -185,7 +185,7 @@ fn notice_may_overtake_the_news_of_its_sending() {
     };
     let mut ledger = Ledger::new(2, ms(100), true);
     ledger.limited_notice(&notice(1), ms(2));
-    // One for what nobody will send, and one before its probe was sent.
+    // One for a probe that is never sent, and one from before its probe was sent.
     ledger.limited_notice(&notice(9), ms(2));
     ledger.limited_notice(&notice(2), ms(3));
     ledger.sent(sent(ms(1)));
@@ -199,7 +199,7 @@ fn notice_may_overtake_the_news_of_its_sending() {
 }
 
 #[test]
-fn closing_probes_over_a_limit_are_none_of_the_run_s() {
+fn closing_probes_over_a_limit_are_not_counted_in_the_run() {
     let size = ProbeSize::new(128).unwrap();
     let says = |seq, count, window, limited, at| {
         let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
@@ -222,7 +222,7 @@ fn closing_probes_over_a_limit_are_none_of_the_run_s() {
     ledger.end();
     ledger.sent_closing(ms(2_000));
     ledger.sent_closing(ms(3_000));
-    // Number 2, or the first closing probe: that only one of the two was limited is known, and no more.
+    // Number 2 or the first closing probe was limited; it is not known which.
     ledger.arrived(says(4, 3, 0b1011, 1, ms(3_001)));
     assert_eq!(ledger.counts().limited, 0);
     settle_all(&mut ledger);
@@ -553,7 +553,7 @@ proptest! {
                 _ => false,
             };
             prop_assert!(right, "probe {}: {:?} judged {:?}", index + 1, truth, verdict);
-            // Of the first ones that it received, a server cannot say what it received before.
+            // A server does not record what it received before its first entry.
             let mut earlier = (0..).zip(&truths[..index]);
             let has_known_before = earlier.any(|(index, truth): (usize, _)| {
                 truth.there.is_some() && (truth.back.is_some() || truths.len() - index < 64)

@@ -142,7 +142,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
         let known = match so_far {
             Verdict::LostBack => "; the server received it",
             Verdict::LostThere => "; the server has not received it",
-            Verdict::RateLimited => "; it is over a limit of the server",
+            Verdict::RateLimited => "; it was over a rate limit of the server",
             _ => "",
         };
         self.name(target)?;

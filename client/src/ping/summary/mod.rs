@@ -34,9 +34,9 @@ pub struct Summary {
     pub loss_percent: Option<f64>,
     /// The least and the most that it can be.
     pub loss_percent_range: Option<[f64; 2]>,
-    /// Received by the server, which did not answer them because of a limit; none of them is lost.
+    /// Received by the server and not answered because of a limit; they are not lost.
     pub rate_limited: u64,
-    /// Over a limit of the server, or lost, which cannot be told.
+    /// Over a limit of the server or lost, not known which.
     pub limited_or_lost: u64,
     /// Over TCP: answered after the server had stopped reading for a while because of a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,11 +157,11 @@ pub struct Lost {
     pub unknown: Option<u64>,
 }
 
-/// What became of the probes of which it is not known one by one whether they were over a limit of the server.
+/// Outcomes of the probes for which it is not known individually whether they were over a limit of the server.
 struct Shares {
     limited: u64,
     lost: u64,
-    /// Those of which it is not known how many.
+    /// Those whose number is not known.
     open: u64,
 }
 
@@ -174,7 +174,7 @@ impl Shares {
             in_flight,
             ..
         } = *counts;
-        // The server counts all, also those that are known one by one and those that are not waited for.
+        // The server counts all, including those known individually and those no longer waited for.
         let known = rate_limited.saturating_sub(limited_uncounted) + in_flight;
         let limited = counts.limited.saturating_sub(known).min(limited_or_lost);
         let rest = limited_or_lost - limited;
@@ -273,14 +273,14 @@ impl Summary {
         self
     }
 
-    /// The same over TCP, where this many answers waited for a limit of the server.
+    /// The same over TCP, where this many answers were delayed by a limit of the server.
     #[must_use]
     pub fn of_stream(mut self, waited: u64) -> Self {
         self.waited_for_limit = Some(waited);
         self
     }
 
-    /// Whether nothing was answered, and a limit of the server is why.
+    /// Whether nothing was answered because of a limit of the server.
     #[must_use]
     pub fn is_all_limited(&self) -> bool {
         self.answered == 0 && self.ambiguous == 0 && self.rate_limited > 0
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_limited_probes_says_how_many_of_the_open_ones_were_lost() {
+    fn number_of_limited_probes_gives_the_number_of_lost_ones() {
         let told = summary(counts());
         assert_eq!((told.rate_limited, told.limited_or_lost), (45, 0));
         assert_eq!((told.lost.total, told.loss_percent), (5, Some(5.0)));
@@ -346,7 +346,7 @@ mod tests {
             ..counts()
         });
         assert_eq!((told.rate_limited, told.lost.total), (50, 0));
-        // What is still waited for may be among them.
+        // Probes in flight may be among them.
         let told = summary(Counts {
             sent: 110,
             in_flight: 10,

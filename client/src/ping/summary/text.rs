@@ -22,11 +22,11 @@ impl Summary {
         for (count, what) in [
             (
                 self.limited_or_lost,
-                "rate-limited by the server, or lost, which is not known of these",
+                "rate-limited by the server or lost, not known which",
             ),
             (
                 self.waited_for_limit.unwrap_or(0),
-                "answered after the server stopped reading because of its rate limit, and left out of the network's part",
+                "answered late because of the server's rate limit, and left out of the network's part",
             ),
             (
                 self.unknown,
@@ -189,7 +189,7 @@ impl fmt::Display for Summary {
         } else if self.is_all_limited() {
             writeln!(
                 f,
-                "nothing answered: the server limits how much it answers this source, and has no answers left for it; ask less often, or raise its --rate"
+                "nothing answered: this source is over the server's rate limit; send fewer probes, or raise --rate there"
             )?;
         } else if self.sent > 0 && all_silent {
             writeln!(
