@@ -23,6 +23,8 @@ pub mod quiet;
 mod reflectors;
 pub mod relay;
 mod running;
+#[cfg(test)]
+mod security_tests;
 pub mod share;
 pub mod source;
 pub mod stderr;

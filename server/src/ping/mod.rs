@@ -20,6 +20,8 @@ use crate::running;
 use crate::streams::StreamLimits;
 use crate::threads::{self, Part};
 
+#[cfg(test)]
+mod amplification_tests;
 mod budgets;
 mod connection;
 #[cfg(test)]

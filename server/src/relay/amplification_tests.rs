@@ -8,6 +8,7 @@ use hii_protocol::relay::{Answer, Request, Token};
 use super::access::Access;
 use super::rules::{Decision, Delivery, Rules};
 use super::rules_tests::{config, decide, relay_of, source};
+use crate::security_tests::table;
 
 /// One kind of frame in the worst case, over all its fields and both families.
 struct Row {
@@ -178,6 +179,21 @@ fn no_frame_earns_more_than_the_table_says() {
             );
         }
     }
+}
+
+#[test]
+fn security_md_has_the_same_table() {
+    let found: Vec<_> = table(&["service", "frame", "class", "factor", "factor with --open"])
+        .into_iter()
+        .filter(|row| row[0] == "relay")
+        .map(|row| row[1..5].to_vec())
+        .collect();
+    let expected = AMPLIFICATION.map(|row| {
+        let class = if row.is_classic { "original" } else { "new" };
+        let [answer, open] = [row.answer, row.open].map(|factor| format!("{factor:.2}"));
+        [row.frame.into(), class.into(), answer, open].to_vec()
+    });
+    assert_eq!(found, expected);
 }
 
 #[test]
