@@ -1,10 +1,10 @@
-//! Services that answer whatever comes, and what passes between one of them and a service of ours. For tests.
+//! Services that answer every datagram, and loops between one of them and a service of ours. For tests.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// A service of somebody else's, on a high port.
+/// A foreign service on a high port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reflector {
     /// Sends back what it got.
@@ -19,7 +19,7 @@ pub(crate) enum Reflector {
     Chargen,
 }
 
-/// How a loop went.
+/// The result of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Datagrams that our service sent to those that the loop began with.
@@ -77,7 +77,7 @@ impl Reflector {
         }
     }
 
-    /// Lets so many datagrams of this text go round, sent at once or over a round trip, until nothing is under way.
+    /// Runs a loop that starts with this many datagrams, sent at once or over a round trip, until none is in flight.
     /// `service` is ours: what it sends to a datagram at that time.
     pub(crate) fn goes_round(
         self,

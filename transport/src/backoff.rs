@@ -1,4 +1,4 @@
-//! Pauses that grow: how long a call that was refused is left alone before it is tried again.
+//! Exponential back-off of a call that was refused.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ impl BatchPause {
     /// Records a batch of datagrams of this length that was refused with this error, and whose datagrams all went one by
     /// one. Returns the length of the pause if one begins.
     ///
-    /// A batch that its path may be too narrow for is no evidence: anybody can narrow the path to their own address.
+    /// A batch that its path may be too narrow for is no evidence: any host can narrow the path to its own address.
     pub(crate) fn refused(
         &mut self,
         to: IpAddr,
@@ -108,7 +108,7 @@ mod tests {
         Ipv4Addr::new(192, 0, 2, number).into()
     }
 
-    /// Refuses so many batches to these hosts by turns, and returns the pauses that began.
+    /// Refuses this many batches to these hosts in turn, and returns the pauses that began.
     fn refuse(pause: &mut BatchPause, hosts: u8, batches: u8, now: Duration) -> Vec<Duration> {
         let hosts = (0..batches).map(|batch| host(batch % hosts));
         hosts

@@ -6,7 +6,7 @@ use crate::datagrams::Peer;
 use crate::udp::canonical;
 
 /// Where a datagram or a connection came from and what it was addressed to, as the kernel reports it. Nothing here is
-/// validated: a sender writes any source address that it likes, IPv4-mapped ones included.
+/// validated: any source address can be forged, IPv4-mapped ones included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketInfo {
     /// Source address and port as the socket reports them. On a dual-stack socket an IPv4 source is IPv4-mapped, and an

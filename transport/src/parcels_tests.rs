@@ -79,7 +79,7 @@ impl<F: FnMut(&str) -> io::Result<usize>> Notes<F> {
         }
     }
 
-    /// Sends these, and returns which of them are told to have gone.
+    /// Sends these, and returns which of them are reported as sent.
     fn send(
         &mut self,
         datagrams: impl IntoIterator<Item = (Peer, &'static str)>,

@@ -24,11 +24,11 @@ pub(crate) const REST: Duration = Duration::from_millis(10);
 /// What became of a call that receives.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// So many buffers are filled.
+    /// This many buffers were filled.
     Filled(usize),
     /// Nothing is there.
     Nothing,
-    /// A destination's error, which belonged to an earlier send. It is consumed, and nobody else's.
+    /// An error of a destination, caused by an earlier send. Reading it consumed it; it concerns no other destination.
     Destination(io::Error),
     /// The socket's error; the next call may go. The caller is to rest first.
     Failing(io::Error),
@@ -133,7 +133,7 @@ impl Trouble {
     }
 }
 
-/// Tells what is no fault of the call from what is.
+/// Distinguishes errors of the call from others.
 fn classify(received: io::Result<usize>) -> io::Result<Received> {
     match received {
         Ok(filled) => Ok(Received::Filled(filled)),

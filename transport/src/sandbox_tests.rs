@@ -22,7 +22,7 @@ const EPERM: u32 = 1;
 const EIO: u32 = 5;
 const ENOSYS: u32 = 38;
 
-/// Sends back what it gets, until it is told to stop.
+/// Echoes datagrams until it is asked to stop.
 #[derive(Default)]
 struct Echo(Traffic);
 
@@ -107,7 +107,7 @@ fn receive(socket: &BurstSocket, arrivals: &mut Arrivals) {
     }
 }
 
-/// Sends so many datagrams, each other than the next, in as few calls as can be, and checks that all come back in order.
+/// Sends this many different datagrams in as few calls as possible, and checks that all come back in order.
 fn assert_echoes(socket: &BurstSocket, count: u8) {
     let sent: Vec<_> = (0..count).flat_map(|number| [number; 100]).collect();
     let mut rest = sent.as_slice();

@@ -12,7 +12,7 @@ pub struct Traffic {
     pub received: Flow,
     /// What went out.
     pub sent: Flow,
-    /// Datagrams sent in batches: several to one destination, which the kernel or the network card takes apart (GSO).
+    /// Datagrams sent in batches: several to one destination, which the kernel or the network card segments (GSO).
     pub batched: u64,
     /// Batches that the kernel refused to send together, and that went one by one.
     pub taken_apart: u64,

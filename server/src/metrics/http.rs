@@ -1,4 +1,4 @@
-//! The HTTP of the metrics endpoint, without a socket: what has come of a request, and the answer to it.
+//! The HTTP of the metrics endpoint, without a socket: requests that may be incomplete, and their answers.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! How many answers a source gets from the ping service, by the kind of what it sends (`policy::limits`).
+//! Limits for the answers of the ping service to a source, by the kind of message (`policy::limits`).
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of a request, or of what is none.
+    /// The kind of a request, or of a message that is none.
     #[must_use]
     pub fn of(request: &Result<Request<'_>, ParseError>) -> Self {
         match request {
@@ -121,7 +121,7 @@ impl Budgets {
         }
     }
 
-    /// Lets a datagram be answered with so many octets, or names the limit that it is over.
+    /// Lets a datagram be answered with this many octets, or returns the limit that it is over.
     ///
     /// # Errors
     /// It is not to be answered.

@@ -1,4 +1,4 @@
-//! What the limits of a ping service promise, with time passed in.
+//! The limits of a ping service, with time passed in.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn limited(limits: Limits) -> PingService {
     service(&Config { limits, ..PLAIN })
 }
 
-/// A service with the limits that hold unless told otherwise.
+/// A service with the default limits.
 pub(super) fn by_default() -> PingService {
     limited(Limits::default())
 }
@@ -47,7 +47,7 @@ pub(super) fn text(service: &mut PingService, datagram: &str, from: &str, millis
     String::from_utf8(octets).unwrap()
 }
 
-/// How many of so many datagrams are answered at this moment.
+/// The number of answers to `count` datagrams at this moment.
 fn answered(
     service: &mut PingService,
     datagram: &[u8],
@@ -204,18 +204,18 @@ fn what_the_original_clients_send_at_1_ms_is_all_answered() {
     }
 }
 
-/// What a service that answers anything says to a datagram.
+/// The answer of a service that answers everything.
 type Reply = fn(&[u8]) -> Vec<u8>;
 
-/// Lets a service that answers anything with what `reply` says meet ours over a path of this round trip, from so many
-/// forged datagrams on. Returns how many answers ours sends in a day, and whether the last is older than half of it.
+/// Connects ours with a service that answers everything, over a path with this round trip, starting with this many forged
+/// datagrams. Returns the number of our answers in a day, and whether the last was in its first half.
 fn meet(reply: Reply, round_trip_ms: u64, under_way: usize) -> (u64, bool) {
     const DAY_MS: u64 = 86_400_000;
     let mut service = by_default();
     let mut arrivals: std::collections::VecDeque<_> =
         (0..under_way).map(|_| (0, reply(b"anything"))).collect();
     let (mut answers, mut last) = (0, 0);
-    // What takes no time on the way takes some in the programs.
+    // The programs take some time even if the path takes none.
     let hop = Duration::from_micros(round_trip_ms * 1000 + 20);
     while let Some((micros, datagram)) = arrivals.pop_front() {
         if micros >= DAY_MS * 1000 {
@@ -276,7 +276,7 @@ fn a_run_over_the_rate_is_recorded_and_its_answers_say_how_many_were_limited() {
 }
 
 #[test]
-fn a_run_that_gets_no_answer_is_sent_a_notice_a_second_and_takes_no_place() {
+fn run_without_answers_gets_a_notice_a_second_and_no_entry() {
     let mut service = limited(Limits {
         probes: Limit::Nothing,
         ..Limits::NONE
@@ -333,7 +333,7 @@ fn a_run_that_is_over_the_rate_for_long_is_sent_notices_with_its_counts() {
             format!("L 00c0ffee {} {} {second}", second + 1, second + 1)
         );
     }
-    // The first was answered: a duplicate of it is no probe that was not.
+    // The first was answered, so its duplicate is not counted as limited.
     assert_ne!(text(&mut service, &probe(9), other, 4_000), "");
     assert_eq!(
         answer(&mut service, probe(1).as_bytes(), STRANGER, 4_000),

@@ -117,7 +117,7 @@ pub struct Args {
     classic_rate: Rate,
 
     /// Other messages a second that one address and port is answered over UDP, and 100 times as many for the address; 0
-    /// answers none. More than 1/s does not end a loop with a service that answers anything
+    /// answers none. More than 1/s does not end a loop with a service that answers everything
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1/s")]
     message_rate: Rate,
 
@@ -125,8 +125,8 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "12500k/s")]
     octet_rate: Rate,
 
-    /// Bytes of answers a second to all sources together; where they are reached, those that drew most in the last second
-    /// wait first; 0 is no limit
+    /// Bytes of answers a second to all sources together; when they are reached, the sources that received most in the
+    /// last second are refused first; 0 is no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "0")]
     total_octets: Rate,
 
@@ -183,7 +183,7 @@ impl Args {
         let texts = self.message_rate.0.map_or(0, |rate| u64::from(rate.get()));
         Limits {
             probes: self.rate.map_or(standard.probes, Limit::from),
-            // A rate that somebody asked for holds for everyone.
+            // An explicit rate holds for this host too.
             loopback_is_exempt: self.rate.is_none(),
             classic: self.classic_rate.into(),
             texts: standard.texts.map(|limit| limit.scaled(texts, 1)),

@@ -25,7 +25,7 @@ pub struct Standing {
     pub count: Seq,
     /// Bit k is set when probe `seq - k` was received; none when the probe is too far behind to tell.
     pub window: Option<u64>,
-    /// Those of them, duplicates left out, that earned no answer because of a limit.
+    /// Those of them, without duplicates, that were not answered because of a limit.
     pub limited: u64,
     /// Whether this one is known to be no duplicate.
     pub is_first: bool,
@@ -88,7 +88,7 @@ impl Runs {
         standing
     }
 
-    /// Records a probe that earns no answer because of a limit, if its run is remembered: what is over a limit takes no place.
+    /// Records a probe that is not answered because of a limit, if its run is remembered; it never adds a run.
     /// Returns how the run stands, and when a probe of it was last within the limits.
     pub fn record_limited(
         &mut self,
@@ -185,7 +185,7 @@ impl Default for Runs {
     }
 }
 
-/// What a probe earns.
+/// Whether a probe is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Earns {
     Answer,
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_a_limit_is_recorded_where_its_run_is_known_and_takes_no_place() {
+    fn probe_over_a_limit_is_recorded_only_in_a_known_run() {
         let mut runs = Runs::new();
         let now = Duration::ZERO;
         assert_eq!(runs.record_limited(from(1), a_probe(1, 1), now), None);

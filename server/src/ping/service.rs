@@ -181,7 +181,7 @@ impl PingService {
     }
 
     /// Decides about a frame of a TCP connection, or what is wrong with it. `was_held`: before it, nothing was read because of
-    /// a limit. Whoever is told to answer says later what became of the answer:
+    /// a limit. The caller reports later what became of the answer:
     /// [`answered_on_stream`](Self::answered_on_stream) or [`abandoned_on_stream`](Self::abandoned_on_stream).
     pub fn handle_frame(
         &mut self,
@@ -310,7 +310,7 @@ impl PingService {
         };
         self.tally.count_over(over);
         let known = self.runs.record_limited(address, probe, at);
-        // Of a duplicate it cannot be said that its probe was not answered.
+        // The original of a duplicate may have been answered.
         let is_answered = known.is_some_and(|(standing, within_limits_at)| {
             !standing.is_first || at.saturating_sub(within_limits_at) < NOTICE_AFTER
         });
@@ -400,7 +400,7 @@ impl Service for PingService {
         let kind = Kind::of(&request);
         let response = response(&request, None, *now);
         let octets = response.encoded_len();
-        // Nothing that no original program sends earns an answer that is worth forging a source for.
+        // A message that no original sends gets no answer longer than itself: its source may be forged.
         if kind == Kind::Text && !from.is_loopback() && octets > datagram.len() {
             self.tally.too_short += 1;
             return Effect::Nothing;

@@ -22,7 +22,7 @@ pub struct Tally {
     pub dropped: u64,
     /// Never answered: answers, datagrams of the server's own, senders below port 1024.
     pub ignored: u64,
-    /// Never answered: their source address is not believed.
+    /// Never answered: their source address is invalid.
     pub refused_sources: RefusedSources,
     /// Probes over the rate allowed for one source.
     pub over_rate: u64,
@@ -57,7 +57,7 @@ pub struct Connections {
     pub connections: u64,
     /// Of these, those without frames, as the originals have them.
     pub classic_connections: u64,
-    /// Connections closed at once: their source address is not believed.
+    /// Connections closed at once: their source address is invalid.
     pub refused_sources: RefusedSources,
     /// Connections closed at once: there were as many as allowed.
     pub refused: u64,
@@ -86,7 +86,7 @@ impl Tally {
         } += 1;
     }
 
-    /// Datagrams and connections whose source address is not believed.
+    /// Datagrams and connections with an invalid source address.
     #[must_use]
     pub fn all_refused_sources(&self) -> RefusedSources {
         let mut sources = self.refused_sources;

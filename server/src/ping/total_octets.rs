@@ -1,4 +1,4 @@
-//! A limit for the octets of all answers together, under which the sources that drew most wait first.
+//! A limit for the octets of all answers together, which refuses first the sources that received most.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -166,7 +166,7 @@ mod tests {
         IpAddr::from([192, 0, 2, host])
     }
 
-    /// Octets a second that each source gets after a second, when they ask for so many datagrams of 100 octets a millisecond.
+    /// Octets a second that each source gets after a second, when they ask for this many datagrams of 100 octets a millisecond.
     fn got<const N: usize>(total: &mut TotalOctets, asks: [u32; N]) -> [u64; N] {
         const SECONDS: u64 = 10;
         let mut got = [0; N];
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn who_draws_most_waits_first() {
+    fn source_that_received_most_is_refused_first() {
         let mut total = TotalOctets::new(Limit::per_second(1_000_000));
         // The first asks for 50 times the limit, the second for a fifth of it.
         let [flood, modest] = got(&mut total, [500, 2]);

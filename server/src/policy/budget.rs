@@ -1,4 +1,4 @@
-//! A budget for what any source may cause, in constant memory.
+//! Budgets of any number of sources, in constant memory.
 
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
@@ -66,7 +66,7 @@ impl Buckets {
         }
     }
 
-    /// Returns how long the holder with this hash has to wait for `cost` units more, or `None` if for ever.
+    /// Returns how long the holder with this hash has to wait for `cost` units more, or `None` if it never ends.
     #[must_use]
     pub fn wait(&self, hash: u64, cost: u64, now: Duration) -> Option<Duration> {
         self.pace.wait(self.cell(hash), cost, now)
@@ -81,8 +81,8 @@ pub(super) fn index(hash: u64) -> usize {
     usize::try_from(hash).unwrap_or_default() % BUCKETS
 }
 
-/// Two limits, one under the other: for an address and port, and for the address (IPv4) or the /64 (IPv6). Who forges an
-/// address without knowing the port uses up the second, not the first, which is the reason for it to be larger.
+/// Two limits, one under the other: for an address and port, and for the address (IPv4) or the /64 (IPv6). A forger
+/// that does not know the port uses up the second and not the first, so the second is larger.
 #[derive(Debug)]
 pub struct Budget {
     pub(super) endpoints: Buckets,
@@ -132,7 +132,7 @@ impl Budget {
         endpoint.min(self.addresses.left(holders.address, now))
     }
 
-    /// Returns how long a source has to wait until `cost` units more are let through, or `None` if for ever.
+    /// Returns how long a source has to wait until `cost` units more are let through, or `None` if it never ends.
     #[must_use]
     pub fn wait(
         &self,
@@ -151,7 +151,7 @@ impl Budget {
         Some(endpoint.max(address))
     }
 
-    /// Charges a source for `cost` units that went without asking, whether there is room for them or not.
+    /// Charges a source for `cost` units that were let through without a check, even beyond its limit.
     pub fn charge_for(&mut self, ip: IpAddr, port: u16, is_exempt: bool, cost: u64, now: Duration) {
         self.charge(self.holders(ip, port), is_exempt, cost, now);
     }

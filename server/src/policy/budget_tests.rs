@@ -65,7 +65,7 @@ fn other_ports_of_an_address_use_up_its_limit_and_not_an_endpoint_s() {
     let mut budget = apart(Limit::with_burst(1, 20), Limit::per_second(50));
     assert_eq!(allowed(&mut budget, 0, false, 1000, secs(1)), 20);
     assert_eq!(allowed(&mut budget, 1, false, 1000, secs(1)), 20);
-    // Any further port of the address: whoever forges it does not know which ones are in use.
+    // Any other port of the address: a forger does not know which ones are in use.
     let ip = place(0).0;
     let others = (3000..4000).filter(|port| budget.allows(ip, *port, false, 1, secs(1)));
     let others = others.count();
@@ -129,7 +129,7 @@ fn memory_is_the_same_however_many_there_are() {
         buckets.charge(hash, 1, secs(1));
     }
     assert_eq!(buckets.cells.len(), BUCKETS);
-    // What needs none has none.
+    // No buckets where there is no limit.
     assert!(Buckets::new(Limit::Unlimited).cells.is_empty());
     assert!(Buckets::new(Limit::Nothing).cells.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Who is served, and how much of a service one source gets: decisions of all services, without sockets or clocks.
+//! Source validation and limits of all services, without sockets or clocks.
 
 pub mod budget;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who sent a datagram or opened a connection, as far as its addresses can be believed.
+//! The sender of a datagram or connection, as far as its addresses can be trusted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use hii_transport::packet_info::PacketInfo;
 use super::embedded_ipv4::embedded;
 use super::local_addrs::HostAddrs;
 
-/// The validated source of a datagram or a connection. Every rule of a service that asks who sent something asks this.
+/// The validated source of a datagram or a connection. Every rule of a service about senders uses this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {
     address: SocketAddr,
@@ -19,13 +19,13 @@ pub struct Origin {
 /// What carried it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// A datagram: whoever sent it wrote the source address.
+    /// A datagram: its source address can be forged.
     Udp,
     /// A connection: packets have gone both ways.
     Tcp,
 }
 
-/// Why a source is not believed.
+/// Why a source is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SourceRefusal {
     /// An IPv4-mapped IPv6 source that is no IPv4 sender.
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_to_many_hosts_has_no_origin() {
+    fn datagram_to_many_hosts_is_refused() {
         for at in ["192.0.2.255", "255.255.255.255", "224.0.0.1"] {
             let found = validate(&info("192.0.2.9:9", Some(at), Some(WIRE)));
             assert_eq!(found, Err(ToMany), "{at}");
@@ -370,7 +370,7 @@ mod tests {
         prop_oneof![v4.prop_map(IpAddr::V4), v6.prop_map(IpAddr::V6)]
     }
 
-    /// Asserts that an origin is believed no more than the arrival that it was validated with.
+    /// Asserts that the trust in an origin does not exceed that in its arrival.
     fn check_trust(info: &PacketInfo, transport: Transport, origin: &Origin, hosts: &HostAddrs) {
         let ip = origin.ip();
         assert_eq!(ip, ip.to_canonical());
@@ -399,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_origin_is_worth_more_than_where_it_arrived(
+        fn trust_in_an_origin_does_not_exceed_its_arrival(
             source in address(),
             port in prop_oneof![Just(0_u16), any::<u16>()],
             destination in prop::option::of(address()),

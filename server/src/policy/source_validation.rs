@@ -1,4 +1,4 @@
-//! The one place where a service learns who sent something, and its counts of what it refused to believe.
+//! Validation of sources, the only way for a service to learn a sender's address, and counts of refusals.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -39,7 +39,7 @@ impl SourceValidator {
     /// Validates the source of a datagram or a connection.
     ///
     /// # Errors
-    /// The source cannot be believed, for this reason.
+    /// The source is invalid for this reason.
     pub fn validate(
         &mut self,
         info: &PacketInfo,
@@ -131,7 +131,7 @@ impl AddAssign for RefusedSources {
 }
 
 impl fmt::Display for RefusedSources {
-    /// `3 with a source that is not believed (2 disguised, 1 to_many)`
+    /// `3 with an invalid source (2 disguised, 1 to_many)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = self.by_reason().into_iter().filter(|(_, count)| *count > 0);
         let reasons: Vec<_> = counted

@@ -168,7 +168,7 @@ fn no_frame_earns_more_than_the_table_says() {
         };
         let (answer, all) = worst(false);
         assert!(answer <= bound, "{}: {answer}", row.frame);
-        // A stranger's message goes to nobody.
+        // A non-peer's message is not forwarded.
         assert!((answer - all).abs() < 1e-9, "{}", row.frame);
         for (is, told) in [(answer, row.answer), (worst(true).1, row.open)] {
             // The table is rounded up.

@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     rate: Rate,
 
-    /// Errors, and answers to greetings of who is no peer, that an address (IPv6: a /64) gets a second over UDP; one port of
+    /// Errors, and answers to greetings of non-peers, that an address (IPv6: a /64) gets a second over UDP; one port of
     /// it gets 1 a second, and 20 at once; 0 is no limit, for a port neither
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "50/s")]
     error_rate: Rate,

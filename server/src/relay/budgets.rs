@@ -1,4 +1,4 @@
-//! What a relay's senders and receivers get, beside the rate that each peer has in its slot.
+//! Budgets of a relay's senders and receivers, in addition to the rate that each peer has in its slot.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -14,14 +14,14 @@ use crate::policy::limits::{
 use crate::policy::{Buckets, Budget, Key, Limit};
 use crate::source::Source;
 
-/// Budgets for answers to who is no peer: none of them can use up another.
+/// Budgets for answers to non-peers: none of them can use up another.
 #[derive(Debug)]
 pub(super) struct AnswerBudgets {
-    /// Errors, and greetings that make no peer.
+    /// Errors, and answers to greetings that make no peer.
     pub(super) errors: Budget,
     pub(super) tokens: Budget,
-    /// Whatever a connection that is no peer asks for. Its address and port are no forgery, so no other connection can use
-    /// it up, and no datagram.
+    /// All answers to a connection that is no peer. Its address and port cannot be forged, so neither another connection nor
+    /// a datagram can use it up.
     pub(super) connections: Budget,
 }
 
@@ -29,7 +29,7 @@ impl AnswerBudgets {
     /// For a relay with these rates.
     pub(super) fn new(rate: Rate, error_rate: Rate) -> Self {
         let address = Limit::from(error_rate);
-        // Who wants no limit wants none for a port either.
+        // No limit for an address means none for a port either.
         let endpoint = match address {
             Limit::Unlimited => Limit::Unlimited,
             Limit::Rate { .. } | Limit::Nothing => ERRORS_OF_ENDPOINT,
@@ -55,9 +55,9 @@ pub(super) struct MessageBudgets {
     addresses: Buckets,
     /// What one address sends to one receiver.
     pairs: Buckets,
-    /// What an open relay lets who is no peer send.
+    /// Messages of non-peers to an open relay.
     strangers: Buckets,
-    /// What an open relay sends to who is no peer.
+    /// Messages of an open relay to non-peers.
     receivers: Buckets,
     key: Key,
 }
@@ -77,7 +77,7 @@ pub(super) enum Carrier {
     Connection,
     /// Datagrams of a peer.
     Datagram,
-    /// Datagrams of who is no peer, which an open relay serves.
+    /// Datagrams of a non-peer, which an open relay serves.
     Stranger,
 }
 

@@ -1,4 +1,4 @@
-//! What a relay's senders and receivers get, for each kind of frame.
+//! The budgets of a relay's senders and receivers, for each kind of frame.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn connected(address: &str, number: u32) -> Source {
     }
 }
 
-/// How many of so many equal frames are answered, each as a train of its own.
+/// The number of answers to `tries` equal frames, each a train of its own.
 fn answered(rules: &mut Rules, frame: &[u8], from: Source, tries: u32, at: u64) -> u32 {
     let answers = (0..tries).map(|_| {
         let decision = decide(rules, frame, from, Duration::from_secs(at));
@@ -52,7 +52,7 @@ fn answered(rules: &mut Rules, frame: &[u8], from: Source, tries: u32, at: u64) 
     answers.sum()
 }
 
-/// How many of so many messages are passed on.
+/// The number of messages forwarded of `tries`.
 fn passed_on(rules: &mut Rules, to: &str, from: &str, tries: u32, at: u64) -> u32 {
     passed_on_by(rules, to, source(from), tries, at)
 }
@@ -94,7 +94,7 @@ fn errors_have_a_limit_for_a_port_under_that_for_the_address() {
         let mut rules = strangers();
         let from = source("192.0.2.7:7000");
         assert_eq!(answered(&mut rules, frame, from, 1000, 1), 20);
-        // Whoever forges other ports of the address uses up what the address has, of which this port had its part.
+        // A forger of other ports uses up the budget of the address, of which this port had its part.
         let flood = (8000..9000).map(|port| {
             let forged = source(&format!("192.0.2.7:{port}"));
             answered(&mut rules, frame, forged, 10, 1)
@@ -256,7 +256,7 @@ fn a_connection_over_its_rate_is_silent_to_messages_and_to_what_begins_like_one(
         99
     );
     assert_eq!(rules.tally().over_rate, 51);
-    // A datagram in its name is somebody else's.
+    // A datagram with its address is not from the connection.
     let forged = source("192.0.2.7:7000");
     assert_eq!(answered(&mut rules, b"to nobody", forged, 1, 1), 1);
     let malformed = rules.malformed(connection, Duration::from_secs(1));
@@ -361,7 +361,7 @@ fn a_receiver_is_sent_ten_times_the_rate_of_a_peer_and_a_quarter_of_it_by_one_ad
     let tally = rules.tally();
     assert_eq!((tally.over_receiver, tally.over_rate), (1400, 0));
     assert_eq!(tally.refused.total(), 1400);
-    // It is told, like what cannot be reached.
+    // The sender gets 405, as for an unreachable receiver.
     let send = b"to:198.51.100.10/9000;content:x";
     prove(&mut rules, "192.0.2.7:7000", 5);
     let answer = decide(

@@ -207,7 +207,7 @@ fn each_message_of_a_burst_that_the_network_refuses_is_answered() {
     assert_eq!((receipt.to, receipt.times), (sender, 25));
     let receipt = service.sent(&forward, &Ok(()), 25).unwrap();
     assert_eq!((receipt.to, receipt.times), (sender, 25));
-    // What the network does with an answer is told nobody.
+    // The result of sending an answer is not reported.
     let answer = Outgoing::Reply(Answer::Sent);
     assert!(service.sent(&answer, &failed, 3).is_none());
     assert!(service.sent(&answer, &Ok(()), 4).is_none());

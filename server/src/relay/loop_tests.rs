@@ -1,4 +1,4 @@
-//! Loops between a relay and what answers anything.
+//! Loops between a relay and services that answer everything.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn loops_with_what_answers_anything_end_after_few_answers() {
         let is_stranger = !access.trusts(&origin(from.parse().unwrap())) && !access.open;
         Reflector::try_all(&begins, new, |what, outcome| {
             assert!(outcome.has_ended, "{what}");
-            // What begins it is within the rates of whoever sends it. A stranger has none but these budgets.
+            // The first message is within the rates of its sender. A non-peer has only these budgets.
             let first = if is_stranger { outcome.first } else { 0 };
             assert!(first + outcome.answers <= 200, "{what}: {outcome:?}");
         });

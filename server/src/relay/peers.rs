@@ -286,8 +286,8 @@ impl Peers {
         }
     }
 
-    /// Charges the peer at this address for something that it sent now, and returns whether that is within its rate; none is
-    /// nobody, as for [`hear`](Self::hear).
+    /// Charges the peer at this address for something that it sent now, and returns whether that is within its rate, or
+    /// `None` if there is no peer, as [`hear`](Self::hear) does.
     pub fn pay(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<bool> {
         let heard = self.hear(endpoint, is_connected, now)?;
         let is_within = heard.left > 0;

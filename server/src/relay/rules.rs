@@ -28,7 +28,7 @@ pub struct Config {
     pub access: Access,
     /// Messages a second that one peer may send.
     pub rate: Rate,
-    /// Errors and answers to greetings of who is no peer that one address gets a second.
+    /// Errors and answers to greetings of non-peers that one address gets a second.
     pub error_rate: Rate,
     /// Whose `exit server` stops the relay.
     pub allow_exit: AllowExit,
@@ -256,7 +256,7 @@ impl Rules {
         }
     }
 
-    /// A datagram whose source is not believed.
+    /// A datagram with an invalid source.
     pub fn refuse_source(&mut self, reason: SourceRefusal) {
         self.tally.received += 1;
         self.tally.refused_sources.add(reason);
@@ -521,8 +521,8 @@ impl Rules {
         Decision::Reply(Answer::Refused(Code::Undeliverable))
     }
 
-    /// Refuses what is no message of a peer: from the sender's own rate where its address is proven, so that nobody who forges
-    /// other ports of it mutes its errors; else from the budget for errors.
+    /// Refuses what is no message of a peer: from the sender's own rate if its address is proven, so that a forger of
+    /// other ports cannot use up its errors; else from the budget for errors.
     fn refuse(&mut self, code: Code, sender: Endpoint, train: &Train) -> Decision<'static> {
         let Train { from, now, .. } = *train;
         let mut table = self.table();
@@ -591,7 +591,7 @@ fn table<'a>(shared: &'a Shared, burst: &mut Option<Burst>) -> MutexGuard<'a, Ta
     table
 }
 
-/// The fewest octets of a datagram that is answered with this code. A forged one earns no answer longer than itself, and no
+/// The fewest octets of a datagram that is answered with this code. A forged one gets no answer longer than itself, or a
 /// 405 of more than twice its size, headers included. No original sends a shorter one.
 fn shortest_with(code: Code) -> usize {
     match code {

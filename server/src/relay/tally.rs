@@ -27,7 +27,7 @@ pub struct Tally {
     pub ignored: u64,
     /// Not answered, since the answer would be longer than the datagram, and its source address may be forged.
     pub too_short: u64,
-    /// Never answered: their source address is not believed.
+    /// Never answered: their source address is invalid.
     pub refused_sources: RefusedSources,
     /// From a network that the operator denies.
     pub denied: u64,
@@ -70,7 +70,7 @@ pub struct Connections {
     pub held: u64,
     /// Messages that went to them.
     pub forwarded: u64,
-    /// Connections closed at once: their source address is not believed.
+    /// Connections closed at once: their source address is invalid.
     pub refused_sources: RefusedSources,
     /// Connections closed at once: there were as many as allowed.
     pub refused: u64,
@@ -125,7 +125,7 @@ impl AddAssign for Refused {
 }
 
 impl Tally {
-    /// Datagrams and connections whose source address is not believed.
+    /// Datagrams and connections with an invalid source address.
     #[must_use]
     pub fn all_refused_sources(&self) -> RefusedSources {
         let mut sources = self.refused_sources;

@@ -1,4 +1,4 @@
-//! Each of a relay's counts, from what makes it to where it is shown.
+//! Each count of a relay, from its event to its outputs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -241,7 +241,7 @@ fn each_count_of_two_threads_is_summed_and_shown_everywhere() {
         counts(&serde_json::to_value(sum).unwrap(), "", &mut found);
         assert_eq!(found, [(path.to_owned(), 4)]);
         if let Some(text) = text {
-            // What came over TCP is told where there was a connection.
+            // The counts of TCP are printed if there was a connection.
             let mut told = sum;
             told.tcp.connections = told.tcp.connections.max(1);
             assert!(told.to_string().contains(text), "{path}: {told}");

@@ -13,7 +13,7 @@ use crate::policy::source_validation::RefusedSources;
 pub struct Tally {
     /// Connections, those that were closed unread included.
     pub connections: u64,
-    /// Closed unread, since their source address is not believed.
+    /// Closed unread, since their source address is invalid.
     pub refused_sources: RefusedSources,
     /// Closed unread, since their source had failed too often.
     pub barred: u64,
