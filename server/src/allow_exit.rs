@@ -9,7 +9,7 @@ use crate::policy::origin::Origin;
 pub enum AllowExit {
     /// Anyone's, as with the originals
     Any,
-    /// This host's
+    /// Loopback's: programs of this host that send to a loopback address
     Loopback,
     /// Nobody's
     Never,

@@ -66,9 +66,15 @@ pub use total_octets::SharedTotal;
     hii-server ping --loss 5% --delay 20ms..40ms --seed 7 --json\n  \
     hii-server ping --max-connections 10000 --idle 10m\n  \
     hii-server ping --duplicate 2% --reorder 5%\n  \
+    hii-server ping --rate 0 --octet-rate 0    no limits for probes\n  \
+    hii-server ping --message-rate 20/s        for clients with messages of their own\n  \
+    hii-server ping --total-octets 2M/s        at most 2 MB of answers a second in all\n  \
     hii-server ping --metrics 127.0.0.1:9100   counters at http://127.0.0.1:9100/metrics\n  \
     hii-server ping --threads 0         one thread for each core\n\n\
     A TCP connection carries frames, or the plain messages of the original echo client; its first octet tells.\n\
+    A source is an IPv4 address or an IPv6 /64. Loopback (127.0.0.0/8, ::1) is exempt from the limits of a source. To ask by \
+    hand from another host (nc -u), send a line of 19 characters or more: a message that is shorter than its answer gets none, \
+    since its source may be forged. SECURITY.md has all limits.\n\
     Ctrl-C stops the server and prints what it did.")]
 pub struct Args {
     /// Port to listen on, UDP and TCP; 0 is any free one, and another for each address
@@ -107,27 +113,28 @@ pub struct Args {
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
     allow_exit: AllowExit,
 
-    /// Probes a second that one source is answered, and messages that are read from it over TCP: an IPv4 address, or an IPv6
-    /// /64; 0 is no limit [default: 20000/s, and no limit for this host itself]
+    /// Probes a second from one source that are answered, and messages a second that are read from it over TCP, a second's
+    /// worth at once; 0: no limit [default: 20000/s, and no limit for loopback]
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<Rate>,
 
-    /// Probes of the original clients (`Hello Server`) a second that one source is answered over UDP; 0 is no limit
+    /// Probes of the original clients (`Hello Server`) a second from one source that are answered over UDP; 0: no limit
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1000/s")]
     classic_rate: Rate,
 
-    /// Other messages a second that one address and port is answered over UDP, and 100 times as many for the address; 0
-    /// answers none. More than 1/s does not end a loop with a service that answers everything
+    /// Other messages a second from one address and port that are answered over UDP, 50 times as many at once, and 100 times
+    /// as many from the address; at more than 1/s a loop with a service that answers everything may not end; 0: none
     #[arg(long, value_name = "N/s", value_parser = rate, default_value = "1/s")]
     message_rate: Rate,
 
-    /// Bytes of answers a second to one source; 0 is no limit, and there is none for this host itself
-    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "12500k/s")]
+    /// Bytes of answers a second to the probes of one source other than loopback, as 500k/s or 2M/s; less than the longest
+    /// probe, such probes get no answer; 0: no limit
+    #[arg(long, value_name = "BYTES/s", value_parser = rate, default_value = "12500k/s")]
     octet_rate: Rate,
 
-    /// Bytes of answers a second to all sources together; when they are reached, the sources that received most in the
-    /// last second are refused first; 0 is no limit
-    #[arg(long, value_name = "N/s", value_parser = rate, default_value = "0")]
+    /// Bytes of answers a second to the probes of all sources together; when they are reached, the sources that received
+    /// most in the last second are refused first; 0: no limit
+    #[arg(long, value_name = "BYTES/s", value_parser = rate, default_value = "0")]
     total_octets: Rate,
 
     /// TCP connections at once; further ones are closed
@@ -135,7 +142,7 @@ pub struct Args {
     max_connections: usize,
 
     /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
-    /// and no limit for this host itself]
+    /// and no limit for loopback]
     #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,
 
@@ -143,8 +150,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = idle, default_value = "60s")]
     idle: Duration,
 
-    /// Threads to serve UDP on, each with a share of the peers, and with limits and draws of its own, as TCP has (but
-    /// --total-octets is for all); 0 is one for each core
+    /// Threads to serve UDP on, each for a share of the peers; a source with peers on several of them, or on TCP too, gets
+    /// the limits of each (--total-octets is for all); 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     threads: u16,
 

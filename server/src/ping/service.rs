@@ -308,6 +308,7 @@ impl PingService {
             };
             return self.impair(from.reply_to(), reply, at);
         };
+        tracing::trace!(?over, "unanswered");
         self.tally.count_over(over);
         let known = self.runs.record_limited(address, probe, at);
         // The original of a duplicate may have been answered.
@@ -385,11 +386,13 @@ impl Service for PingService {
             Ok(origin) => origin,
             Err(reason) => {
                 self.tally.refused_sources.add(*reason);
+                tracing::trace!(?reason, "unanswered");
                 return Effect::Nothing;
             }
         };
         tracing::trace!(from = %from.address(), datagram = %Shown(datagram), "received");
         if self.quiet.applies(datagram, from) {
+            tracing::trace!(reason = "never answered", "unanswered");
             self.tally.ignored += 1;
             return Effect::Nothing;
         }
@@ -402,10 +405,12 @@ impl Service for PingService {
         let octets = response.encoded_len();
         // A message that no original sends gets no answer longer than itself: its source may be forged.
         if kind == Kind::Text && !from.is_loopback() && octets > datagram.len() {
+            tracing::trace!(reason = "shorter than its answer", "unanswered");
             self.tally.too_short += 1;
             return Effect::Nothing;
         }
         if let Err(over) = self.budgets.take(kind, from, octets, now.monotonic) {
+            tracing::trace!(?over, "unanswered");
             self.tally.count_over(over);
             return Effect::Nothing;
         }

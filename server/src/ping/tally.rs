@@ -178,7 +178,10 @@ impl fmt::Display for Tally {
             (self.over_classic_rate, "over the rate of original clients"),
             (self.over_message_rate, "over the rate of other messages"),
             (self.over_octets, "over the octets for answers"),
-            (self.too_short, "shorter than their answer"),
+            (
+                self.too_short,
+                "not answered, being shorter than their answer",
+            ),
             (self.queue_full, "over the delay queue's cap"),
             (self.send_failed, "not sent (network)"),
             (self.abandoned, "still waiting at the end"),

@@ -70,7 +70,7 @@ const ROWS: [Row; 24] = [
     (
         "/too_short",
         |t| &mut t.too_short,
-        Some("4 shorter than their answer"),
+        Some("4 not answered, being shorter than their answer"),
         Some("too_short"),
     ),
     (

@@ -204,6 +204,33 @@ mod tests {
     }
 
     #[test]
+    fn drawn_octets_are_those_of_about_the_last_second() {
+        let at = |millis| Duration::from_millis(millis);
+        let mut drawn = Drawn::default();
+        drawn.add(1000, at(500));
+        for (millis, octets) in [(500, 1000), (999, 1000), (1000, 1000), (1500, 500)] {
+            assert_eq!(drawn.in_the_last_second(at(millis)), octets, "{millis}");
+        }
+        drawn.add(300, at(1900));
+        assert_eq!(drawn.in_the_last_second(at(1900)), 400);
+        // The second before is what counts in the next.
+        assert_eq!(drawn.in_the_last_second(at(2500)), 150);
+        assert_eq!(drawn.in_the_last_second(at(4500)), 0);
+    }
+
+    #[test]
+    fn source_beyond_its_share_waits_longer_than_others() {
+        let mut total = TotalOctets::new(Limit::per_second(1_000));
+        let now = Duration::from_secs(10);
+        total.charge(ip(1), 960, now);
+        assert_eq!(total.wait(ip(2), now), Duration::ZERO);
+        // A 16th of what it drew has to be left, and 40 are.
+        assert_eq!(total.wait(ip(1), now), Duration::from_millis(20));
+        total.charge(ip(1), 1_000, now);
+        assert!(total.wait(ip(2), now) > Duration::from_millis(900));
+    }
+
+    #[test]
     fn without_a_limit_nothing_is_counted() {
         let mut total = TotalOctets::new(Limit::Unlimited);
         assert_eq!(got(&mut total, [10]), [1_000_000]);

@@ -28,7 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
     hii-server relay --threads 0              one thread for each core\n\n\
     Messages go from peer to peer. A peer is who showed that it gets what is sent to its address: hii's own programs \
     do that by themselves, over UDP with a token, over TCP with the connection. The original clients cannot, so their \
-    plain greeting counts from this host and from the networks of --trust only.\n\n\
+    plain greeting counts from loopback (127.0.0.0/8, ::1) and from the networks of --trust only.\n\n\
     Ctrl-C stops the relay and prints what it did.")]
 pub struct Args {
     /// Port to listen on, UDP and TCP; 0 is any free one, and another for each address
@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AllowExit::Loopback)]
     allow_exit: AllowExit,
 
-    /// Do not take plain greetings from this host either: behind a proxy on it everyone seems to be here
+    /// Do not take plain greetings from loopback either: behind a proxy on it everyone seems to be here
     #[arg(long)]
     no_trust_loopback: bool,
 
@@ -80,7 +80,7 @@ pub struct Args {
     max_connections: usize,
 
     /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
-    /// and no limit for this host itself]
+    /// and no limit for loopback]
     #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,
 

@@ -33,7 +33,7 @@ fn who_takes_part(access: &Access) -> String {
         let is_here = own
             .iter()
             .any(|ip| access.trusts_loopback() && !access.denies(*ip));
-        let here = is_here.then(|| "this host".to_owned());
+        let here = is_here.then(|| "loopback".to_owned());
         let trusted = access.trust.iter().filter(|network| !denied(network));
         let from: Vec<_> = here
             .into_iter()
@@ -81,18 +81,18 @@ mod tests {
     #[test]
     fn who_is_trusted_is_named_and_who_is_denied_is_not() {
         let more = "(--trust CIDR for more)";
-        assert_eq!(stance(false, &[], &[]), format!("this host {more}"));
+        assert_eq!(stance(false, &[], &[]), format!("loopback {more}"));
         assert_eq!(
             stance(
                 false,
                 &["192.0.2.0/24", "198.51.100.0/24"],
                 &["198.51.100.0/23"]
             ),
-            format!("this host, 192.0.2.0/24 {more}")
+            format!("loopback, 192.0.2.0/24 {more}")
         );
         assert_eq!(
             stance(false, &["192.0.2.0/24"], &["192.0.2.66", "203.0.113.0/24"]),
-            format!("this host, 192.0.2.0/24 but not from 192.0.2.66/32 {more}")
+            format!("loopback, 192.0.2.0/24 but not from 192.0.2.66/32 {more}")
         );
         assert_eq!(
             stance(false, &[], &["127.0.0.0/8", "::1"]),
