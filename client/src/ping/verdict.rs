@@ -113,6 +113,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Still waited for when the run was interrupted.
     pub in_flight: u64,
+    /// Whether the run was interrupted: `limited` does not cover the last probes then.
+    pub interrupted: bool,
     /// Not sent.
     pub not_sent: u64,
     /// Further answers to probes that were answered already.

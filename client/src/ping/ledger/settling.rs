@@ -91,13 +91,14 @@ impl Ledger {
         let patience = self.patience;
         self.counts.foreign += self.early.clear();
         self.counts.refused_unknown += std::mem::take(&mut self.early_refusals).len() as u64;
-        self.pop(|record, so_far| {
-            let is_final = so_far == Verdict::RateLimited;
-            if interrupted && record.sent + patience > now && !is_final {
-                Verdict::InFlight
-            } else {
-                so_far
-            }
+        self.counts.interrupted |= interrupted;
+        let is_limited = self.run.limits.is_limited();
+        self.pop(|record, so_far| match so_far {
+            _ if !interrupted || so_far == Verdict::RateLimited => so_far,
+            _ if record.sent + patience > now => Verdict::InFlight,
+            // No later answer has reported how many were over the limit up to the end.
+            Verdict::LostUnknown if is_limited => Verdict::LimitedOrLost,
+            _ => so_far,
         })
     }
 

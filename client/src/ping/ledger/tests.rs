@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{Answered, Arrival, LEAST_PATIENCE, Ledger, Outcome, Sent, Settled};
 use crate::ping::statistics::{RunFigures, Statistics};
+use crate::ping::summary::Summary;
 use crate::ping::verdict::{Counts, Verdict};
 
 pub(in crate::ping) const fn ms(millis: u64) -> Duration {
@@ -198,23 +199,50 @@ fn notice_may_arrive_before_its_probe_is_known_to_be_sent() {
     assert_eq!((ledger.counts().limited, ledger.counts().foreign), (2, 2));
 }
 
+/// An answer of a server that has counted probes and those over its limit.
+fn says(seq: u64, count: u64, window: u64, limited: u64, at: Duration) -> Arrival {
+    let size = ProbeSize::new(128).unwrap();
+    let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
+    let report = probe.answer(&Report {
+        count: Seq::new(count).unwrap(),
+        window,
+        held: 0,
+        received: 1,
+        limited,
+    });
+    Arrival {
+        report: Some(report),
+        ..answer(seq, at)
+    }
+}
+
+#[test]
+fn nothing_is_lost_in_an_interrupted_run_that_a_limit_may_explain() {
+    let mut ledger = Ledger::new(100, ms(100), true);
+    for seq in 0..5 {
+        ledger.sent(sent(ms(seq)));
+    }
+    ledger.arrived(says(1, 1, 0b1, 0, ms(6)));
+    // Two of the three between were over the limit.
+    ledger.arrived(says(5, 5, 0b1_1111, 2, ms(7)));
+    // Sent after the last answer, long before the end and shortly before it.
+    for at in [500, 2_900, 2_950] {
+        ledger.sent(sent(ms(at)));
+    }
+    let end = || ledger.close(ms(3_000), true);
+    let verdicts: Vec<_> = std::iter::from_fn(end)
+        .map(|settled| settled.verdict)
+        .collect();
+    assert_eq!(verdicts[1..4], [Verdict::LimitedOrLost; 3]);
+    assert_eq!(verdicts[5], Verdict::LimitedOrLost);
+    assert_eq!(verdicts[6..], [Verdict::InFlight; 2]);
+    let summary = Summary::new(&ledger.counts(), Statistics::new(0).figures(), true);
+    assert_eq!((summary.lost.total, summary.limited_or_lost), (0, 4));
+    assert_eq!(summary.in_flight, 2);
+}
+
 #[test]
 fn closing_probes_over_a_limit_are_not_counted_in_the_run() {
-    let size = ProbeSize::new(128).unwrap();
-    let says = |seq, count, window, limited, at| {
-        let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
-        let report = probe.answer(&Report {
-            count: Seq::new(count).unwrap(),
-            window,
-            held: 0,
-            received: 1,
-            limited,
-        });
-        Arrival {
-            report: Some(report),
-            ..answer(seq, at)
-        }
-    };
     let mut ledger = Ledger::new(2, ms(100), true);
     ledger.sent(sent(ms(0)));
     ledger.sent(sent(ms(10)));

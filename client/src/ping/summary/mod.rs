@@ -172,13 +172,16 @@ impl Shares {
             rate_limited,
             limited_uncounted,
             in_flight,
+            interrupted,
             ..
         } = *counts;
         // The server counts all, including those known individually and those no longer waited for.
         let known = rate_limited.saturating_sub(limited_uncounted) + in_flight;
         let limited = counts.limited.saturating_sub(known).min(limited_or_lost);
         let rest = limited_or_lost - limited;
-        let (lost, open) = if limited_uncounted > 0 {
+        // Without closing probes its last count covers an unknown part of those in flight, and may be older than some of
+        // the others.
+        let (lost, open) = if limited_uncounted > 0 || interrupted {
             (0, rest)
         } else {
             (rest, 0)
@@ -346,13 +349,30 @@ mod tests {
             ..counts()
         });
         assert_eq!((told.rate_limited, told.lost.total), (50, 0));
-        // Probes in flight may be among them.
+    }
+
+    #[test]
+    fn interrupted_run_reports_no_loss_that_may_be_the_limit() {
+        // Any number of the probes in flight may be among those that the server counted.
+        for (in_flight, limited, open) in [(10, 35, 15), (0, 45, 5)] {
+            let told = summary(Counts {
+                sent: 100 + in_flight,
+                in_flight,
+                interrupted: true,
+                ..counts()
+            });
+            assert_eq!((told.rate_limited, told.limited_or_lost), (limited, open));
+            assert_eq!((told.lost.total, told.loss_percent), (0, None));
+            assert_eq!(told.loss_percent_range, Some([0.0, open as f64]));
+        }
+        // Nothing is open.
         let told = summary(Counts {
-            sent: 110,
-            in_flight: 10,
+            limited_or_lost: 0,
+            rate_limited: 50,
+            interrupted: true,
             ..counts()
         });
-        assert_eq!((told.rate_limited, told.lost.total), (35, 15));
+        assert_eq!((told.rate_limited, told.loss_percent), (50, Some(0.0)));
     }
 
     #[test]
