@@ -5,8 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use hii_protocol::ping::{Answer, Report, Request};
-use hii_tests::programs::run;
+use hii_tests::programs::{self, finish, output, read_until, run, start};
 use hii_tests::script::{Memory, Received, Script};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{HII, HII_SERVER, count, ping, server, verdicts};
@@ -212,7 +213,7 @@ fn hii_server_over_its_rate_is_reported_as_rate_limited() {
 
 #[test]
 fn flood_reports_the_limit_of_the_server() {
-    let server = hii_tests::programs::Server::start(
+    let server = programs::Server::start(
         HII_SERVER,
         &["ping", "-b", "127.0.0.1", "--rate", "2000", "--json"],
     );
@@ -226,4 +227,26 @@ fn flood_reports_the_limit_of_the_server() {
         "{out}"
     );
     assert!(out.contains("--rate"), "{out}");
+}
+
+#[test]
+fn interrupted_run_over_a_limit_reports_no_loss() {
+    let server = server(&["--rate", "2000"]);
+    let target = server.address().to_string();
+    let mut child = start(
+        HII,
+        &["ping", &target, "--flood", "-d", "600", "--report", "0.5"],
+    );
+    // Probes without an answer have been given up, and others are waited for.
+    let mut stdout = output(child.stdout.take().unwrap());
+    let given_up = |text: &str| text.matches("rate-limited or lost").count() >= 2;
+    let mut text = read_until(&mut stdout, given_up);
+    programs::signal(child.id(), Signal::SIGINT);
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(finish(child).code, Some(130));
+    assert!(text.contains("still in flight: "), "{text}");
+    assert!(
+        text.contains(" rate-limited by the server, 0 lost"),
+        "{text}"
+    );
 }
