@@ -25,16 +25,24 @@ impl Ledger {
         loop {
             let seq = self.next_overdue.max(self.first);
             let patience = self.patience;
-            let record = self.record(seq)?;
+            let record = self.seen(seq)?;
             if record.sent + patience > now {
                 return None;
             }
             let waiting = record.state == State::Waiting;
-            record.told |= waiting;
-            let record = *record;
-            let verdict = record.unanswered(seq, &self.run);
+            let so_far = *record;
+            let verdict = so_far.unanswered(seq, &self.run);
+            // Of one over a limit of the server no answer is expected.
+            let is_limited = verdict == Verdict::RateLimited;
+            if let Some(record) = self.record(seq).filter(|_| waiting) {
+                if is_limited {
+                    record.state = State::Limited;
+                } else {
+                    record.told = true;
+                }
+            }
             self.next_overdue = seq + 1;
-            if waiting {
+            if waiting && !is_limited {
                 return Some((seq, verdict));
             }
         }

@@ -242,6 +242,27 @@ fn nothing_is_lost_in_an_interrupted_run_that_a_limit_may_explain() {
 }
 
 #[test]
+fn probe_known_to_be_over_a_limit_is_not_overdue() {
+    let mut ledger = Ledger::new(5, ms(100), true);
+    for seq in 0..5 {
+        ledger.sent(sent(ms(seq)));
+    }
+    ledger.arrived(says(1, 1, 0b1, 0, ms(6)));
+    ledger.arrived(says(5, 5, 0b1_1111, 2, ms(7)));
+    // Only this answer, overtaken, shows that all others between were over the limit.
+    ledger.arrived(says(3, 3, 0b111, 1, ms(8)));
+    assert_eq!(ledger.overdue(ms(5_000)), None);
+    let settled = settle_all(&mut ledger);
+    for seq in [2, 4] {
+        let settled = &settled[seq - 1];
+        assert_eq!(
+            (settled.verdict, settled.told),
+            (Verdict::RateLimited, false)
+        );
+    }
+}
+
+#[test]
 fn closing_probes_over_a_limit_are_not_counted_in_the_run() {
     let mut ledger = Ledger::new(2, ms(100), true);
     ledger.sent(sent(ms(0)));

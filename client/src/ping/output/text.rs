@@ -142,7 +142,7 @@ impl<W: Write + Send> Output for TextOutput<W> {
         let known = match so_far {
             Verdict::LostBack => "; the server received it",
             Verdict::LostThere => "; the server has not received it",
-            Verdict::RateLimited => "; it was over a rate limit of the server",
+            Verdict::LimitedOrLost => "; it may have been over a limit of the server",
             _ => "",
         };
         self.name(target)?;
@@ -155,7 +155,9 @@ impl<W: Write + Send> Output for TextOutput<W> {
 
     fn settled(&mut self, target: usize, settled: &Settled) -> io::Result<()> {
         let was_answered = settled.verdict.rtt().is_some();
-        if settled.told || was_answered {
+        // That no answer will come was not known when it was overdue.
+        let is_news = settled.verdict == Verdict::RateLimited;
+        if settled.told && !is_news || was_answered {
             return Ok(());
         }
         self.probe(target, settled.seq, settled.verdict)
@@ -177,5 +179,52 @@ impl<W: Write + Send> Output for TextOutput<W> {
             self.comparison(summaries)?;
         }
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ping::ledger::Reported;
+
+    #[test]
+    fn lines_of_probes_over_a_limit_name_it() {
+        let lines = |so_far, last| {
+            let mut out = Vec::new();
+            let mut output = TextOutput::new(&mut out, true, false);
+            let overdue = Overdue {
+                seq: 7,
+                sent: Duration::ZERO,
+                so_far,
+                waited: Duration::from_secs(2),
+            };
+            output.overdue(0, overdue).unwrap();
+            let settled = Settled {
+                seq: 7,
+                due: Duration::ZERO,
+                sent: Duration::ZERO,
+                verdict: last,
+                reported: Reported::default(),
+                kernel: None,
+                told: true,
+            };
+            output.settled(0, &settled).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let overdue = "seq 7: no answer yet after 2.000 s";
+        assert_eq!(
+            lines(Verdict::LimitedOrLost, Verdict::LimitedOrLost),
+            format!("{overdue}; it may have been over a limit of the server\n")
+        );
+        assert_eq!(
+            lines(Verdict::LostUnknown, Verdict::RateLimited),
+            format!("{overdue}\nseq 7: rate-limited by the server\n")
+        );
+        assert_eq!(
+            lines(Verdict::LostUnknown, Verdict::LostThere),
+            format!("{overdue}\n")
+        );
     }
 }
