@@ -71,10 +71,11 @@ const DEFAULT_REPORT: Duration = Duration::from_secs(10);
     A probe is lost when no answer came in 10 s, or at the end of the run in 2 s (over TCP 5 s,\n\
     or the deadline, up to 10 s). One that is sent back (ICMP) is refused, and one whose answer this\n\
     host has no room for is dropped here: neither is lost. Nor is one that the server received and did\n\
-    not answer because of its rate limit.\n\n\
+    not answer because of a limit.\n\n\
     Exit codes: 0 answered, 1 nothing answered, 2 usage, 3 cannot reach, all refused, or the connection\n\
-    ended early, 4 nothing answered because of the server's rate limit, 5 not a ping server, 7 output failed, 130 interrupted (with the summary; a second\n\
-    Ctrl-C ends at once); of several targets, that of the first that is not 0.")]
+    ended early, 4 nothing answered because of a limit of the server, 5 not a ping server, 7 output\n\
+    failed, 130 interrupted (with the summary; a second Ctrl-C ends at once); of several targets, that\n\
+    of the first that is not 0.")]
 pub struct Args {
     /// The server, as host, host:port or [ipv6]:port, for TCP as tcp://host:port; several are measured at the same time
     /// [default: one inside this program]
@@ -95,11 +96,13 @@ pub struct Args {
     pub(in crate::ping) interval: Duration,
 
     /// So many probes a second, as 50000/s, 50k/s or 2M/s: none is skipped, and those due at one moment go out together.
-    /// A Hii server answers one source 20,000 a second unless it is started with --rate 0
+    /// A Hii server answers one source 20,000 a second unless it is started with --rate 0, and fewer of long probes, of
+    /// which it answers 12.5 MB/s unless it is started with a higher --octet-rate
     #[arg(long, value_name = "N/s", value_parser = probe_rate, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(in crate::ping) rate: Option<NonZeroU32>,
 
-    /// As fast as possible: a probe goes out when another is answered, or was not within a few round trips
+    /// As fast as possible: a probe goes out when another is answered, or was not within a few round trips. The limits of a
+    /// Hii server are as for --rate
     #[arg(long, group = "bursts", conflicts_with_all = ["interval", "decay"])]
     pub(in crate::ping) flood: bool,
 

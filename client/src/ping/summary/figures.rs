@@ -19,11 +19,16 @@ impl fmt::Display for RunFigures {
             writeln!(f, "the same by the kernel, of {}: {kernel}", kernel.count)?;
         }
         if let (Some(network), Some(by)) = (&self.network_rtt_ns, self.network_rtt_by) {
-            let by = match by {
-                By::Kernel => "by the kernel",
-                By::Program => "as this program saw it",
+            let (by, all) = match by {
+                By::Kernel => ("by the kernel", self.kernel_rtt_ns.as_ref()),
+                By::Program => ("as this program saw it", Some(rtt)),
             };
-            writeln!(f, "less what the server held, {by}: {network}")?;
+            write!(f, "less what the server held, {by}")?;
+            // Answers that a limit of the server delayed are left out.
+            if all.is_none_or(|all| all.count != network.count) {
+                write!(f, ", of {}", network.count)?;
+            }
+            writeln!(f, ": {network}")?;
         }
         if let Some(variation) = &self.variation {
             match variation.jitter_ns {

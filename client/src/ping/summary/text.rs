@@ -5,7 +5,7 @@ use std::fmt;
 use super::{FromElsewhere, Lost, Summary, Uncounted};
 use crate::ping::figures::Time;
 use crate::ping::refusal;
-use crate::ping::throughput::{PerSecond, Rates};
+use crate::ping::throughput::Rates;
 
 /// Probes a second that a server answers one source unless told otherwise.
 const SERVERS_RATE: f64 = 20_000.0;
@@ -26,7 +26,7 @@ impl Summary {
             ),
             (
                 self.waited_for_limit.unwrap_or(0),
-                "answered late because of the server's rate limit, and left out of the network's part",
+                "answered late because of a limit of the server, and left out of the network's part",
             ),
             (
                 self.unknown,
@@ -149,16 +149,21 @@ impl Summary {
                 "that is less than the {asked} probes/s asked for: this host did not send more, and the probes went out late"
             )?;
         }
-        if self.rate_limited > 0 {
-            writeln!(
-                f,
-                "limit met: the server's for a source, which answered {} probes/s; it is raised with --rate there",
-                PerSecond(rates.answered)
-            )?;
-        } else if self.may_be_limited(rates) {
+        if self.rate_limited == 0 && self.may_be_limited(rates) {
             writeln!(
                 f,
                 "the server may limit a source, to {SERVERS_RATE} probes/s unless told otherwise: start it with --rate 0"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// How to raise a limit of the server. Its notices do not tell which one was met.
+    fn fmt_limit(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rate_limited > 0 {
+            writeln!(
+                f,
+                "limit met: the server's, raised there with --rate, --octet-rate or --total-octets; the server's tally tells which"
             )?;
         }
         Ok(())
@@ -189,7 +194,7 @@ impl fmt::Display for Summary {
         } else if self.is_all_limited() {
             writeln!(
                 f,
-                "nothing answered: this source is over the server's rate limit; send fewer probes, or raise --rate there"
+                "nothing answered: a limit of the server is met; send fewer or shorter probes"
             )?;
         } else if self.sent > 0 && all_silent {
             writeln!(
@@ -210,8 +215,11 @@ impl fmt::Display for Summary {
             )?;
         }
         self.fmt_rates(f)?;
+        self.fmt_limit(f)?;
         self.figures.fmt(f)?;
-        if self.late > self.in_time && self.rates.is_none() {
+        // More time does not help against a limit.
+        let has_waited = self.waited_for_limit.is_some_and(|waited| waited > 0);
+        if self.late > self.in_time && self.rates.is_none() && !has_waited {
             let most = if self.in_time == 0 { "all" } else { "most" };
             writeln!(
                 f,
@@ -271,6 +279,25 @@ impl fmt::Display for FromElsewhere {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ping::statistics::Statistics;
+    use crate::ping::verdict::Counts;
+
+    #[test]
+    fn more_time_is_no_advice_for_answers_that_a_limit_delayed() {
+        let counts = Counts {
+            sent: 4,
+            late: 4,
+            ..Counts::default()
+        };
+        let text = |waited| {
+            let figures = Statistics::new(0).figures();
+            let summary = Summary::new(&counts, figures, true).of_stream(waited);
+            summary.to_string()
+        };
+        let advice = "a longer -W gives them more time";
+        assert!(text(0).contains(advice), "{}", text(0));
+        assert!(!text(1).contains(advice), "{}", text(1));
+    }
 
     #[test]
     fn what_came_from_elsewhere_is_told_where_something_did() {
