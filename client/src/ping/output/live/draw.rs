@@ -108,7 +108,10 @@ impl Scene<'_> {
         let time = Line::raw(self.time());
         let used = time.width() + 3;
         time.render(area, buffer);
-        let forms = [self.legend(true), self.legend(false), Vec::new()].map(|mut spans| {
+        let short = self.legend(false);
+        // The marks of what went wrong matter more than that of answers in time, the first.
+        let shorter = short.get(3..).map(<[_]>::to_vec).unwrap_or_default();
+        let forms = [self.legend(true), short, shorter, Vec::new()].map(|mut spans| {
             spans.push(Span::raw("q stops"));
             Line::from(spans)
         });
@@ -153,16 +156,27 @@ impl Scene<'_> {
             _ => " late".to_owned(),
         };
         let gap = Span::raw("  ");
-        vec![
+        let mut legend = vec![
             Span::styled(symbols.in_time.to_string(), self.look.of(Mark::InTime)),
             Span::styled(" in time", Look::soft()),
             gap.clone(),
             Span::styled(symbols.late.to_string(), self.look.of(Mark::Late)),
             Span::styled(late, Look::soft()),
-            gap,
+            gap.clone(),
             Span::raw(symbols.lost.to_string()),
-            Span::styled(" lost   ", Look::soft()),
-        ]
+            Span::styled(" lost", Look::soft()),
+        ];
+        let has_limited = |(progress, _): &(&Progress, _)| progress.fates().limited().is_some();
+        if self.targets.iter().any(has_limited) {
+            let stroke = symbols.lost.to_string();
+            legend.extend([
+                gap,
+                Span::styled(stroke, self.look.of(Mark::RateLimited)),
+                Span::styled(" limited", Look::soft()),
+            ]);
+        }
+        legend.push(Span::raw("   "));
+        legend
     }
 }
 

@@ -75,12 +75,23 @@ fn rate_limited_probes_have_their_own_row_and_are_no_loss() {
     let run = [progress("host", Some(20), &verdicts)];
     let screen = shown(&run, ms(1_950), (80, 24));
     assert!(screen.contains("rate-limited "), "{screen}");
-    assert!(screen.contains(" 0, 0.0 %"), "{screen}");
+    assert!(screen.contains(" 0, 0.0 %  limited          1"), "{screen}");
+    assert!(
+        screen.contains("  ○ late  │ lost  │ limited   q stops"),
+        "{screen}"
+    );
     verdicts.push(Verdict::LimitedOrLost);
     let run = [progress("host", Some(20), &verdicts)];
     let screen = shown(&run, ms(1_950), (80, 24));
     assert!(screen.contains("limited or lost "), "{screen}");
-    assert!(screen.contains(" 0, 0-33 %"), "{screen}");
+    assert!(
+        screen.contains(" 0, 0-33 %  limited        1-2"),
+        "{screen}"
+    );
+    for size in [(80, 14), (40, 12)] {
+        let screen = shown(&run, ms(1_950), size);
+        assert!(screen.contains("  limited"), "{screen}");
+    }
 }
 
 #[test]

@@ -72,6 +72,13 @@ impl Fates {
             .sum()
     }
 
+    /// The least and the most probes that may have been over a limit of the server; none where none was.
+    pub(super) fn limited(&self) -> Option<(u64, u64)> {
+        let least = self.count(Mark::RateLimited);
+        let most = least + self.count(Mark::LimitedOrLost);
+        (most > 0).then_some((least, most))
+    }
+
     /// Probes whose fate is open.
     pub(super) fn waiting(&self) -> u64 {
         self.sent.saturating_sub(self.judged())

@@ -142,6 +142,19 @@ fn cells(progress: &Progress, elapsed: Duration, extent: Extent) -> Vec<Cell> {
         Some((percent, _)) => format!("{lost}, {percent:.1} %"),
     };
 
+    // Takes the place of a figure where the server has met a limit.
+    let limited = fates.limited().map(|(least, most)| Cell {
+        mark: Some(Mark::RateLimited),
+        ..Cell::new(
+            "limited",
+            if least < most {
+                format!("{least}-{most}")
+            } else {
+                least.to_string()
+            },
+        )
+    });
+
     let sent = count("sent", fates.all_sent());
     let answered = count("answered", fates.answered_in_all());
     let late = of_mark("late", Mark::Late);
@@ -153,8 +166,14 @@ fn cells(progress: &Progress, elapsed: Duration, extent: Extent) -> Vec<Cell> {
     let jitter = Cell::new("jitter", jitter);
     match extent {
         Extent::None => Vec::new(),
-        Extent::Few => vec![lost, median, p99, sent],
-        Extent::Most => vec![sent, answered, late, lost, median, p99, max, jitter],
+        Extent::Few => match limited {
+            Some(limited) => vec![lost, limited, median, sent],
+            None => vec![lost, median, p99, sent],
+        },
+        Extent::Most => match limited {
+            Some(limited) => vec![sent, answered, lost, limited, late, median, p99, max],
+            None => vec![sent, answered, late, lost, median, p99, max, jitter],
+        },
         Extent::All => {
             let rate = progress.rate(elapsed);
             let rate = |of: fn(&Rate) -> f64| {
@@ -162,15 +181,21 @@ fn cells(progress: &Progress, elapsed: Duration, extent: Extent) -> Vec<Cell> {
                 rate.unwrap_or_else(|| UNKNOWN.to_owned())
             };
             let reordered = variation.map_or(0, |variation| variation.reordered);
+            let there = directed("lost there", Mark::LostThere);
+            let back = directed("lost back", Mark::LostBack);
+            let [second, third, fourth] = match limited {
+                Some(limited) => [limited, there, back],
+                None => [there, back, directed("unknown", Mark::Lost)],
+            };
             vec![
                 sent,
                 answered,
                 late,
                 count("waiting", fates.waiting()),
                 lost,
-                directed("lost there", Mark::LostThere),
-                directed("lost back", Mark::LostBack),
-                directed("unknown", Mark::Lost),
+                second,
+                third,
+                fourth,
                 min,
                 median,
                 p99,
