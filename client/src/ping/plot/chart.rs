@@ -130,6 +130,25 @@ mod tests {
     }
 
     #[test]
+    fn names_of_rows_are_not_cut_at_the_edge() {
+        let rtt = std::time::Duration::from_millis(5);
+        let verdicts = [
+            Verdict::InTime { rtt },
+            Verdict::RateLimited,
+            Verdict::LimitedOrLost,
+        ];
+        let document = svg(&picture("host", &verdicts)).unwrap();
+        let lefts = document.split("<text x=\"").skip(1).map(|text| {
+            let (left, _) = text.split_once('"').unwrap();
+            left.parse::<i32>().unwrap()
+        });
+        assert!(
+            lefts.clone().count() > 10 && lefts.min() >= Some(0),
+            "{document}"
+        );
+    }
+
+    #[test]
     fn png_is_as_large_as_it_says_and_not_blank() {
         let file = png(&picture("host", &every_verdict())).unwrap();
         let mut reader = png::Decoder::new(io::Cursor::new(file))

@@ -60,7 +60,15 @@ pub(super) struct Frame<'a> {
     pub whole: (bool, bool),
     /// Pixels to leave free above.
     pub above: i32,
+    /// Pixels for what is written to the left of the panel.
+    pub beside: i32,
 }
+
+/// As many pixels as the values of an axis take, to the left of a panel.
+pub(super) const BESIDE: i32 = 146;
+
+/// Pixels to the left of those.
+pub(super) const MARGIN: i32 = 34;
 
 impl Frame<'_> {
     /// Draws the frame.
@@ -78,10 +86,10 @@ impl Frame<'_> {
         }
         let mut plane = ChartBuilder::on(area)
             .margin_top(74 + self.above)
-            .margin_left(34)
+            .margin_left(MARGIN)
             .margin_right(44)
             .margin_bottom(10)
-            .set_label_area_size(LabelAreaPosition::Left, 146)
+            .set_label_area_size(LabelAreaPosition::Left, self.beside)
             .set_label_area_size(LabelAreaPosition::Bottom, 92)
             .build_cartesian_2d(
                 Rule {

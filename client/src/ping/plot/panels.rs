@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::axis::Axis;
 use super::data::{Picture, millis};
 use super::dots::Mark;
-use super::panel::{BLUE, Failed, Frame, GREEN, GREY, SMALL, colour, text, width};
+use super::panel::{BESIDE, BLUE, Failed, Frame, GREEN, GREY, MARGIN, SMALL, colour, text, width};
 
 /// Points beyond which a curve shows only its line.
 const MOST_POINTS: usize = 120;
@@ -60,6 +60,7 @@ fn curve<B: DrawingBackend>(
         y: (&y, label),
         whole: (true, false),
         above: 0,
+        beside: BESIDE,
     }
     .draw(area)?;
     let seconds = picture.seconds.iter().map(|row| row.second as f64);
@@ -81,6 +82,10 @@ pub(super) fn probes<B: DrawingBackend>(
     let lanes: Vec<Mark> = Mark::ALL.into_iter().skip(2).filter(shown).collect();
     let times = picture.times.unwrap_or(Axis::from_zero(0.0));
     let above = LANE * i32::try_from(lanes.len()).unwrap_or_default();
+    let mut beside = BESIDE;
+    for lane in &lanes {
+        beside = beside.max(width(area, lane.label())?);
+    }
     let x = Axis {
         log: false,
         low: 0.0,
@@ -92,6 +97,7 @@ pub(super) fn probes<B: DrawingBackend>(
         y: (&times, of_times(&times)),
         whole: (false, false),
         above,
+        beside,
     }
     .draw(area)?;
     let radius = match picture.dots.len() {
@@ -118,7 +124,7 @@ pub(super) fn probes<B: DrawingBackend>(
         text(
             area,
             label,
-            (164 - width(area, label)?, y),
+            (MARGIN + beside - 16 - width(area, label)?, y),
             SMALL,
             colour(mark),
         )?;
@@ -146,6 +152,7 @@ pub(super) fn distribution<B: DrawingBackend>(
         y: (&y, "answers"),
         whole: (false, true),
         above: 0,
+        beside: BESIDE,
     }
     .draw(area)?;
     for (mark, from, to) in [(Mark::InTime, 0, 1), (Mark::Late, 1, 2)] {
