@@ -496,3 +496,20 @@ fn a_datagram_that_is_much_shorter_than_its_answer_has_none() {
     let connection = connected("192.0.2.7:7000", 1);
     assert_eq!(answered(&mut rules, b"", connection, 1, 1), 1);
 }
+
+#[test]
+fn strangers_of_an_open_relay_use_up_nothing_of_the_peers_of_their_address() {
+    let mut rules = relay(Access {
+        open: true,
+        ..Access::default()
+    });
+    prove(&mut rules, "192.0.2.9:7000", 0);
+    let to = "203.0.113.1/9000";
+    // More than an address has, to receivers of their own, from ports that anybody may have forged.
+    for port in 8000..8010 {
+        let receiver = format!("203.0.113.2/{port}");
+        passed_on(&mut rules, &receiver, &format!("192.0.2.9:{port}"), 100, 1);
+    }
+    assert_eq!(passed_on(&mut rules, to, "192.0.2.9:8100", 1, 1), 0);
+    assert_eq!(passed_on(&mut rules, to, "192.0.2.9:7000", 100, 1), 100);
+}
