@@ -140,19 +140,17 @@ impl Budgets {
             Kind::Text => (&mut self.texts, is_local),
         };
         let (ip, port) = (origin.ip(), origin.address().port());
-        if budget.left(ip, port, is_exempt, now) == 0 {
+        if !budget.allows(ip, port, is_exempt, 1, now) {
             return Err(Over::Rate(kind));
         }
         // Answers of other kinds are short, and limited by their number.
-        if kind == Kind::Probe {
-            let octets = octets as u64;
-            let has_room = self.octets.left(ip, port, is_local, now) >= octets;
-            if !has_room || !self.total.allows(ip, octets, now) {
-                return Err(Over::Octets);
-            }
-            self.octets.charge_for(ip, port, is_local, octets, now);
+        let octets = octets as u64;
+        if kind == Kind::Probe
+            && (!self.octets.allows(ip, port, is_local, octets, now)
+                || !self.total.allows(ip, octets, now))
+        {
+            return Err(Over::Octets);
         }
-        budget.charge_for(ip, port, is_exempt, 1, now);
         Ok(())
     }
 

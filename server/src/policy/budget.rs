@@ -112,7 +112,7 @@ impl Budget {
         cost: u64,
         now: Duration,
     ) -> bool {
-        let holders = self.holders(ip, port);
+        let holders = self.holders(ip, port, is_exempt);
         let is_within = self.endpoints.has_room(holders.endpoint, cost, now)
             && (is_exempt || self.addresses.has_room(holders.address, cost, now));
         if is_within {
@@ -124,7 +124,7 @@ impl Budget {
     /// Returns how many units more of a source would be let through now.
     #[must_use]
     pub fn left(&self, ip: IpAddr, port: u16, is_exempt: bool, now: Duration) -> u64 {
-        let holders = self.holders(ip, port);
+        let holders = self.holders(ip, port, is_exempt);
         let endpoint = self.endpoints.left(holders.endpoint, now);
         if is_exempt {
             return endpoint;
@@ -142,7 +142,7 @@ impl Budget {
         cost: u64,
         now: Duration,
     ) -> Option<Duration> {
-        let holders = self.holders(ip, port);
+        let holders = self.holders(ip, port, is_exempt);
         let endpoint = self.endpoints.wait(holders.endpoint, cost, now)?;
         if is_exempt {
             return Some(endpoint);
@@ -153,7 +153,7 @@ impl Budget {
 
     /// Charges a source for `cost` units that were let through without a check, even beyond its limit.
     pub fn charge_for(&mut self, ip: IpAddr, port: u16, is_exempt: bool, cost: u64, now: Duration) {
-        self.charge(self.holders(ip, port), is_exempt, cost, now);
+        self.charge(self.holders(ip, port, is_exempt), is_exempt, cost, now);
     }
 
     fn charge(&mut self, holders: Holders, is_exempt: bool, cost: u64, now: Duration) {
@@ -163,11 +163,11 @@ impl Budget {
         }
     }
 
-    pub(super) fn holders(&self, ip: IpAddr, port: u16) -> Holders {
+    pub(super) fn holders(&self, ip: IpAddr, port: u16, is_exempt: bool) -> Holders {
         let source = Source::of(ip);
         Holders {
             endpoint: self.hash(self.endpoints.is_limited(), (source, port)),
-            address: self.hash(self.addresses.is_limited(), source),
+            address: self.hash(self.addresses.is_limited() && !is_exempt, source),
         }
     }
 

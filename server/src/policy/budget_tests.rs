@@ -35,7 +35,7 @@ fn apart(endpoint: Limit, address: Limit) -> Budget {
     let (mut endpoints, mut addresses) = (HashMap::new(), HashMap::new());
     for (n, address) in ADDRESSES.into_iter().enumerate() {
         let (ip, port) = place(n);
-        let holders = budget.holders(ip, port);
+        let holders = budget.holders(ip, port, false);
         if budget.endpoints.is_limited() {
             assert_eq!(*endpoints.entry(index(holders.endpoint)).or_insert(n), n);
         }
@@ -192,7 +192,7 @@ proptest! {
             let _ = budget.allows(ip, taken, false, cost, now);
             // A port that shares the endpoint's bucket is no other holder.
             let other = 5000 + other;
-            if index(budget.holders(ip, other).endpoint) != index(budget.holders(ip, port).endpoint) {
+            if index(budget.holders(ip, other, false).endpoint) != index(budget.holders(ip, port, false).endpoint) {
                 let _ = budget.allows(ip, other, false, cost, now);
             }
         }
