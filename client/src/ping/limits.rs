@@ -125,9 +125,7 @@ impl Limits {
         if after.epoch != self.epoch {
             return None;
         }
-        let index = self
-            .answers
-            .partition_point(|(_, other)| other.count < count);
+        let index = self.answers_before(count);
         let at = |index: Option<usize>| index.and_then(|index| self.answers.get(index)).copied();
         let (before, next) = (at(index.checked_sub(1)), at(Some(index)));
         if next.is_some_and(|(_, next)| next == statement) {
@@ -301,6 +299,25 @@ impl Limits {
         }
     }
 
+    /// How many answers have a lower `count`. Where all probes are answered it is known without a search: a flood asks for
+    /// each of its probes.
+    fn answers_before(&self, count: u64) -> usize {
+        let len = self.answers.len();
+        let last = self.answers.back().map_or(0, |(_, last)| last.count);
+        let behind = last.saturating_add(1).saturating_sub(count);
+        let guess = usize::try_from(behind).map_or(0, |behind| len.saturating_sub(behind));
+        let is_lower = |index: usize| {
+            let answer = self.answers.get(index);
+            answer.map(|(_, other)| other.count < count)
+        };
+        let is_before = guess == 0 || is_lower(guess - 1) == Some(true);
+        if is_before && is_lower(guess) != Some(true) {
+            return guess;
+        }
+        self.answers
+            .partition_point(|(_, other)| other.count < count)
+    }
+
     /// The statement at a place, or `None` if it is not known.
     fn find(&self, place: Place) -> Option<Found> {
         if place.epoch != self.epoch {
@@ -314,9 +331,7 @@ impl Limits {
                 statement: Statement::default(),
             });
         }
-        let index = self
-            .answers
-            .partition_point(|(_, other)| other.count < place.count);
+        let index = self.answers_before(place.count);
         let (stretch, statement) = *self.answers.get(index)?;
         (statement.count == place.count).then_some(Found {
             stretch,
