@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A conversation: its first octet says how (bit 0: with loss and delay on purpose; the others, when all are set: with the
 /// stream repeated), its second how many lengths of pieces follow, which are used in turn for what is read and what is
-/// written, [`MAX_PIECES`] times. The rest is the stream.
+/// written, `MAX_PIECES` times. The rest is the stream.
 pub fn ping_connection(octets: &[u8]) {
     let [how, count, rest @ ..] = octets else {
         return;
