@@ -18,7 +18,8 @@ fn duplicates_and_reordering_change_no_verdict() {
     });
     let back = Box::new(|index, _: &[u8]| {
         if index % 7 == 4 {
-            Fate::AfterNext
+            // Long enough for several later ones to come first.
+            Fate::Delay(Duration::from_millis(20))
         } else {
             Fate::Pass
         }
