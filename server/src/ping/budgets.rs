@@ -18,7 +18,7 @@ use crate::policy::{Budget, Limit};
 pub struct Limits {
     /// Probes of one address.
     pub probes: Limit,
-    /// Whether the limit of probes does not hold for this host itself.
+    /// Whether the limit of probes does not hold for loopback.
     pub loopback_is_exempt: bool,
     /// Probes of the original clients from one address.
     pub classic: Limit,
@@ -26,7 +26,7 @@ pub struct Limits {
     pub texts: [Limit; 2],
     /// The same for `C` and `exit`.
     pub control: [Limit; 2],
-    /// Octets of the answers to one address other than this host.
+    /// Octets of the answers to the probes of one address other than loopback.
     pub octets: Limit,
 }
 
