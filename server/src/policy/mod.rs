@@ -4,6 +4,8 @@ pub mod budget;
 #[cfg(test)]
 mod budget_tests;
 pub mod embedded_ipv4;
+pub mod fair_pool;
+pub mod fair_share;
 pub mod limits;
 pub mod local_addrs;
 pub mod origin;
