@@ -22,63 +22,92 @@ pub struct Report {
 }
 
 /// The answer to a probe. Fields that the probe's size did not hold are missing, from the right.
+///
+/// A client of a fast run keeps and passes on one for each probe, so it is not larger than it has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProbeAnswer {
-    probe: Probe,
-    count: Option<Seq>,
-    window: Option<u64>,
-    held: Option<u64>,
-    received: Option<u64>,
-    limited: Option<u64>,
+    run: Run,
+    size: ProbeSize,
+    /// How many fields of the report are there, from the left.
+    fields: u8,
+    seq: Seq,
+    /// Zero, and 1 for `count`, where it is not there.
+    report: Report,
 }
+
+const COUNT: u8 = 1;
+const WINDOW: u8 = 2;
+const HELD: u8 = 3;
+const RECEIVED: u8 = 4;
+const LIMITED: u8 = 5;
 
 impl ProbeAnswer {
     /// The run of the probe answered.
     #[must_use]
     pub const fn run(self) -> Run {
-        self.probe.run
+        self.run
     }
 
     /// The number of the probe answered.
     #[must_use]
     pub const fn seq(self) -> Seq {
-        self.probe.seq
+        self.seq
     }
 
     /// The answer's length on the wire, which is the probe's.
     #[must_use]
     pub const fn size(self) -> ProbeSize {
-        self.probe.size
+        self.size
     }
 
     /// Well-formed probes of this run that the server received so far, this one and duplicates included.
     #[must_use]
     pub const fn count(self) -> Option<Seq> {
-        self.count
+        if self.fields >= COUNT {
+            Some(self.report.count)
+        } else {
+            None
+        }
     }
 
     /// Bit k is set when the server had received probe `seq - k`.
     #[must_use]
     pub const fn window(self) -> Option<u64> {
-        self.window
+        self.field(WINDOW, self.report.window)
     }
 
     /// Nanoseconds from the probe's receipt to this answer.
     #[must_use]
     pub const fn held(self) -> Option<u64> {
-        self.held
+        self.field(HELD, self.report.held)
     }
 
     /// The server's wall clock at the probe's receipt, in nanoseconds since the Unix epoch.
     #[must_use]
     pub const fn received(self) -> Option<u64> {
-        self.received
+        self.field(RECEIVED, self.report.received)
     }
 
     /// Probes of this run received so far that were not answered because of a limit.
     #[must_use]
     pub const fn limited(self) -> Option<u64> {
-        self.limited
+        self.field(LIMITED, self.report.limited)
+    }
+
+    const fn field(self, place: u8, value: u64) -> Option<u64> {
+        if self.fields >= place {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    const fn probe(self) -> Probe {
+        Probe {
+            run: self.run,
+            seq: self.seq,
+            size: self.size,
+        }
     }
 }
 
@@ -88,21 +117,27 @@ impl Probe {
     pub fn answer(self, report: &Report) -> ProbeAnswer {
         let spare = self.size.get() - Self::smallest(self.seq);
         let mut answer = self.bare_answer();
+        let told = &mut answer.report;
         let mut used = 0;
         let mut fits = |len: usize| {
             used += 1 + len;
             used <= spare
         };
         if fits(decimal_len(report.count.get())) {
-            answer.count = Some(report.count);
+            told.count = report.count;
+            answer.fields = COUNT;
             if fits(16) {
-                answer.window = Some(report.window);
+                told.window = report.window;
+                answer.fields = WINDOW;
                 if fits(decimal_len(report.held)) {
-                    answer.held = Some(report.held);
+                    told.held = report.held;
+                    answer.fields = HELD;
                     if fits(decimal_len(report.received)) {
-                        answer.received = Some(report.received);
+                        told.received = report.received;
+                        answer.fields = RECEIVED;
                         if fits(decimal_len(report.limited)) {
-                            answer.limited = Some(report.limited);
+                            told.limited = report.limited;
+                            answer.fields = LIMITED;
                         }
                     }
                 }
@@ -116,19 +151,25 @@ impl Probe {
     pub fn answer_with_count(self, count: Seq) -> ProbeAnswer {
         let mut answer = self.bare_answer();
         if Self::smallest(self.seq) + 1 + decimal_len(count.get()) <= self.size.get() {
-            answer.count = Some(count);
+            answer.report.count = count;
+            answer.fields = COUNT;
         }
         answer
     }
 
     const fn bare_answer(self) -> ProbeAnswer {
         ProbeAnswer {
-            probe: self,
-            count: None,
-            window: None,
-            held: None,
-            received: None,
-            limited: None,
+            run: self.run,
+            size: self.size,
+            fields: 0,
+            seq: self.seq,
+            report: Report {
+                count: Seq::MIN,
+                window: 0,
+                held: 0,
+                received: 0,
+                limited: 0,
+            },
         }
     }
 }
@@ -145,13 +186,26 @@ pub(crate) fn probe_answer(frame: &[u8]) -> Parsed<'_, ProbeAnswer> {
     let Ok(size) = ProbeSize::new(frame.len()) else {
         return fault(Rule::Datagram, input);
     };
+    // Each is there only if the one to its left is.
+    let is_there = [
+        count.is_some(),
+        window.is_some(),
+        held.is_some(),
+        received.is_some(),
+        limited.is_some(),
+    ];
     let answer = ProbeAnswer {
-        probe: Probe { run, seq, size },
-        count,
-        window,
-        held,
-        received,
-        limited,
+        run,
+        size,
+        fields: is_there.into_iter().map(u8::from).sum(),
+        seq,
+        report: Report {
+            count: count.unwrap_or(Seq::MIN),
+            window: window.unwrap_or(0),
+            held: held.unwrap_or(0),
+            received: received.unwrap_or(0),
+            limited: limited.unwrap_or(0),
+        },
     };
     Ok((input, answer))
 }
@@ -174,23 +228,23 @@ fn next_field<'a, T>(
 
 impl Emit for ProbeAnswer {
     fn emitted_len(&self) -> usize {
-        self.probe.size.get()
+        self.size.get()
     }
 
     fn emit(&self, sink: &mut impl Sink) {
-        emit_numbered(self.probe, b"A ", sink);
-        let mut spare = self.probe.size.get() - Probe::smallest(self.probe.seq);
-        if let Some(count) = self.count {
+        emit_numbered(self.probe(), b"A ", sink);
+        let mut spare = self.size.get() - Probe::smallest(self.seq);
+        if let Some(count) = self.count() {
             sink.put(b" ");
             sink.decimal(count.get());
             spare -= 1 + decimal_len(count.get());
         }
-        if let Some(window) = self.window {
+        if let Some(window) = self.window() {
             sink.put(b" ");
             sink.hex::<16>(window);
             spare -= 1 + 16;
         }
-        for number in [self.held, self.received, self.limited]
+        for number in [self.held(), self.received(), self.limited()]
             .into_iter()
             .flatten()
         {
