@@ -44,6 +44,10 @@ impl Buckets {
         matches!(self.pace.limit(), Limit::Rate { .. })
     }
 
+    fn is_unlimited(&self) -> bool {
+        self.pace.limit() == Limit::Unlimited
+    }
+
     /// Whether `cost` units more of the holder with this hash would be within the limit now.
     #[must_use]
     pub fn has_room(&self, hash: u64, cost: u64, now: Duration) -> bool {
@@ -112,6 +116,9 @@ impl Budget {
         cost: u64,
         now: Duration,
     ) -> bool {
+        if self.allows_all(is_exempt) {
+            return true;
+        }
         let holders = self.holders(ip, port, is_exempt);
         let is_within = self.endpoints.has_room(holders.endpoint, cost, now)
             && (is_exempt || self.addresses.has_room(holders.address, cost, now));
@@ -119,6 +126,11 @@ impl Budget {
             self.charge(holders, is_exempt, cost, now);
         }
         is_within
+    }
+
+    /// Whether no limit holds for a source: nothing is looked up and nothing charged.
+    fn allows_all(&self, is_exempt: bool) -> bool {
+        self.endpoints.is_unlimited() && (is_exempt || self.addresses.is_unlimited())
     }
 
     /// Returns how many units more of a source would be let through now.
