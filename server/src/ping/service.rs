@@ -268,6 +268,9 @@ impl PingService {
 
     /// Loses, delays, doubles or reorders an answer as it was asked to.
     fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Outgoing> {
+        if self.dice.fake_nothing() {
+            return Effect::Answer(Outgoing { reply, copy: false });
+        }
         let Fate::Answered {
             delay,
             twice,
