@@ -141,9 +141,10 @@ impl Limits {
                 !statement.precedes(*other)
             }
         };
-        // The server had received more before this probe was sent.
-        let overtaken = self
-            .find(after)
+        // The server had received more before this probe was sent. None had the highest count so far, as each has that comes
+        // in order, and then there is nothing to look for.
+        let overtaken = next
+            .and_then(|_| self.find(after))
             .filter(|found| count <= found.statement.count)
             .map(|found| (found.stretch, found.statement));
         let contradicted = [before.filter(is_false), next.filter(is_false), overtaken];
@@ -304,6 +305,9 @@ impl Limits {
     fn answers_before(&self, count: u64) -> usize {
         let len = self.answers.len();
         let last = self.answers.back().map_or(0, |(_, last)| last.count);
+        if last < count {
+            return len;
+        }
         let behind = last.saturating_add(1).saturating_sub(count);
         let guess = usize::try_from(behind).map_or(0, |behind| len.saturating_sub(behind));
         let is_lower = |index: usize| {
