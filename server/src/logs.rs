@@ -1,7 +1,8 @@
 //! What a program logs, to stderr: lines for people, or one JSON object a line.
 //!
-//! Nothing that a stranger sends adds a line at the levels that are on by default, and what comes from the network is
-//! escaped and cut in both forms.
+//! A line that somebody remote can cause again and again is logged by [`sampled!`](hii_transport::sampled!), which bounds how
+//! many there are; only at the level `trace` does each message have its line. What comes from the network is escaped and
+//! cut in both forms.
 
 use std::fmt;
 use std::io::IsTerminal as _;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hii_transport::sampled;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -116,14 +117,14 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>) {
                 tokio::spawn(async move {
                     match timeout(PATIENCE, serve(stream, &registry)).await {
                         Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::debug!(%from, %error, "metrics"),
-                        Err(_) => tracing::debug!(%from, "metrics: too slow"),
+                        Ok(Err(error)) => sampled!(debug, "metrics", %from, %error),
+                        Err(_) => sampled!(debug, "metrics: too slow", %from),
                     }
                     drop(permit);
                 });
             }
             Err(error) => {
-                tracing::debug!(%error, "metrics: accept");
+                sampled!(debug, "metrics: accept", %error);
                 // Out of files, most likely; asking again at once would only burn time.
                 sleep(Duration::from_millis(100)).await;
             }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
-use hii_transport::shutdown;
+use hii_transport::{sampled, shutdown};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure, note};
@@ -12,16 +12,18 @@ use crate::logs::LogFormat;
 use crate::metrics::Endpoint;
 use crate::threads::current_thread_runtime;
 
-/// Runs a service's command on a runtime of this thread.
+/// Runs a service's command on a runtime of this thread. Reports at its end how many lines its log lacks.
 ///
 /// # Errors
 /// There is no memory for it, or the command's own.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = current_thread_runtime().map_err(|error| cannot_start(&error))?;
-    runtime.block_on(command)
+    let result = runtime.block_on(command);
+    sampled::report_left_out();
+    result
 }
 
-/// Runs a service's command on a runtime of all cores. What still runs at its end is left behind.
+/// The same on a runtime of all cores. What still runs at its end is left behind.
 ///
 /// # Errors
 /// As [`block_on`].
@@ -34,6 +36,7 @@ pub(crate) fn block_on_all_cores<T>(
         .map_err(|error| cannot_start(&error))?;
     let result = runtime.block_on(command);
     runtime.shutdown_background();
+    sampled::report_left_out();
     result
 }
 

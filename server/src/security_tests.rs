@@ -108,7 +108,7 @@ fn sources(directory: &Path, into: &mut String) {
 fn tests_that_security_md_names_exist() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut code = String::new();
-    for directory in ["server/src", "tests/tests"] {
+    for directory in ["server/src", "transport/src", "tests/tests"] {
         sources(&project.join(directory), &mut code);
     }
     let is_test = |word: &&str| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hii_transport::clock::{Clock, Now};
 use hii_transport::datagrams::Service;
 use hii_transport::packet_info::PacketInfo;
+use hii_transport::sampled;
 use hii_transport::tcp::close_gently;
 use hii_transport::timer::Timer;
 use tokio::net::{TcpListener, TcpStream};
@@ -244,13 +245,13 @@ async fn accept_all<S: StreamService>(
             .service
             .on_stream(|service| service.admit(&info, now))
         else {
-            tracing::debug!(from = %info.source, "denied");
+            sampled!(debug, "denied", from = %info.source);
             continue;
         };
         let place = match admission.enter(&origin) {
             Ok(place) => place,
             Err(refusal) => {
-                tracing::debug!(from = %origin.address(), ?refusal, "over the limit of connections");
+                sampled!(debug, "over the limit of connections", from = %origin.address(), ?refusal);
                 common.service.on_stream(|service| service.refused(refusal));
                 continue;
             }
@@ -276,7 +277,7 @@ pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpSt
         match next(listeners).await {
             Ok(accepted) => return accepted,
             // A warning once: it may come again twenty times a second.
-            Err(error) if *told => tracing::debug!(%error, "cannot accept connections"),
+            Err(error) if *told => sampled!(debug, "cannot accept connections", %error),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; they wait until others end");
             }
@@ -341,15 +342,15 @@ async fn converse<S: StreamService>(
     };
     // An answer that waits for more to send with it would be measured as a slow one.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%from, %error, "no TCP_NODELAY");
+        sampled!(debug, "no TCP_NODELAY", %from, %error);
     }
     let result = exchange(&stream, conversation, common).await;
     connected.close(result.as_ref().ok().copied());
     match result {
         Ok(End::Done) => close_gently(stream).await,
         Ok(End::Stops) => drop(common.asked.send_replace(true)),
-        Ok(end) => tracing::debug!(%from, ?end, "connection closed"),
-        Err(error) => tracing::debug!(%from, %error, "connection lost"),
+        Ok(end) => sampled!(debug, "connection closed", %from, ?end),
+        Err(error) => sampled!(debug, "connection lost", %from, %error),
     }
 }
 

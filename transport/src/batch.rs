@@ -17,6 +17,7 @@ use crate::packet_info::Bound;
 use crate::parcels::Carrier;
 use crate::receiving::{REST, Received, Receiving};
 use crate::recvmsg::receive_one;
+use crate::sampled;
 use crate::singles::{self, Headers, Single};
 
 /// A socket of a service.
@@ -81,9 +82,9 @@ impl BatchSocket {
         match received {
             Received::Filled(_) => return Ok(true),
             Received::Nothing => {}
-            Received::Destination(error) => tracing::debug!(%error, "receive"),
+            Received::Destination(error) => sampled!(debug, "receive", %error),
             Received::Failing(error) => {
-                tracing::debug!(%error, "receive");
+                sampled!(debug, "receive", %error);
                 std::thread::sleep(REST);
             }
             Received::Failed(error) => return Err(error),
@@ -181,7 +182,7 @@ impl Carrier for Carriers<'_> {
 }
 
 fn not_sent(to: Peer, error: &io::Error) {
-    tracing::debug!(to = %to.address, %error, "not sent");
+    sampled!(debug, "not sent", to = %to.address, %error);
 }
 
 /// How a socket sends.

@@ -28,6 +28,7 @@ mod queue;
 pub mod reading;
 mod receiving;
 mod recvmsg;
+pub mod sampled;
 #[cfg(all(test, target_os = "linux"))]
 mod sandbox_tests;
 pub mod sendfile;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hii_protocol::relay::{Answer, Request};
+use hii_transport::sampled::Sampler;
 use tracing::level_filters::LevelFilter;
 
 use super::rules::Decision;
-use super::sampler::Sampler;
 use crate::logs::Shown;
 
 /// Says what became of frames.

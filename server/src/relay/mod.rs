@@ -41,7 +41,6 @@ mod reach;
 mod rules;
 #[cfg(test)]
 mod rules_tests;
-mod sampler;
 mod service;
 mod shares;
 mod slot;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use hii_protocol::share::Id;
+use hii_transport::sampled;
 use hii_transport::sendfile::send_some;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
@@ -181,7 +182,7 @@ impl<'a> Client<'a> {
                     self.common.tally(|tally| tally.octets += sent);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "connection lost");
+                    sampled!(debug, "connection lost", %error);
                     return Err(End::CutOff);
                 }
             }
@@ -208,7 +209,7 @@ impl<'a> Client<'a> {
     }
 
     fn cut_off(&self, Failed { problem, text }: &Failed) -> End {
-        tracing::warn!(%problem, why = %text, "the file was not sent whole");
+        sampled!(warn, "the file was not sent whole", %problem, why = %text);
         self.common.tally(|tally| tally.failed += 1);
         End::CutOff
     }

@@ -13,6 +13,7 @@ use hii_protocol::Escaped;
 use hii_protocol::share::{Answer, Data, Digest, Id, Key, Problem, Start, Text, VERSION};
 use hii_transport::channel::{Channel, ChannelError};
 use hii_transport::reading::Stamp;
+use hii_transport::sampled;
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -130,7 +131,7 @@ impl From<ChannelError> for End {
         match error {
             ChannelError::Damaged => Self::Refused(Problem::Frame, error.to_string()),
             error => {
-                tracing::debug!(%error, "connection lost");
+                sampled!(debug, "connection lost", %error);
                 Self::CutOff
             }
         }
@@ -227,7 +228,7 @@ impl<'a> Receiver<'a> {
                 if self.stdin == Stdin::Sent(id) {
                     self.stdin = Stdin::Confirmed;
                 }
-                tracing::debug!(from = %self.from, path = %self.path(id), "confirmed");
+                sampled!(debug, "confirmed", from = %self.from, path = %self.path(id));
                 Ok(())
             }
             Event::Version(version) => {
@@ -237,12 +238,12 @@ impl<'a> Receiver<'a> {
             Event::Broken(how) => Err(End::Refused(Problem::Frame, how)),
             Event::Cancelled(why) => {
                 let why = Escaped(why.as_bytes());
-                tracing::info!(from = %self.from, %why, "the receiver wants no more");
+                sampled!(info, "the receiver wants no more", from = %self.from, %why);
                 Err(End::Cancelled)
             }
             Event::GaveUp(problem, why) => {
                 let why = Escaped(why.as_bytes());
-                tracing::info!(from = %self.from, %problem, %why, "the receiver gave up");
+                sampled!(info, "the receiver gave up", from = %self.from, %problem, %why);
                 Err(End::GaveUp)
             }
         }
@@ -339,11 +340,11 @@ impl<'a> Receiver<'a> {
                 self.say(&Answer::Sum { id, octets, digest })?;
                 self.session.sent();
                 self.common.tally(|tally| tally.sent += 1);
-                tracing::debug!(from = %self.from, path = %self.path(id), octets, "sent");
+                sampled!(debug, "sent", from = %self.from, path = %self.path(id), octets);
             }
             Err(Failed { problem, text }) => {
                 let (from, path, why) = (self.from, self.path(id), Escaped(text.as_bytes()));
-                tracing::warn!(%from, %path, %problem, %why, "cannot send a file");
+                sampled!(warn, "cannot send a file", %from, %path, %problem, %why);
                 self.say(&Answer::Failed(id, problem, Text::cut(&text)))?;
                 self.failed += 1;
                 self.common.tally(|tally| tally.failed += 1);
@@ -511,7 +512,7 @@ impl<'a> Receiver<'a> {
             Ok::<_, ChannelError>(())
         };
         if let Ok(Err(error)) = timeout(LAST_WORDS, last).await {
-            tracing::debug!(from = %self.from, %error, "last words unheard");
+            sampled!(debug, "last words unheard", from = %self.from, %error);
         }
     }
 }

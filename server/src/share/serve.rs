@@ -9,6 +9,8 @@ use hii_protocol::share::Key;
 use hii_transport::channel::ChannelError;
 use hii_transport::clock::Clock;
 use hii_transport::files;
+use hii_transport::sampled;
+use hii_transport::sampled::Kind;
 use hii_transport::tcp::close_gently;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -21,7 +23,7 @@ use super::pipe::Pipe;
 use super::receiver::{End, Lacks, Receiver};
 use super::tally::Tally;
 use crate::admission::Admission;
-use crate::exit::note;
+use crate::exit::{count, note};
 use crate::logs::LogFormat;
 use crate::policy::origin::{Origin, Transport};
 use crate::policy::source_validation::SourceValidator;
@@ -192,7 +194,7 @@ async fn accept_all(
             Some((origin, number))
         });
         let Some((origin, number)) = admitted else {
-            tracing::debug!(from = %info.source, "closed unread");
+            sampled!(debug, "closed unread", from = %info.source);
             continue;
         };
         let (common, open) = (Arc::clone(common), open.clone());
@@ -231,7 +233,7 @@ impl<'a> Guest<'a> {
         match Receiver::meet(stream, from, key, common).await {
             Ok((receiver, greeted)) => Ok(Self::Receiver(Box::new(receiver), greeted)),
             Err(error @ (ChannelError::Key | ChannelError::Damaged)) => {
-                tracing::info!(%from, %error, "not let in");
+                sampled!(info, "not let in", %from, %error);
                 Err(Refusal::Key)
             }
             Err(_) => Err(Refusal::Unfinished),
@@ -265,7 +267,7 @@ async fn receive(
     let from = origin.address();
     let place = HalfOpenPlace { number, common };
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%from, %error, "no TCP_NODELAY");
+        sampled!(debug, "no TCP_NODELAY", %from, %error);
     }
     let mut stopping = common.stop.subscribe();
     let met = tokio::select! {
@@ -288,7 +290,7 @@ async fn receive(
             close_gently(stream).await;
         }
         Err(Refusal::Unfinished) => {
-            tracing::debug!(%from, "handshake unfinished");
+            sampled!(debug, "handshake unfinished", %from);
             common.tally(|tally| tally.unfinished += 1);
         }
     }
@@ -298,17 +300,17 @@ async fn receive(
 async fn welcome(guest: Guest<'_>, origin: Origin, common: &Common) {
     let from = origin.address();
     let Ok(_place) = common.admission.enter(&origin) else {
-        tracing::info!(%from, "busy");
+        sampled!(info, "busy", %from);
         common.tally(|tally| tally.busy += 1);
         guest.turn_away().await;
         return;
     };
     common.tally(|tally| tally.receivers += 1);
-    tracing::info!(%from, "receiver let in");
+    sampled!(info, "receiver let in", %from);
     let (end, had_stdin) = guest.converse().await;
-    tracing::info!(%from, ?end, "receiver gone");
+    sampled!(info, "receiver gone", %from, ?end);
     if common.log == LogFormat::Text {
-        note(format_args!("  {from} {end}"));
+        note_end(from, &end);
     }
     common.with(|state| {
         let tally = &mut state.tally;
@@ -329,4 +331,20 @@ async fn welcome(guest: Guest<'_>, origin: Origin, common: &Common) {
         *count += 1;
     });
     common.may_end.notify_one();
+}
+
+/// Reports in text how a receiver has left.
+fn note_end(from: SocketAddr, end: &End) {
+    static KIND: Kind = Kind::new(|left_out| {
+        let lines = count(left_out, "more line");
+        note(format_args!("  {lines} about receivers left out"));
+    });
+    match KIND.take(sampled::now()) {
+        Some(0) => note(format_args!("  {from} {end}")),
+        Some(left_out) => {
+            let lines = count(left_out, "line");
+            note(format_args!("  {from} {end} ({lines} left out before)"));
+        }
+        None => {}
+    }
 }
