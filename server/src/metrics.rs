@@ -2,11 +2,13 @@
 //! (`OpenMetrics` 1.0).
 //!
 //! The endpoint has a thread of its own, so that neither a busy service nor a slow reader keeps the other waiting.
-//! Everything that a stranger can make grow has a limit: connections, the length of a request, the time for one.
+//! Everything that a stranger can make grow has a limit: connections, the length of a request, the time for one. A new
+//! connection is accepted at once: where there is no room for it, an idle one is closed.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,17 +16,16 @@ use hii_transport::sampled;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::exit::{Exit, Failure};
+use places::{Places, Stage};
 
 pub mod http;
+mod places;
 
-/// Connections at once; further ones wait to be accepted.
-const CONNECTIONS: usize = 16;
-
-/// How long a connection lives at most.
+/// How long a connection lives at most, its request and its answer together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running endpoint. It ends when it is dropped.
@@ -41,10 +42,10 @@ impl Endpoint {
     /// # Errors
     /// The address cannot be listened on.
     pub fn start(address: SocketAddr, registry: Registry) -> Result<Self, Failure> {
-        Self::try_start(address, registry).map_err(|error| cannot_listen(address, &error))
+        Self::try_start(address, registry, PATIENCE).map_err(|error| cannot_listen(address, &error))
     }
 
-    fn try_start(address: SocketAddr, registry: Registry) -> io::Result<Self> {
+    fn try_start(address: SocketAddr, registry: Registry, patience: Duration) -> io::Result<Self> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -62,7 +63,7 @@ impl Endpoint {
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
-                        () = accept(listener, Arc::new(registry)) => {}
+                        () = accept(listener, Arc::new(registry), patience) => {}
                     }
                 });
             })?;
@@ -107,20 +108,26 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
     )
 }
 
-async fn accept(listener: TcpListener, registry: Arc<Registry>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+async fn accept(listener: TcpListener, registry: Arc<Registry>, patience: Duration) {
+    let places = Arc::new(Mutex::new(Places::default()));
+    loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let registry = Arc::clone(&registry);
+                // The sender goes when the connection has to make room.
+                let (end, ended) = oneshot::channel::<Infallible>();
+                let number = lock(&places).enter(from.ip(), end);
+                let (registry, places) = (Arc::clone(&registry), Arc::clone(&places));
                 tokio::spawn(async move {
-                    match timeout(PATIENCE, serve(stream, &registry)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => sampled!(debug, "metrics", %from, %error),
-                        Err(_) => sampled!(debug, "metrics: too slow", %from),
+                    let reach = |stage| lock(&places).reach(number, stage);
+                    tokio::select! {
+                        served = timeout(patience, serve(stream, &registry, reach)) => match served {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => sampled!(debug, "metrics", %from, %error),
+                            Err(_) => sampled!(debug, "metrics: too slow", %from),
+                        },
+                        _ = ended => sampled!(debug, "metrics: made room", %from),
                     }
-                    drop(permit);
+                    lock(&places).leave(number);
                 });
             }
             Err(error) => {
@@ -132,8 +139,17 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>) {
     }
 }
 
+/// Nothing is done under this lock that could leave its content half written.
+fn lock<T>(places: &Mutex<T>) -> MutexGuard<'_, T> {
+    places.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Answers one request; every answer ends its connection.
-async fn serve(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    registry: &Registry,
+    reach: impl Fn(Stage),
+) -> io::Result<()> {
     let mut request = Vec::new();
     let answer = loop {
         let mut part = [0; 1024];
@@ -146,8 +162,10 @@ async fn serve(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
             break answer;
         }
     };
+    reach(Stage::Answering);
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
+    reach(Stage::Answered);
     // Closing with octets unread would reset the connection, and the answer with it.
     let mut rest = [0; 1024];
     let mut room = 64 * rest.len();
@@ -165,3 +183,7 @@ fn text(registry: &Registry) -> io::Result<String> {
     prometheus_client::encoding::text::encode(&mut text, registry).map_err(io::Error::other)?;
     Ok(text)
 }
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -155,7 +155,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     threads: u16,
 
-    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address
+    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address, as 127.0.0.1:9100
     #[arg(long, value_name = "ADDR", value_parser = running::metrics_address)]
     metrics: Option<SocketAddr>,
 
