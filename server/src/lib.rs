@@ -43,7 +43,8 @@ mod traffic;
     hii-server ping --loss 1% --delay 20ms..30ms --seed 7\n  \
     hii-server ping --log json               ... with logs for machines\n  \
     hii-server relay                         pass messages between hosts, on port 8081\n  \
-    hii-server share photos                  hand a folder over, encrypted, on port 8082\n\n\
+    hii-server share photos                  hand a folder over, encrypted, on port 8082\n  \
+    hii-server key photos.key                make a file with a key for that\n\n\
     Logs: set HII_LOG=debug (or trace, info, warn).")]
 struct Cli {
     /// Form of the logs on stderr
@@ -62,6 +63,8 @@ enum Service {
     Relay(relay::Args),
     /// Hand files over to whoever has the key
     Share(share::Args),
+    /// Make a key for share
+    Key(share::KeyArgs),
 }
 
 /// The program `hii-server`.
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Service::Ping(args) => ping::run(&args, cli.log),
         Service::Relay(args) => relay::run(&args, cli.log),
         Service::Share(args) => share::run(&args, cli.log),
+        Service::Key(args) => share::run_key(&args, cli.log),
     };
     match result {
         Ok(()) => exit::FINE,

@@ -6,6 +6,8 @@ mod changes;
 mod classic;
 #[path = "share_sender/delivery.rs"]
 mod delivery;
+#[path = "share_sender/key.rs"]
+mod key_command;
 #[path = "share_sender/logs.rs"]
 mod logs;
 #[path = "share_sender/strangers.rs"]

@@ -18,8 +18,8 @@ use crate::args::duration;
     tar c project | hii-server share --once -   what comes from stdin, to one receiver\n  \
     hii-server share --key-file key photos   with the key of a file, or of the environment variable HII_KEY\n  \
     hii-server share --classic notes.txt     for an original client on this host, in plain text\n\n\
-    What goes through is encrypted, and each file is verified. The key is 128 random bits; to make a file with one:\n  \
-    (umask 077; head -c 16 /dev/urandom | base32 | tr -d = > key)\n\n\
+    What goes through is encrypted, and each file is verified. The key is 128 random bits; hii-server key FILE \
+    makes a file with one.\n\n\
     Symbolic links, pipes and devices are left out and named. A file that changes while it is sent is reported to the \
     receiver as changed, as far as the file system tells (writes through a memory map may go unnoticed).\n\n\
     A file or folder that cannot be read refuses the start.\n\n\

@@ -1,7 +1,7 @@
 //! Where the key comes from: a file, the environment, or the system's randomness. Never the command line, which others on
 //! this host can see.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub const VARIABLE: &str = "HII_KEY";
 const LONGEST: u64 = 1024;
 
 /// How to make a file with a key.
-const MAKE: &str = "make one: (umask 077; head -c 16 /dev/urandom | base32 | tr -d = > key), or let this program draw one";
+const MAKE: &str = "make one: hii-server key FILE, or let this program draw one";
 
 /// A key, and what the user has to be told about it.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<(Key, bool), Failure> {
     let read = File::open(path).and_then(|file| {
         let metadata = file.metadata()?;
         file.take(LONGEST).read_to_string(&mut text)?;
-        Ok(cfg!(unix) && metadata.is_file() && mode(&metadata) & 0o044 != 0)
+        Ok(is_open(&metadata))
     });
     let is_open = read.map_err(|error| {
         let what = format!("cannot read the key from {shown}: {error}");
@@ -80,6 +80,11 @@ fn read(path: &Path) -> Result<(Key, bool), Failure> {
     ))
 }
 
+/// Whether it is a file that others on this host can read.
+pub(super) fn is_open(metadata: &Metadata) -> bool {
+    cfg!(unix) && metadata.is_file() && mode(metadata) & 0o044 != 0
+}
+
 /// What it says is not shown: it may be nearly the key.
 fn parse(text: &str, origin: &str) -> Result<Key, Failure> {
     text.parse().map_err(|error| {
@@ -88,7 +93,11 @@ fn parse(text: &str, origin: &str) -> Result<Key, Failure> {
     })
 }
 
-fn draw() -> Result<Key, Failure> {
+/// A new key.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub(super) fn draw() -> Result<Key, Failure> {
     let mut octets = [0; 16];
     rand::rngs::SysRng
         .try_fill_bytes(&mut octets)

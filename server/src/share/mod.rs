@@ -20,6 +20,7 @@ pub mod blocks;
 mod classic;
 mod handshakes;
 pub mod key;
+mod key_command;
 mod offer;
 mod pipe;
 mod receiver;
@@ -31,6 +32,7 @@ mod tally;
 pub use args::Args;
 pub use classic::{Verdict, judge};
 pub use handshakes::{Failures, HalfOpen};
+pub use key_command::{KeyArgs, run_key};
 pub use offer::{NotSendable, Offer, OfferError, Sendable, Skipped};
 pub use session::{Event, Session, Step};
 pub use source::{Failed, Source};
@@ -106,7 +108,7 @@ fn find_key(args: &Args, log: LogFormat) -> Result<Given, Failure> {
         return Err(Failure::new(
             Exit::Usage,
             "there is no key, and a new one would stand in the logs",
-            "give one with --key-file, or in the environment variable HII_KEY",
+            "make one with hii-server key FILE and give it with --key-file, or in the environment variable HII_KEY",
         ));
     }
     Ok(given)
