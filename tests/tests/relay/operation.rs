@@ -139,8 +139,8 @@ fn its_log_tells_what_stopped_it() {
             let own = udp.address().replace('/', ":");
             ("exit server", Value::from(own))
         } else {
-            signal(child.id(), Signal::SIGINT);
-            ("SIGINT", Value::Null)
+            signal(child.id(), Signal::SIGTERM);
+            ("SIGTERM", Value::Null)
         };
         let stopping = fields.find(|fields| fields["message"] == "stopping");
         let stopping = stopping.expect("it says so");

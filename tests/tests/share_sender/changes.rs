@@ -217,7 +217,7 @@ fn stdin_is_delivered_only_when_it_is_confirmed() {
     // It wants nothing: that is no reason to end.
     receiver.done();
     drop(start_when_free(to));
-    signal(child.id(), Signal::SIGINT);
+    signal(child.id(), Signal::SIGTERM);
     let ended = finish(child);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("was not delivered"), "{ended:?}");
@@ -277,7 +277,7 @@ fn a_new_key_is_shown_with_what_to_type_and_is_another_each_time() {
         let (receiver, _) = Receiver::start(to, &key);
         receiver.done();
         keys.push(key);
-        signal(child.id(), Signal::SIGINT);
+        signal(child.id(), Signal::SIGTERM);
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("has all it wanted"), "{rest}");
