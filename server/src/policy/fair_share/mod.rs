@@ -148,20 +148,14 @@ impl FairShare {
         if !entry.is_used() {
             return;
         }
-        let oldest = self.oldest(entry.host(), turn);
-        if entry.turn() == turn && self.entry(oldest).before == id {
-            // It is the latest already.
-            self.time = self.time.wrapping_add(1);
-            let time = self.time;
-            self.with(id, |entry| entry.last_active = time);
+        if entry.turn() == turn {
+            self.make_latest(id, entry);
             return;
         }
         self.unlink(id);
         self.link(id, entry.host(), turn);
-        if entry.turn() != turn {
-            // What gives way now may have been inactive for longer than what did before.
-            self.update(entry.host(), 0);
-        }
+        // What gives way now may have been inactive for longer than what did before.
+        self.update(entry.host(), 0);
     }
 
     /// Removes an entry.
@@ -267,6 +261,28 @@ impl FairShare {
             self.with(before, |entry| entry.after = id);
             self.with(after, |entry| entry.before = id);
         }
+    }
+
+    /// Makes an entry the latest of its host and turn, active now. This is done for each message of a peer.
+    fn make_latest(&mut self, id: EntryId, entry: Entry) {
+        self.time = self.time.wrapping_add(1);
+        let last_active = self.time;
+        let Entry { before, after, .. } = entry;
+        let oldest = self.oldest(entry.host(), entry.turn());
+        let latest = self.entry(oldest).before;
+        if oldest == id {
+            self.set_oldest(entry.host(), entry.turn(), after);
+        } else if latest != id {
+            self.with(before, |entry| entry.after = after);
+            self.with(after, |entry| entry.before = before);
+            self.with(latest, |entry| entry.after = id);
+            self.with(oldest, |entry| entry.before = id);
+            self.with(id, |entry| {
+                entry.before = latest;
+                entry.after = oldest;
+            });
+        }
+        self.with(id, |entry| entry.last_active = last_active);
     }
 
     fn unlink(&mut self, id: EntryId) {
