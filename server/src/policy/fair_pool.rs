@@ -68,6 +68,12 @@ impl<T> FairPool<T> {
         Some(value)
     }
 
+    /// All numbers of values are below this.
+    #[must_use]
+    pub fn id_bound(&self) -> EntryId {
+        EntryId::try_from(self.values.len()).unwrap_or(EntryId::MAX)
+    }
+
     /// How many places there are.
     #[must_use]
     pub fn places(&self) -> u32 {

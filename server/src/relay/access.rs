@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::policy::embedded_ipv4::with_embedded;
+use crate::policy::fair_share::{Class, Holder};
 use crate::policy::origin::Origin;
 
 /// The operator's rules about addresses.
@@ -39,6 +40,17 @@ impl Access {
     #[must_use]
     pub fn trusts(&self, origin: &Origin) -> bool {
         origin.is_loopback() && self.trusts_loopback() || contains(&self.trust, origin.ip())
+    }
+
+    /// Whose share of the table a peer from there takes.
+    #[must_use]
+    pub fn holder(&self, origin: &Origin) -> Holder {
+        let class = if self.trusts(origin) {
+            Class::Trusted
+        } else {
+            Class::Stranger
+        };
+        Holder::new(origin, class)
     }
 
     /// Whether a greeting from this host registers without a token, whatever networks are trusted.

@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long)]
     no_trust_loopback: bool,
 
-    /// Peers at most, half of them by TCP; who was not heard of for longest makes room
+    /// Peers over UDP at most; when all places are taken, the network with most for its size loses one
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     peers: u32,
 

@@ -89,7 +89,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 type Figure = fn(&Tally) -> u64;
 
-const COUNTERS: [(&str, &str, Figure); 7] = [
+const COUNTERS: [(&str, &str, Figure); 8] = [
     ("received", "Frames received, over UDP and TCP", |now| {
         now.received
     }),
@@ -102,6 +102,9 @@ const COUNTERS: [(&str, &str, Figure); 7] = [
     ("tokens", "Token requests answered", |now| now.tokens),
     ("registered", "Greetings that made a peer", |now| {
         now.registered
+    }),
+    ("displaced", "Peers that made room for another one", |now| {
+        now.displaced
     }),
     ("connections", "TCP connections served", |now| {
         now.tcp.connections
@@ -165,7 +168,7 @@ impl Collector for Board {
         let open = tally.tcp.connections.saturating_sub(tally.tcp.ended);
         let peers = self.shared.peers();
         for (name, help, value) in [
-            ("peers", "Peers in the table", peers as u64),
+            ("peers", "Peers, over UDP and TCP", peers as u64),
             ("connections_open", "TCP connections that are open", open),
         ] {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

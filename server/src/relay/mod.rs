@@ -29,6 +29,7 @@ mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod frame_log;
+mod greeted_addrs;
 mod heads;
 #[cfg(test)]
 mod loop_tests;
@@ -42,7 +43,6 @@ mod rules;
 #[cfg(test)]
 mod rules_tests;
 mod service;
-mod shares;
 mod slot;
 mod stance;
 mod tally;

@@ -8,25 +8,24 @@ use hashbrown::HashTable;
 use hii_protocol::Endpoint;
 
 use super::budgets::of_receiver;
-use super::shares::Shares;
-use super::slot::{NIL, Slot, packed, packed_ip, seconds};
+use super::greeted_addrs::GreetedAddrs;
+use super::slot::{Slot, Slots, packed, seconds};
 use crate::args::Rate;
+use crate::policy::fair_pool::Inserted;
+use crate::policy::fair_share::Holder;
 use crate::policy::{Limit, Pace};
 
 /// How long a peer that proved its address is one, unless it proves it again.
 pub const EXPIRY: Duration = Duration::from_secs(300);
 
-/// What part of the table connections may take, which are not put out for others.
-const SHARE_OF_CONNECTIONS: usize = 2;
-
-/// Slots looked at for expired peers at each registration; more of them when there seems to be no room.
-const SWEPT: usize = 2;
-const SWEPT_FOR_ROOM: usize = 1024;
+/// Slots looked at for expired peers at each registration; more of them when there is no free one.
+const SWEPT: u32 = 2;
+const SWEPT_FOR_ROOM: u32 = 1024;
 
 /// How a peer came to be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// By a bare greeting from where that is enough. It stays until it is evicted: an original client greets once.
+    /// By a bare greeting from where that is enough. It stays until it has to make room: an original client greets once.
     Greeted,
     /// By a token: what is sent to its address arrives there.
     Proven,
@@ -93,29 +92,29 @@ impl Peer {
 pub enum Registration {
     /// It is a peer now.
     New,
+    /// It is a peer now, and another one is none any more.
+    Displacing,
     /// It was one.
     Known,
     /// The address and port are another's: the first live registration keeps them.
     Taken,
-    /// Its network has as many peers as it may.
+    /// There is no room: its network has its share.
     NoRoom,
 }
 
-/// The peers, in bounded memory. The one not heard of for longest makes room for another.
+/// The peers, in bounded memory. Those over UDP have fair shares of it; connections are bounded elsewhere.
 #[derive(Debug)]
 pub struct Peers {
-    slots: Vec<Slot>,
+    slots: Slots,
+    /// The places of all peers, by address and port.
     table: HashTable<u32>,
     key: RandomState,
-    most: usize,
-    latest: u32,
-    oldest: u32,
-    /// Slots without a peer, one leading to the next.
-    free: u32,
+    greeted: GreetedAddrs,
     /// Where the search for expired peers goes on.
-    hand: usize,
-    shares: Shares,
-    connections: usize,
+    hand: u32,
+    /// The second of that search, and how many slots were looked at in it.
+    second: u32,
+    swept: u32,
     /// What each peer may send.
     sent: Pace,
     /// What each peer is sent.
@@ -123,28 +122,23 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// A table of so many peers at most, each of which may send at this rate.
+    /// A table of this many peers over UDP at most, each of which may send at this rate.
     #[must_use]
     pub fn new(most: u32, rate: Rate) -> Self {
-        let most = most.clamp(1, NIL - 1) as usize;
-        let key = RandomState::new();
         Self {
-            slots: Vec::new(),
+            slots: Slots::new(most.max(1)),
             table: HashTable::new(),
-            most,
-            latest: NIL,
-            oldest: NIL,
-            free: NIL,
+            key: RandomState::new(),
+            greeted: GreetedAddrs::default(),
             hand: 0,
-            shares: Shares::new(&key, most),
-            connections: 0,
-            key,
+            second: 0,
+            swept: 0,
             sent: Limit::from(rate).into(),
             received: of_receiver(rate).into(),
         }
     }
 
-    /// How many there are, the expired among them that were not noticed yet.
+    /// How many there are, connections and the expired that were not noticed yet included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
@@ -156,48 +150,44 @@ impl Peers {
         self.table.is_empty()
     }
 
-    /// Makes a sender a peer. `is_trusted`: its network may take as much of the table as it likes.
+    /// How many places are taken.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.slots.datagrams.len() as usize + self.slots.connections.len()
+    }
+
+    /// How many addresses peers greeted.
+    #[cfg(test)]
+    pub(super) fn greeted_addrs(&self) -> usize {
+        self.greeted.len()
+    }
+
+    /// Makes a sender a peer. Where all places are taken, the holder with most for its size loses one.
     pub fn register(
         &mut self,
         endpoint: Endpoint,
         peer: Peer,
-        is_trusted: bool,
+        holder: Holder,
         now: Duration,
     ) -> Registration {
         self.sweep(SWEPT, now);
-        if let Some(index) = self.live(endpoint, now) {
-            return self.register_again(index, peer, now);
-        }
-        let is_counted = !is_trusted && peer.standing != Standing::Connected;
-        let ip = packed_ip(endpoint.ip());
-        if is_counted && !self.shares.have_room(ip) {
-            // Peers that have expired and were not noticed yet do not keep others out.
-            self.sweep(SWEPT_FOR_ROOM, now);
-            if !self.shares.have_room(ip) {
-                return Registration::NoRoom;
-            }
+        if let Some((place, _)) = self.live(endpoint, now) {
+            return self.register_again(place, peer, now);
         }
         // One that has expired stands in its way.
-        if let Some(index) = self.index(endpoint) {
-            self.remove_at(index);
+        if let Some(place) = self.place(endpoint) {
+            self.remove(place);
         }
-        let is_connection = peer.standing == Standing::Connected;
-        if is_connection && self.connections >= (self.most / SHARE_OF_CONNECTIONS).max(1) {
-            return Registration::NoRoom;
+        let datagrams = &self.slots.datagrams;
+        if !peer.is_connected() && datagrams.len() >= datagrams.places() {
+            // Peers that have expired and were not noticed yet do not keep others out.
+            self.sweep(SWEPT_FOR_ROOM, now);
         }
-        if self.table.len() >= self.most {
-            self.remove_at(self.oldest);
-        }
-        if self.table.len() >= self.most {
-            // All others are connections, which are not put out.
-            return Registration::NoRoom;
-        }
-        self.insert(Slot::new(endpoint, peer, is_counted, now));
-        Registration::New
+        self.insert(endpoint, peer, holder, now)
     }
 
-    fn register_again(&mut self, index: u32, peer: Peer, now: Duration) -> Registration {
-        let Some(slot) = self.slot_mut(index) else {
+    fn register_again(&mut self, place: u32, peer: Peer, now: Duration) -> Registration {
+        let Some(slot) = self.slots.get_mut(place) else {
             return Registration::NoRoom;
         };
         let is_connection = |standing| standing == Standing::Connected;
@@ -213,27 +203,86 @@ impl Peers {
         }
         if slot.standing == peer.standing {
             slot.socket = peer.way.socket;
-            slot.asked = packed(peer.way.asked);
+            let before = slot.greeted;
+            slot.greeted = self.greeted.add(peer.way.asked);
+            self.greeted.remove(before);
         }
-        self.touch(index);
+        let turn = slot.turn();
+        self.slots.touch(place, turn);
         Registration::Known
+    }
+
+    fn insert(
+        &mut self,
+        endpoint: Endpoint,
+        peer: Peer,
+        holder: Holder,
+        now: Duration,
+    ) -> Registration {
+        let (ip, port) = packed(endpoint);
+        let slot = Slot {
+            ip,
+            sent: 0,
+            received: 0,
+            proven: seconds(now),
+            socket: peer.way.socket,
+            greeted: self.greeted.add(peer.way.asked),
+            port,
+            standing: peer.standing,
+        };
+        let mut registration = Registration::New;
+        let place = if peer.is_connected() {
+            self.slots.connect(slot)
+        } else {
+            let Inserted { id, displaced } = self.slots.datagrams.insert(holder, slot.turn(), slot);
+            if let Some((place, slot)) = displaced {
+                self.forget(place, slot);
+                registration = Registration::Displacing;
+            }
+            let Some(place) = id else {
+                return Registration::NoRoom;
+            };
+            place
+        };
+        let Self {
+            table, slots, key, ..
+        } = self;
+        table.insert_unique(key.hash_one((ip, port)), place, |place| {
+            let slot = slots.get(*place);
+            slot.map_or(0, |slot| key.hash_one((slot.ip, slot.port)))
+        });
+        registration
+    }
+
+    fn remove(&mut self, place: u32) {
+        if let Some(slot) = self.slots.remove(place) {
+            self.forget(place, slot);
+        }
+    }
+
+    /// Forgets where a peer was.
+    fn forget(&mut self, place: u32, slot: Slot) {
+        self.greeted.remove(slot.greeted);
+        let hash = self.key.hash_one((slot.ip, slot.port));
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == place) {
+            entry.remove();
+        }
     }
 
     /// The peer at this address, if there is one.
     #[must_use]
     pub fn find(&self, endpoint: Endpoint, now: Duration) -> Option<Peer> {
-        let index = self.live(endpoint, now)?;
-        self.slot(index).map(Slot::peer)
+        let (_, slot) = self.live(endpoint, now)?;
+        Some(self.peer(slot))
     }
 
     /// The peer at this address, if there is one, as a message's receiver.
     #[must_use]
     pub fn receiver(&self, endpoint: Endpoint, now: Duration) -> Option<Receiver> {
-        let place = self.live(endpoint, now)?;
-        let slot = self.slot(place)?;
+        let (place, slot) = self.live(endpoint, now)?;
         Some(Receiver {
             place,
-            peer: slot.peer(),
+            peer: self.peer(slot),
             left: self.received.left(slot.received, now),
         })
     }
@@ -241,48 +290,38 @@ impl Peers {
     /// A peer has sent something now: it has been heard of. None is nobody. Whoever has the address of a connection, and
     /// sends datagrams, is not that peer; nor the other way round.
     pub fn hear(&mut self, endpoint: Endpoint, is_connected: bool, now: Duration) -> Option<Heard> {
-        let index = self.live(endpoint, now)?;
-        let slot = self.slot(index)?;
+        let (place, slot) = self.live(endpoint, now)?;
         let heard = Heard {
-            place: index,
+            place,
             standing: slot.standing,
             left: self.sent.left(slot.sent, now),
         };
         if is_connected != (heard.standing == Standing::Connected) {
             return None;
         }
-        self.touch(index);
+        let turn = slot.turn();
+        self.slots.touch(place, turn);
         Some(heard)
     }
 
     /// Whether there is a peer at this address that proved it, by a token or a connection.
     #[must_use]
     pub fn is_proven(&self, endpoint: Endpoint, now: Duration) -> bool {
-        let peer = self.find(endpoint, now);
-        peer.is_some_and(|peer| peer.standing != Standing::Greeted)
+        let live = self.live(endpoint, now);
+        live.is_some_and(|(_, slot)| slot.standing != Standing::Greeted)
     }
 
     /// Charges the peer in this place for what it sent.
     pub fn charge_sender(&mut self, place: u32, count: u64, now: Duration) {
-        let Self { slots, sent, .. } = self;
-        let slot = usize::try_from(place)
-            .ok()
-            .and_then(|place| slots.get_mut(place));
-        if let Some(slot) = slot {
-            sent.charge(&mut slot.sent, count, now);
+        if let Some(slot) = self.slots.get_mut(place) {
+            self.sent.charge(&mut slot.sent, count, now);
         }
     }
 
     /// Charges the peer in this place for what it was sent.
     pub fn charge_receiver(&mut self, place: u32, count: u64, now: Duration) {
-        let Self {
-            slots, received, ..
-        } = self;
-        let slot = usize::try_from(place)
-            .ok()
-            .and_then(|place| slots.get_mut(place));
-        if let Some(slot) = slot {
-            received.charge(&mut slot.received, count, now);
+        if let Some(slot) = self.slots.get_mut(place) {
+            self.received.charge(&mut slot.received, count, now);
         }
     }
 
@@ -301,7 +340,7 @@ impl Peers {
     /// none is.
     #[must_use]
     pub fn wait(&self, endpoint: Endpoint, now: Duration) -> Option<Duration> {
-        let slot = self.slot(self.live(endpoint, now)?)?;
+        let (_, slot) = self.live(endpoint, now)?;
         let is_connection = slot.standing == Standing::Connected;
         let wait = self.sent.wait(slot.sent, 1, now).unwrap_or_default();
         is_connection.then_some(wait)
@@ -309,157 +348,58 @@ impl Peers {
 
     /// A connection has ended, and what was registered by it.
     pub fn disconnect(&mut self, endpoint: Endpoint, connection: u32) {
-        let found = self.index(endpoint).filter(|index| {
-            self.slot(*index).is_some_and(|slot| {
-                slot.standing == Standing::Connected && slot.socket == connection
-            })
-        });
-        if let Some(index) = found {
-            self.remove_at(index);
+        let is_it = |slot: &Slot| slot.standing == Standing::Connected && slot.socket == connection;
+        let place = self.place(endpoint);
+        if let Some(place) = place.filter(|place| self.slots.get(*place).is_some_and(is_it)) {
+            self.remove(place);
         }
     }
 
-    /// Puts out expired peers among the next so many slots.
-    fn sweep(&mut self, slots: usize, now: Duration) {
-        for _ in 0..slots.min(self.slots.len()) {
-            let index = self.hand;
-            self.hand = if index + 1 < self.slots.len() {
-                index + 1
-            } else {
-                0
-            };
-            if self
-                .slots
-                .get(index)
-                .is_some_and(|slot| slot.has_expired(now))
-            {
-                self.remove_at(u32::try_from(index).unwrap_or(NIL));
+    /// Removes expired peers among the next slots. None is looked at twice in a second, in which no other one expires.
+    fn sweep(&mut self, slots: u32, now: Duration) {
+        let end = self.slots.datagrams.id_bound();
+        let second = seconds(now);
+        if self.second != second {
+            self.second = second;
+            self.swept = 0;
+        }
+        for _ in 0..slots.min(end.saturating_sub(self.swept)) {
+            self.swept += 1;
+            let place = self.hand;
+            self.hand = if place + 1 < end { place + 1 } else { 0 };
+            let slot = self.slots.get(place);
+            if slot.is_some_and(|slot| slot.has_expired(now)) {
+                self.remove(place);
             }
         }
     }
 
-    /// The place of a peer that has not expired.
-    fn live(&self, endpoint: Endpoint, now: Duration) -> Option<u32> {
-        let index = self.index(endpoint)?;
-        let expired = self.slot(index).is_some_and(|slot| slot.has_expired(now));
-        (!expired).then_some(index)
+    /// The peer at this address that has not expired, and its place.
+    fn live(&self, endpoint: Endpoint, now: Duration) -> Option<(u32, &Slot)> {
+        let place = self.place(endpoint)?;
+        let slot = self.slots.get(place)?;
+        (!slot.has_expired(now)).then_some((place, slot))
     }
 
-    pub(super) fn index(&self, endpoint: Endpoint) -> Option<u32> {
-        let (ip, port) = (packed_ip(endpoint.ip()), endpoint.port());
+    /// The place of a peer, expired or not.
+    pub(super) fn place(&self, endpoint: Endpoint) -> Option<u32> {
+        let (ip, port) = packed(endpoint);
         let hash = self.key.hash_one((ip, port));
-        let is_it = |index: &u32| self.slot(*index).is_some_and(|slot| slot.is_of(ip, port));
+        let is_it = |place: &u32| {
+            self.slots
+                .get(*place)
+                .is_some_and(|slot| slot.is_of(ip, port))
+        };
         self.table.find(hash, is_it).copied()
     }
 
-    fn slot(&self, index: u32) -> Option<&Slot> {
-        self.slots.get(usize::try_from(index).ok()?)
-    }
-
-    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::try_from(index).ok()?)
-    }
-
-    fn insert(&mut self, slot: Slot) {
-        let index = if self.free == NIL {
-            let index = u32::try_from(self.slots.len()).unwrap_or(NIL);
-            self.slots.push(slot);
-            index
-        } else {
-            let index = self.free;
-            if let Some(room) = self.slot_mut(index) {
-                let next = room.after;
-                *room = slot;
-                self.free = next;
-            }
-            index
-        };
-        let hash = self.key.hash_one((slot.ip, slot.port));
-        let Self {
-            table, slots, key, ..
-        } = self;
-        table.insert_unique(hash, index, |index| {
-            let slot = usize::try_from(*index)
-                .ok()
-                .and_then(|index| slots.get(index));
-            slot.map_or(0, |slot| key.hash_one((slot.ip, slot.port)))
-        });
-        if slot.is_counted {
-            self.shares.add(slot.ip);
-        }
-        self.connections += usize::from(slot.standing == Standing::Connected);
-        self.link(index);
-    }
-
-    fn remove_at(&mut self, index: u32) {
-        let Some(slot) = self.slot(index).copied().filter(|slot| slot.port != 0) else {
-            return;
-        };
-        self.unlink(index);
-        let hash = self.key.hash_one((slot.ip, slot.port));
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == index) {
-            entry.remove();
-        }
-        if slot.is_counted {
-            self.shares.remove(slot.ip);
-        }
-        let was_connection = usize::from(slot.standing == Standing::Connected);
-        self.connections = self.connections.saturating_sub(was_connection);
-        let free = self.free;
-        if let Some(slot) = self.slot_mut(index) {
-            slot.port = 0;
-            slot.after = free;
-        }
-        self.free = index;
-    }
-
-    /// Makes it the latest.
-    fn touch(&mut self, index: u32) {
-        if self.latest != index {
-            self.unlink(index);
-            self.link(index);
-        }
-    }
-
-    /// Puts it at the latest end of the list; connections are in no list, so that they are not put out.
-    fn link(&mut self, index: u32) {
-        let latest = self.latest;
-        let Some(slot) = self.slot_mut(index) else {
-            return;
-        };
-        slot.after = NIL;
-        slot.before = NIL;
-        if slot.standing == Standing::Connected {
-            return;
-        }
-        slot.before = latest;
-        match self.slot_mut(latest) {
-            Some(before) => before.after = index,
-            None => self.oldest = index,
-        }
-        self.latest = index;
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Some(Slot {
-            before,
-            after,
-            standing,
-            ..
-        }) = self.slot(index).copied()
-        else {
-            return;
-        };
-        if standing == Standing::Connected {
-            return;
-        }
-        match self.slot_mut(before) {
-            Some(slot) => slot.after = after,
-            None => self.oldest = after,
-        }
-        match self.slot_mut(after) {
-            Some(slot) => slot.before = before,
-            None => self.latest = before,
+    fn peer(&self, slot: &Slot) -> Peer {
+        Peer {
+            standing: slot.standing,
+            way: Way {
+                socket: slot.socket,
+                asked: self.greeted.get(slot.greeted),
+            },
         }
     }
 }

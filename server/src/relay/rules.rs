@@ -32,7 +32,7 @@ pub struct Config {
     pub error_rate: Rate,
     /// Whose `exit server` stops the relay.
     pub allow_exit: AllowExit,
-    /// Peers at most.
+    /// Peers over UDP at most.
     pub peers: u32,
 }
 
@@ -469,15 +469,19 @@ impl Rules {
         train: &Train,
     ) -> Decision<'static> {
         let Train { from, now, .. } = *train;
-        let is_trusted = self.shared.access.trusts(&train.from.origin);
+        let holder = self.shared.access.holder(&from.origin);
         let way = from.way;
         let mut table = self.table();
         let peer = Peer { standing, way };
-        let registration = table.peers.register(sender, peer, is_trusted, now);
+        let registration = table.peers.register(sender, peer, holder, now);
         let paid = table.peers.pay(sender, from.is_connected, now);
         drop(table);
         match registration {
             Registration::New => self.tally.registered += 1,
+            Registration::Displacing => {
+                self.tally.registered += 1;
+                self.tally.displaced += 1;
+            }
             Registration::Known => {}
             Registration::Taken => self.tally.taken += 1,
             Registration::NoRoom => self.tally.no_room += 1,
@@ -571,10 +575,10 @@ impl Table {
     /// Charges for messages beside the first one of a burst.
     fn charge(&mut self, account: &Account, messages: u64, at: Duration) {
         let peers = &mut self.peers;
-        if let Some(place) = peers.index(account.sender) {
+        if let Some(place) = peers.place(account.sender) {
             peers.charge_sender(place, messages, at);
         }
-        if let Some(place) = peers.index(account.receiver) {
+        if let Some(place) = peers.place(account.receiver) {
             peers.charge_receiver(place, messages, at);
         }
         let budgets = &mut self.messages;

@@ -417,6 +417,32 @@ fn a_million_forged_greetings_hold_no_more_than_the_table_may() {
 }
 
 #[test]
+fn proven_strangers_do_not_displace_peers_of_a_trusted_network() {
+    let mut rules = trusting(&["10.0.0.0/8"]);
+    let nth = |net: u8, n: u16| {
+        let [high, low] = n.to_be_bytes();
+        format!("{net}.{high}.{low}.1:2000")
+    };
+    for n in 0..500 {
+        said(&mut rules, b"hii", &nth(10, n), 0);
+    }
+    for n in 0..3000 {
+        prove(&mut rules, &nth(11, n), 0);
+    }
+    let sender = "192.0.2.9:9000";
+    prove(&mut rules, sender, 0);
+    for n in 0..500 {
+        let to = format!("to:{};content:x", nth(10, n).replace(':', "/"));
+        let passed = said(&mut rules, to.as_bytes(), sender, u64::from(n) / 50);
+        assert!(passed.contains(" <- "), "{n}: {passed}");
+    }
+    assert_eq!(rules.peers(), 1000);
+    let tally = rules.tally();
+    let counts = (tally.registered, tally.displaced, tally.no_room);
+    assert_eq!(counts, (3501, 2501, 0));
+}
+
+#[test]
 fn exit_server_is_obeyed_from_where_it_is_allowed() {
     let mut rules = relay(Access::default());
     assert_eq!(said(&mut rules, b"exit server", "192.0.2.7:7000", 0), "400");

@@ -49,6 +49,8 @@ pub struct Tally {
     pub abandoned: u64,
     /// Greetings that made a peer.
     pub registered: u64,
+    /// Peers that made room for another one of these.
+    pub displaced: u64,
     /// Greetings that did not, for lack of room.
     pub no_room: u64,
     /// Greetings that did not, since another peer has the address.
@@ -155,6 +157,7 @@ impl AddAssign for Tally {
             answer_failed,
             abandoned,
             registered,
+            displaced,
             no_room,
             taken,
             tcp,
@@ -177,6 +180,7 @@ impl AddAssign for Tally {
         self.answer_failed += answer_failed;
         self.abandoned += abandoned;
         self.registered += registered;
+        self.displaced += displaced;
         self.no_room += no_room;
         self.taken += taken;
         self.tcp += tcp;
@@ -240,6 +244,7 @@ impl fmt::Display for Tally {
             (self.queue_full, "that a connection had no room for"),
             (self.answer_failed, "answers not sent (network)"),
             (self.abandoned, "left over when a connection ended"),
+            (self.displaced, "peers displaced by others"),
             (self.no_room, "greetings without room for a peer"),
             (self.taken, "greetings for an address that was taken"),
         ] {

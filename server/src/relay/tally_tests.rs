@@ -35,7 +35,7 @@ type Row = (
     Option<&'static str>,
 );
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 29] = [
     (
         "/received",
         |t| &mut t.received,
@@ -126,6 +126,12 @@ const ROWS: [Row; 28] = [
         |t| &mut t.registered,
         Some("; 4 peers registered"),
         Some("registered_total"),
+    ),
+    (
+        "/displaced",
+        |t| &mut t.displaced,
+        Some("4 peers displaced by others"),
+        Some("displaced_total"),
     ),
     (
         "/no_room",

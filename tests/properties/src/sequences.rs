@@ -55,7 +55,7 @@ const TRUSTED: usize = 4;
 const LONGEST_ADDRESS: usize = 2 + 39 + 3 + 5 + 1;
 const LONGEST_REFUSAL: usize = 56;
 
-/// Peers at most, where that is to be tried.
+/// Peers over UDP at most, where that is to be tried.
 const FEW: u32 = 3;
 
 const EXPIRY: u64 = 300;
@@ -141,7 +141,7 @@ struct Day {
     denies: bool,
     is_small: bool,
     is_limited: bool,
-    /// The peers, whether over a connection, with their standing and registration time. A small table evicts peers, and
+    /// The peers, whether over a connection, with their standing and registration time. A small table displaces peers, and
     /// this does not: there it holds all that ever were peers.
     peers: BTreeMap<(usize, bool), (Standing, u64)>,
     tokens: [Option<(Token, u64)>; PLACES.len()],
@@ -254,7 +254,9 @@ impl Day {
         if let Some(answer) = answer {
             self.answered(who, frame, answer);
         }
-        assert!(!self.is_small || self.shared.peers() <= FEW as usize);
+        let connections = self.peers.keys().filter(|(_, is_connected)| *is_connected);
+        let most = FEW as usize + connections.count();
+        assert!(!self.is_small || self.shared.peers() <= most);
     }
 
     /// The train of a frame from this source: the last one if it can continue.
@@ -314,7 +316,7 @@ impl Day {
                 assert_eq!(Ok(forward.from()), from);
             }
             Decision::Reply(Answer::Refused(Code::Undeliverable)) => {
-                // A small table evicts peers, and the destination policy covers more places than these.
+                // A small table displaces peers, and the destination policy covers more places than these.
                 assert!(!may || self.is_small || to.is_none(), "refused");
             }
             // A message over a rate, or one too many that is refused.

@@ -11,6 +11,8 @@
 //! Trusted holders have a right to one half of the pool, and strangers to the other; what one half leaves free the other
 //! may use.
 
+#[cfg(test)]
+pub(crate) mod floods;
 mod holder;
 mod tree;
 
@@ -73,6 +75,10 @@ impl Entry {
         self.host_and_turn != NIL
     }
 }
+
+/// Octets of an entry that is the only one of its host, in a prefix that many share; the hash table's are not included.
+#[cfg(test)]
+pub(crate) const LONE_ENTRY: usize = size_of::<Entry>() + size_of::<tree::Node>();
 
 /// Counts the entries of a pool by holder, and chooses the one that gives way. It stores nothing else of them.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::prelude::*;
 
+use super::floods::{ATTACKS, Attack, honest, v6};
 use super::holder::{Depth, Prefix};
 use super::*;
 use crate::policy::fair_pool::{FairPool, Inserted};
@@ -247,68 +248,6 @@ proptest! {
     }
 }
 
-/// The address of an attacker's nth entry.
-type Attack = fn(u32) -> IpAddr;
-
-fn v6(region: u32, site: u16, host: u16, interface: u16) -> IpAddr {
-    let [a, b, c, d] = region.to_be_bytes();
-    let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-    Ipv6Addr::new(high, low, site, host, 0, 0, 0, interface).into()
-}
-
-fn low(number: u32) -> u16 {
-    (number & 0xffff) as u16
-}
-
-const REGION: u32 = 0x2a00_0001;
-
-/// The region that the honest holders of these tests have too.
-const HONEST_REGION: u32 = 0x2001_0db8;
-
-const ATTACKS: [(&str, Attack); 10] = [
-    ("one address", |_| Ipv4Addr::new(198, 51, 100, 1).into()),
-    ("a /64", |number| v6(REGION, 0, 0, low(number))),
-    ("a /48 of many /64s", |number| v6(REGION, 0, low(number), 1)),
-    ("a /41 in 128 /48s", |number| {
-        v6(REGION, low(number % 128), 0, 1)
-    }),
-    ("a /41 in 128 /48s of many /64s", |number| {
-        v6(REGION, low(number % 128), low(number / 128), 1)
-    }),
-    ("20 /32s", |number| {
-        v6(REGION + number % 20, low(number / 20), 0, 1)
-    }),
-    ("an IPv4 /24", |number| {
-        Ipv4Addr::from_bits(0xc633_6400 + number % 256).into()
-    }),
-    ("an IPv4 /16", |number| {
-        Ipv4Addr::from_bits(0xc633_0000 + number % 65_536).into()
-    }),
-    ("a /48 in the honest one's /32", |number| {
-        v6(HONEST_REGION, 0xffff, low(number), 1)
-    }),
-    ("a /64 in the honest one's /32", |number| {
-        v6(HONEST_REGION, 0xffff, 0, low(number))
-    }),
-];
-
-/// Holders whose prefixes have half of what they are allowed at most.
-fn honest() -> Vec<Holder> {
-    let mut holders = Vec::new();
-    for number in 0..16_u16 {
-        let [.., octet] = number.to_be_bytes();
-        let of = [
-            v6(HONEST_REGION, number, 0, 1),
-            v6(0x2600_0000 + u32::from(number), 0, 0, 1),
-            Ipv4Addr::new(203, octet, 113, 7).into(),
-            Ipv4Addr::new(192, 0, 2 + octet / 8, octet + 1).into(),
-        ];
-        holders.extend(of.map(holder));
-    }
-    holders.extend([holder(Ipv4Addr::new(203, 200, 113, 7)); 2]);
-    holders
-}
-
 /// What the attacker does after each entry: it is active in those that it has, or it is not.
 #[derive(Debug, Clone, Copy)]
 enum Flood {
@@ -337,8 +276,8 @@ fn lost(attack: Attack, flood: Flood, honest_first: bool) -> usize {
         inserted.id
     };
     let enter_honest = |pool: &mut FairPool<bool>, lost: &mut usize| {
-        for holder in honest() {
-            count(pool.insert(holder, Turn::First, true), lost);
+        for ip in honest() {
+            count(pool.insert(holder(ip), Turn::First, true), lost);
         }
     };
     if honest_first {
