@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the programs under test, doubles of the original programs, a path that loses,
-//! delays and repeats, servers that answer as they are told, a sender and a receiver of files that do, namespaces, a
-//! browser, a terminal, what a world test needs, and the system benchmark.
+//! delays and repeats, another one that records what became of each packet, servers that answer as they are told, a
+//! sender and a receiver of files that do, namespaces, a browser, a terminal, what a world test needs, and the system
+//! benchmark.
 
 #[cfg(target_os = "linux")]
 pub mod attack;
@@ -21,4 +22,6 @@ pub mod script;
 pub mod sender;
 pub mod share;
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod tun_path;
 pub mod world;

@@ -5,10 +5,12 @@ use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::{Command, Stdio, id};
+use std::process::{Child, Command, Stdio, id};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::programs::{self, Ended, Server};
 
 /// A network namespace. It has no name in the file system: nothing but this descriptor and the processes in it hold it,
 /// so it ends with the test in every case.
@@ -53,6 +55,43 @@ impl Namespace {
         let network = format!("--net={}", self.path());
         let words = ["nsenter", &network, "setpriv", "--pdeathsig", "KILL", "--"];
         words.map(ToOwned::to_owned)
+    }
+
+    /// Runs a program there to its end.
+    ///
+    /// # Panics
+    /// It cannot be started, or hangs.
+    pub fn run(&self, program: &str, args: &[&str]) -> Ended {
+        self.with_command(program, args, programs::run)
+    }
+
+    /// Starts a program there with its output caught. It is killed when the thread that started it ends.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start(&self, program: &str, args: &[&str]) -> Child {
+        self.with_command(program, args, programs::start)
+    }
+
+    /// Starts `hii-server` there.
+    ///
+    /// # Panics
+    /// It does not say where it listens.
+    #[must_use]
+    pub fn serve(&self, program: &str, args: &[&str]) -> Server {
+        self.with_command(program, args, Server::start)
+    }
+
+    /// Hands over the command line of a program that runs there.
+    fn with_command<T>(
+        &self,
+        program: &str,
+        args: &[&str],
+        run: impl FnOnce(&str, &[&str]) -> T,
+    ) -> T {
+        let [first, command @ ..] = self.command();
+        let command: Vec<_> = command.iter().map(String::as_str).collect();
+        run(&first, &[&command, &[program][..], args].concat())
     }
 
     /// A path by which other programs find it, while this process runs.

@@ -238,13 +238,7 @@ impl Site {
     /// It does not say where it listens.
     #[must_use]
     pub fn serve(&self, program: &str, args: &[&str]) -> Server {
-        let [first, command @ ..] = self.server.command();
-        let command = command.iter().map(String::as_str);
-        let args: Vec<_> = command
-            .chain([program])
-            .chain(args.iter().copied())
-            .collect();
-        Server::start(&first, &args)
+        self.server.serve(program, args)
     }
 
     /// A capture of what passes the server's link to all others, from now on. Trains are cut into datagrams before that.
