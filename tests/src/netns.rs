@@ -73,6 +73,14 @@ impl Namespace {
         self.with_command(program, args, programs::start)
     }
 
+    /// The same, with its input to be written.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start_with_input(&self, program: &str, args: &[&str]) -> Child {
+        self.with_command(program, args, programs::start_with_input)
+    }
+
     /// Starts `hii-server` there.
     ///
     /// # Panics

@@ -3,4 +3,11 @@
 
 mod datagrams;
 mod limits;
+mod outcomes;
+mod ping;
+mod relay;
+mod share;
 mod sockets;
+
+const HII: &str = env!("CARGO_BIN_EXE_hii-under-test");
+const HII_SERVER: &str = env!("CARGO_BIN_EXE_hii-server-under-test");
