@@ -30,13 +30,28 @@ impl<T> FairPool<T> {
 
     /// Adds a value of this holder.
     pub fn insert(&mut self, holder: Holder, turn: Turn, value: T) -> Inserted<T> {
+        self.insert_or_choose(holder, turn, value, |_, _, _| None)
+    }
+
+    /// Adds a value of this holder. If there is one more than places then, and no prefix of the class that has to give way has
+    /// a load above one, the shares protect no value: `choose` is given the pool, that class and the new value's number, and
+    /// may choose what goes.
+    pub fn insert_or_choose(
+        &mut self,
+        holder: Holder,
+        turn: Turn,
+        value: T,
+        choose: impl FnOnce(&Self, Class, EntryId) -> Option<EntryId>,
+    ) -> Inserted<T> {
         let id = self.share.insert(holder, turn);
         let index = usize::try_from(id).unwrap_or(usize::MAX);
         match self.values.get_mut(index) {
             Some(place) => *place = Some(value),
             None => self.values.push(Some(value)),
         }
-        let surplus = self.share.surplus();
+        let class = self.share.surplus_without_overload();
+        let chosen = class.and_then(|class| choose(self, class, id));
+        let surplus = chosen.or_else(|| self.share.surplus());
         let displaced = surplus.and_then(|goes| self.remove(goes).map(|value| (goes, value)));
         let stays = displaced.as_ref().is_none_or(|(goes, _)| *goes != id);
         Inserted {

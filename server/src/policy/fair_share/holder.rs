@@ -59,7 +59,27 @@ impl Holder {
     /// The holder that this origin is.
     #[must_use]
     pub fn new(origin: &Origin, class: Class) -> Self {
-        let network = match origin.address() {
+        Self::with_address(origin.address(), class)
+    }
+
+    /// Loopback is trusted, everybody else is a stranger.
+    #[must_use]
+    pub fn of(origin: &Origin) -> Self {
+        Self::at(origin.address())
+    }
+
+    /// The same, for the address of an origin.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let class = if address.ip().is_loopback() {
+            Class::Trusted
+        } else {
+            Class::Stranger
+        };
+        Self::with_address(address, class)
+    }
+
+    fn with_address(address: SocketAddr, class: Class) -> Self {
+        let network = match address {
             SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => Network::LinkLocal {
                 address: v6.ip().to_bits(),
                 zone: v6.scope_id(),
@@ -73,17 +93,6 @@ impl Holder {
             },
         };
         Self { class, network }
-    }
-
-    /// Loopback is trusted, everybody else is a stranger.
-    #[must_use]
-    pub fn of(origin: &Origin) -> Self {
-        let class = if origin.is_loopback() {
-            Class::Trusted
-        } else {
-            Class::Stranger
-        };
-        Self::new(origin, class)
     }
 
     /// Its class.

@@ -185,12 +185,7 @@ impl FairShare {
         if self.len() <= self.places {
             return None;
         }
-        // One more than places is one more than one of the halves.
-        let class = if self.count(Class::Trusted) > self.places.div_ceil(2) {
-            Class::Trusted
-        } else {
-            Class::Stranger
-        };
+        let class = self.over_its_half();
         // Activity does not move a host among its siblings; that is made up for when it is about to give way.
         for _ in 0..MAX_REFRESHED {
             let host = self.tree.first_host(class);
@@ -202,6 +197,23 @@ impl FairShare {
         }
         let first = self.first_of(self.tree.first_host(class));
         (first != NIL).then_some(first)
+    }
+
+    /// Returns the class that has to give way, if there are more entries than places and no prefix of it has a load above one.
+    /// Then the shares protect no entry, and the pool's owner may choose another one of that class than the surplus.
+    #[must_use]
+    pub fn surplus_without_overload(&self) -> Option<Class> {
+        let class = self.over_its_half();
+        (self.len() > self.places && !self.tree.is_overloaded(class)).then_some(class)
+    }
+
+    /// The class that has more than its half, when there is one entry more than places.
+    fn over_its_half(&self) -> Class {
+        if self.count(Class::Trusted) > self.places.div_ceil(2) {
+            Class::Trusted
+        } else {
+            Class::Stranger
+        }
     }
 
     /// The entry of a host that goes first.

@@ -125,18 +125,12 @@ impl Checked {
         let places = self.share.places();
         if self.known.len() <= places as usize {
             assert_eq!(surplus, None);
+            assert_eq!(self.share.surplus_without_overload(), None);
             return None;
         }
-        let of_class = |class| {
-            let ids = self
-                .known
-                .iter()
-                .filter(move |(_, one)| one.holder.class() == class);
-            ids.map(|(id, _)| *id).collect::<Vec<_>>()
-        };
-        let (trusted, strangers) = (of_class(Class::Trusted), of_class(Class::Stranger));
-        let is_trusted = trusted.len() > places.div_ceil(2) as usize;
-        let ids = if is_trusted { trusted } else { strangers };
+        let class = self.over_its_half();
+        self.check_choice(class);
+        let ids = self.of_class(class);
         let (_, expected) = first(&self.known, &ids, Depth::Class, places);
         assert_eq!(surplus, Some(expected), "{:?}", self.known);
         let gone = self.known[&expected];
@@ -145,22 +139,47 @@ impl Checked {
         Some(gone)
     }
 
+    fn of_class(&self, class: Class) -> Vec<EntryId> {
+        let is_of = |one: &Known| one.holder.class() == class;
+        let ids = self.known.iter().filter(|(_, one)| is_of(one));
+        ids.map(|(id, _)| *id).collect()
+    }
+
+    /// The class that has more than its half.
+    fn over_its_half(&self) -> Class {
+        let trusted = self.of_class(Class::Trusted).len();
+        if trusted > self.share.places().div_ceil(2) as usize {
+            Class::Trusted
+        } else {
+            Class::Stranger
+        }
+    }
+
+    /// Whether an entry with this holder has a prefix that is overloaded.
+    fn is_overloaded(&self, holder: Holder) -> bool {
+        let depths = [Depth::Host, Depth::Site, Depth::Region];
+        depths.into_iter().any(|depth| {
+            let same = |one: &&Known| one.holder.prefix(depth) == holder.prefix(depth);
+            let entries = self.known.values().filter(same).count();
+            rank(entries, self.share.places(), depth).is_overloaded()
+        })
+    }
+
+    /// The pool's owner may choose if there is no overloaded prefix.
+    fn check_choice(&self, class: Class) {
+        let mut ids = self.of_class(class).into_iter();
+        let is_overloaded = ids.any(|id| self.is_overloaded(self.known[&id].holder));
+        let found = self.share.surplus_without_overload();
+        assert_eq!(found, (!is_overloaded).then_some(class), "{:?}", self.known);
+    }
+
     /// While a prefix of the class is overloaded, only an entry of an overloaded prefix goes.
     fn check_promise(&self, ids: &[EntryId], gone: Known) {
-        let places = self.share.places();
-        let is_overloaded = |prefix: Prefix| {
-            let same = |id: &&EntryId| self.known[*id].holder.prefix(prefix.depth()) == prefix;
-            let entries = ids.iter().filter(same).count();
-            rank(entries, places, prefix.depth()).is_overloaded()
-        };
-        let depths = [Depth::Host, Depth::Site, Depth::Region];
-        let any = |holder: Holder| {
-            depths
-                .iter()
-                .any(|depth| is_overloaded(holder.prefix(*depth)))
-        };
-        if ids.iter().any(|id| any(self.known[id].holder)) {
-            assert!(any(gone.holder), "{gone:?}");
+        if ids
+            .iter()
+            .any(|id| self.is_overloaded(self.known[id].holder))
+        {
+            assert!(self.is_overloaded(gone.holder), "{gone:?}");
         }
     }
 

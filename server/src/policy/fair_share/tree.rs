@@ -31,6 +31,9 @@ pub(super) struct Node {
 
 const DEPTH_BITS: u64 = 0b11;
 
+/// The load of a prefix that has as many entries as it is allowed.
+const LOAD_OF_ONE: u64 = 1 << 30;
+
 const NO_NODE: Node = Node {
     id: 0,
     parent: NIL,
@@ -104,6 +107,11 @@ impl Tree {
             index = self.node(index).first;
         }
         index
+    }
+
+    /// Whether a prefix of this class has a load above one.
+    pub(super) fn is_overloaded(&self, class: Class) -> bool {
+        self.rank(class as u32) >> 2 > LOAD_OF_ONE
     }
 
     pub(super) fn node(&self, index: u32) -> &Node {
@@ -242,7 +250,7 @@ impl Tree {
     fn load(&self, node: &Node) -> u64 {
         let depth = usize::try_from(node.depth()).unwrap_or_default();
         let allowance = self.allowances.get(depth).copied().unwrap_or(u32::MAX);
-        (u64::from(node.entries) << 30) / u64::from(allowance)
+        u64::from(node.entries) * LOAD_OF_ONE / u64::from(allowance)
     }
 
     /// Whether one sibling gives way before the other. Of equal ones it is the one that was inactive for longest.
