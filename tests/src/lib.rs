@@ -14,6 +14,8 @@ pub mod namespace;
 pub mod netns;
 #[cfg(target_os = "linux")]
 pub mod network;
+#[path = "../properties/src/origin.rs"]
+mod origin;
 pub mod path;
 pub mod programs;
 pub mod schema;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hii_protocol::ping::{Probe, Report, Request};
 use hii_server::ping::Runs;
 
+use crate::origin::origin;
+
 /// How long it waits before it looks whether it is to end. Only a backstop: who ends it sends it a datagram too.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,7 @@ impl Memory {
         let Ok(Request::Probe(probe)) = Request::decode(datagram) else {
             return None;
         };
-        let standing = self.runs.record(from, probe, self.start.elapsed());
+        let standing = self.runs.record(&origin(from), probe, self.start.elapsed());
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let since = since.expect("the clock is set").as_nanos();
         let report = Report {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::ledger::tests::{DEADLINE, EPOCH, ms, slot};
 use super::ledger::{Arrival, LEAST_PATIENCE, Ledger, Sent};
+use super::pair_tests::origin;
 use super::statistics::Statistics;
 use super::summary::Summary;
 use super::verdict::Verdict;
@@ -56,7 +57,7 @@ impl Server {
         }
         let size = ProbeSize::new(128).unwrap();
         let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
-        let from = "192.0.2.1:7".parse().unwrap();
+        let from = &origin();
         if received.is_over {
             let known = self.runs.record_limited(from, probe, at);
             let limited = known.map_or(&mut self.uncounted, |_| &mut self.limited);

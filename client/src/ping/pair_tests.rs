@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use hii_protocol::ping::{Probe, ProbeAnswer, ProbeSize, Report, Run, Seq};
 use hii_server::ping::Runs;
+use hii_server::policy::local_addrs::HostAddrs;
+use hii_server::policy::origin::{Origin, Transport};
+use hii_transport::packet_info::PacketInfo;
 use proptest::prelude::*;
 
 use super::figures::Distribution;
@@ -19,6 +22,13 @@ use super::verdict::{Counts, Verdict};
 
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
+
+/// Whom the server receives the client's probes from.
+pub(super) fn origin() -> Origin {
+    let [source, local] = [([192, 0, 2, 1], 7).into(), ([203, 0, 113, 1], 8).into()];
+    let info = PacketInfo::of_connection(source, Some(local));
+    Origin::validate(&info, Transport::Tcp, &HostAddrs::default()).unwrap()
+}
 
 /// What really happens to a probe. All times are in nanoseconds, by a clock that is right.
 #[derive(Debug, Clone)]
@@ -111,7 +121,7 @@ impl Pair {
         for (at, seq, received) in at_server {
             let size = ProbeSize::new(128).unwrap();
             let probe = Probe::new(Run(1), Seq::new(seq).unwrap(), size).unwrap();
-            let from = "192.0.2.1:7".parse().unwrap();
+            let from = &origin();
             let standing = runs.record(from, probe, Duration::from_nanos(at));
             let leaves = at + received.held;
             let report = probe.answer(&Report {

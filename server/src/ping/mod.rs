@@ -37,6 +37,8 @@ mod limit_tests;
 mod metrics;
 mod reorder;
 mod runs;
+#[cfg(test)]
+mod runs_tests;
 mod service;
 #[cfg(test)]
 mod service_tests;

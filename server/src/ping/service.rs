@@ -195,7 +195,7 @@ impl PingService {
         let standing = match &request {
             Ok(Request::Probe(probe)) => {
                 let runs = &mut self.stream_runs;
-                Some(runs.record_on_stream(from.address(), *probe, was_held, now.monotonic))
+                Some(runs.record_on_stream(from, *probe, was_held, now.monotonic))
             }
             _ => None,
         };
@@ -301,19 +301,19 @@ impl PingService {
     /// Decides about a probe that came in a datagram. Its run is remembered from the first probe that is within the limits;
     /// from then on all of its probes are recorded, so that a client can tell those over a limit from lost ones.
     fn probe(&mut self, probe: Probe, from: &Origin, now: Now) -> Effect<Outgoing> {
-        let (address, at) = (from.address(), now.monotonic);
+        let at = now.monotonic;
         let octets = probe.size().get();
         let Err(over) = self.budgets.take(Kind::Probe, from, octets, at) else {
             let reply = Reply::ToProbe {
                 probe,
-                standing: self.runs.record(address, probe, at),
+                standing: self.runs.record(from, probe, at),
                 received: now,
             };
             return self.impair(from.reply_to(), reply, at);
         };
         tracing::trace!(?over, "unanswered");
         self.tally.count_over(over);
-        let known = self.runs.record_limited(address, probe, at);
+        let known = self.runs.record_limited(from, probe, at);
         // The original of a duplicate may have been answered.
         let is_answered = known.is_some_and(|(standing, within_limits_at)| {
             !standing.is_first || at.saturating_sub(within_limits_at) < NOTICE_AFTER

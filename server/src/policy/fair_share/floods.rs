@@ -50,6 +50,9 @@ pub(crate) const ATTACKS: [(&str, Attack); 11] = [
     }),
 ];
 
+/// The attacks in which no prefix is overloaded.
+pub(crate) const SPREAD: [&str; 2] = ["20 /32s", "300 IPv4 hosts"];
+
 /// Addresses of holders whose prefixes have half of what they are allowed at most.
 pub(crate) fn honest() -> Vec<IpAddr> {
     let mut ips = Vec::new();
