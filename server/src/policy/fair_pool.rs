@@ -1,6 +1,6 @@
 //! A bounded pool of values whose holders have [fair shares](super::fair_share) of it.
 
-use super::fair_share::{Class, EntryId, FairShare, Holder, Turn};
+use super::fair_share::{Class, EntryId, FairShare, Holder, Order, Turn};
 
 /// Values in bounded memory: one more than there are places puts one out, and the holder with most for its size loses it.
 #[derive(Debug)]
@@ -19,11 +19,18 @@ pub struct Inserted<T> {
 }
 
 impl<T> FairPool<T> {
-    /// A pool of this many places. Memory is taken as they are used.
+    /// A pool of this many places. Memory is taken as they are used. Of one host the value that was inactive for longest goes
+    /// first.
     #[must_use]
     pub fn new(places: u32) -> Self {
+        Self::with_order(places, Order::Oldest)
+    }
+
+    /// The same, where of one host the values go in this order.
+    #[must_use]
+    pub fn with_order(places: u32, order: Order) -> Self {
         Self {
-            share: FairShare::new(places),
+            share: FairShare::new(places, order),
             values: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 //! Each prefix of a source (address or /64, /24 or /48, /16 or /32) is *allowed* a part of the pool: 1/256, 1/64, 1/16,
 //! and at least four places. Its *load* is the number of its entries by that allowance. When the pool is full, the prefix
 //! of the highest load gives way; in it the prefix of the highest load, and so on down to a host, and there the entry that
-//! was inactive for longest. The newcomer counts as well.
+//! was inactive for longest, or else active last ([`Order`]). The newcomer counts as well.
 //!
 //! So, while any prefix has a load above one, no entry goes whose prefixes all have a load of at most one. A holder that
 //! wants to take the places of others needs more prefixes than the pool has parts.
@@ -35,6 +35,16 @@ pub enum Turn {
     First,
     /// When the host has no other left.
     Last,
+}
+
+/// Which entries go first of one host and turn, and of equally loaded prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The one that was inactive for longest.
+    Oldest,
+    /// The one that was active last, as where entries wait for something: in a pool that is always full the oldest would go
+    /// before it comes.
+    Newest,
 }
 
 /// The number of an entry. It is used again after the entry has gone.
@@ -84,6 +94,7 @@ pub(crate) const LONE_ENTRY: usize = size_of::<Entry>() + size_of::<tree::Node>(
 #[derive(Debug)]
 pub struct FairShare {
     places: u32,
+    order: Order,
     tree: Tree,
     entries: Vec<Entry>,
     /// Unused entries, each leading to the next.
@@ -95,11 +106,12 @@ pub struct FairShare {
 impl FairShare {
     /// Shares of a pool of this many places. Memory is taken as they are used.
     #[must_use]
-    pub fn new(places: u32) -> Self {
+    pub fn new(places: u32, order: Order) -> Self {
         Self {
             // A node's number has 31 bits, and an entry has three of them at most.
             places: places.min(1 << 29),
-            tree: Tree::new(places),
+            order,
+            tree: Tree::new(places, order),
             entries: Vec::new(),
             free: NIL,
             time: 0,
@@ -156,12 +168,14 @@ impl FairShare {
         }
         if entry.turn() == turn {
             self.make_latest(id, entry);
-            return;
+        } else {
+            self.unlink(id);
+            self.link(id, entry.host(), turn);
         }
-        self.unlink(id);
-        self.link(id, entry.host(), turn);
-        // What gives way now may have been inactive for longer than what did before.
-        self.update(entry.host(), 0);
+        if entry.turn() != turn || self.order == Order::Newest {
+            // The host may give way before some that it did not before.
+            self.update(entry.host(), 0);
+        }
     }
 
     /// Removes an entry.
@@ -219,10 +233,14 @@ impl FairShare {
     /// The entry of a host that goes first.
     fn first_of(&self, host: u32) -> EntryId {
         let node = self.tree.node(host);
-        if node.first == NIL {
+        let oldest = if node.first == NIL {
             node.last
         } else {
             node.first
+        };
+        match self.order {
+            Order::Oldest => oldest,
+            Order::Newest => self.entry(oldest).before,
         }
     }
 

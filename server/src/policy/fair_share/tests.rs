@@ -1,5 +1,6 @@
 //! Fair shares against a model that counts everything anew, and against floods.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -62,12 +63,17 @@ fn first(
     ids: &[EntryId],
     depth: Depth,
     places: u32,
+    entries: Order,
 ) -> (Rank, EntryId) {
     let own = rank(ids.len(), places, depth);
+    let goes_at = |last_active| match entries {
+        Order::Oldest => last_active,
+        Order::Newest => u64::MAX - last_active,
+    };
     if depth == Depth::Host {
         let order = |id: &&EntryId| {
             let one = known[*id];
-            (one.turn as u8, one.last_active)
+            (one.turn as u8, goes_at(one.last_active))
         };
         return (own, *ids.iter().min_by_key(order).unwrap());
     }
@@ -82,8 +88,9 @@ fn first(
     }
     let children = children
         .iter()
-        .map(|(_, ids)| first(known, ids, depth, places));
-    let order = |(rank, id): &(Rank, EntryId)| (rank.key(), u64::MAX - known[id].last_active);
+        .map(|(_, ids)| first(known, ids, depth, places, entries));
+    let order =
+        |(rank, id): &(Rank, EntryId)| (rank.key(), Reverse(goes_at(known[id].last_active)));
     let (highest, id) = children.max_by_key(order).unwrap();
     let is_class = own.2 == Depth::Class;
     let rank = if is_class || highest.key() > own.key() {
@@ -102,9 +109,9 @@ struct Checked {
 }
 
 impl Checked {
-    fn new(places: u32) -> Self {
+    fn new(places: u32, order: Order) -> Self {
         Self {
-            share: FairShare::new(places),
+            share: FairShare::new(places, order),
             known: BTreeMap::new(),
             time: 0,
         }
@@ -131,7 +138,7 @@ impl Checked {
         let class = self.over_its_half();
         self.check_choice(class);
         let ids = self.of_class(class);
-        let (_, expected) = first(&self.known, &ids, Depth::Class, places);
+        let (_, expected) = first(&self.known, &ids, Depth::Class, places, self.share.order);
         assert_eq!(surplus, Some(expected), "{:?}", self.known);
         let gone = self.known[&expected];
         self.check_promise(&ids, gone);
@@ -239,8 +246,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 proptest! {
     #[test]
-    fn agrees_with_a_count_of_everything(places in 0..90_u32, acts in acts()) {
-        let mut checked = Checked::new(places);
+    fn agrees_with_a_count_of_everything(
+        places in 0..90_u32,
+        newest_first: bool,
+        acts in acts(),
+    ) {
+        let order = if newest_first { Order::Newest } else { Order::Oldest };
+        let mut checked = Checked::new(places, order);
         for act in acts {
             match act {
                 Act::Insert(ip, turn) => {
@@ -374,7 +386,7 @@ fn in_one_host_the_inactive_go_first_and_those_of_the_last_turn_last() {
 #[test]
 fn memory_is_bounded_by_the_places() {
     assert_eq!(size_of::<Entry>(), 16);
-    let mut share = FairShare::new(1000);
+    let mut share = FairShare::new(1000, Order::Oldest);
     for number in 0..100_000_u32 {
         // Each in a region of its own.
         share.insert(holder(v6(0x2a00_0000 + number, 0, 0, 1)), Turn::First);

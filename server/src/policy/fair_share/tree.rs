@@ -4,8 +4,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 
-use super::NIL;
 use super::holder::{Class, Depth, Holder, Prefix};
+use super::{NIL, Order};
 
 /// No prefix is allowed fewer places, however small the pool.
 const MIN_ALLOWANCE: u32 = 4;
@@ -64,13 +64,14 @@ pub(super) struct Tree {
     free: u32,
     by_id: HashTable<u32>,
     key: RandomState,
+    order: Order,
     /// How many places a prefix of each depth may have before it is overloaded.
     allowances: [u32; 4],
 }
 
 impl Tree {
     /// For a pool of this many places.
-    pub(super) fn new(places: u32) -> Self {
+    pub(super) fn new(places: u32, order: Order) -> Self {
         let part = |parts: u32| (places / parts).max(MIN_ALLOWANCE);
         Self {
             // The roots of both classes.
@@ -78,6 +79,7 @@ impl Tree {
             free: NIL,
             by_id: HashTable::new(),
             key: RandomState::new(),
+            order,
             allowances: [u32::MAX, part(16), part(64), part(256)],
         }
     }
@@ -253,14 +255,17 @@ impl Tree {
         u64::from(node.entries) * LOAD_OF_ONE / u64::from(allowance)
     }
 
-    /// Whether one sibling gives way before the other. Of equal ones it is the one that was inactive for longest.
+    /// Whether one sibling gives way before the other. Of equal ones the order of their entries decides.
     fn precedes(&self, one: u32, other: u32) -> bool {
         let (one_rank, other_rank) = (self.rank(one), self.rank(other));
-        let is_older = || {
+        let is_first = || {
             let (one, other) = (self.node(one).last_active, self.node(other).last_active);
-            super::is_before(one, other)
+            match self.order {
+                Order::Oldest => super::is_before(one, other),
+                Order::Newest => super::is_before(other, one),
+            }
         };
-        one_rank > other_rank || one_rank == other_rank && is_older()
+        one_rank > other_rank || one_rank == other_rank && is_first()
     }
 
     /// One heap of two.
