@@ -77,7 +77,7 @@ impl Connection {
             speaks: Speaks::Unknown,
             input: Input::Open,
             inbox: Inbox::default(),
-            delayed: DelayQueue::new(MOST_WAITING),
+            delayed: DelayQueue::new(),
             outbox: VecDeque::new(),
             writing: Writing::default(),
             idle,
@@ -135,9 +135,7 @@ impl Connection {
             Decision::Silence => {}
             Decision::Answer(reply) => self.outbox.push_back(reply),
             Decision::Later(due, reply) => {
-                if self.delayed.push(due, reply).is_err() {
-                    service.abandoned_on_stream(1);
-                }
+                self.delayed.push(due, reply);
             }
             Decision::Exit => {
                 self.refuse_more(service);
@@ -151,7 +149,7 @@ impl Connection {
         self.input = Input::Refused;
         self.release(service);
         service.abandoned_on_stream(self.delayed.len() as u64);
-        self.delayed = DelayQueue::new(MOST_WAITING);
+        self.delayed = DelayQueue::new();
     }
 
     /// Octets that it holds: of what came and waits for its answer, and of answers that are being sent.

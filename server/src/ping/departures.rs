@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use hii_transport::datagrams::Peer;
 
-use super::delay_queue::DelayQueue;
+use super::fair_queue::FairQueue;
 use super::reorder::Held;
 use super::service::Reply;
+use crate::policy::fair_share::Holder;
 
-/// Answers that may wait at once; each is a few dozen octets.
-const CAPACITY: usize = 1 << 17;
+/// Answers that may wait at once; then their senders have fair shares.
+pub(super) const CAPACITY: u32 = 1 << 17;
 
 /// An answer to an impaired message, before it goes.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,9 @@ pub(super) struct Departure {
     /// Whether it lets the next one to the same sender go first.
     pub(super) yields: bool,
 }
+
+// So many times as there are places.
+const _: () = assert!(size_of::<Departure>() <= 160);
 
 /// An answer that is to go out now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +39,8 @@ pub struct Outgoing {
 /// All answers that have not gone out.
 #[derive(Debug)]
 pub(super) struct Departures {
-    waiting: DelayQueue<Departure>,
-    held: Held<Departure>,
+    waiting: FairQueue<Departure>,
+    held: Held,
     /// What goes right after the answer that went last.
     following: VecDeque<(Peer, Outgoing)>,
     reordered: u64,
@@ -45,16 +49,18 @@ pub(super) struct Departures {
 impl Departures {
     pub(super) fn new() -> Self {
         Self {
-            waiting: DelayQueue::new(CAPACITY),
+            waiting: FairQueue::new(CAPACITY),
             held: Held::new(),
             following: VecDeque::new(),
             reordered: 0,
         }
     }
 
-    /// Lets an answer wait for its time, unless too many wait already.
+    /// Lets an answer wait for its time. Returns whether one, this or another, has no place and is lost.
     pub(super) fn wait(&mut self, departure: Departure, due: Duration) -> bool {
-        self.waiting.push(due, departure).is_ok()
+        let holder = Holder::at(departure.to.address);
+        let waiting = self.waiting.push(holder, due, departure);
+        waiting.displaced.is_some()
     }
 
     /// The answer, to be sent at once, unless it lets another go first. One that finds another held for the same sender
@@ -62,19 +68,30 @@ impl Departures {
     pub(super) fn leave(&mut self, departure: Departure, now: Duration) -> Option<Outgoing> {
         let to = departure.to;
         let departure = if departure.yields {
-            self.held.hold(to, departure, now).err()?
+            let released = self.held.hold(departure, now)?;
+            if released.to != to {
+                self.follow(released);
+                return None;
+            }
+            released
         } else {
             departure
         };
         let first = self.with_copy(departure);
         if let Some(overtaken) = self.held.release(to) {
             self.reordered += 1;
-            // Its place is before its copy's.
-            let place = self.following.len();
-            let answer = self.with_copy(overtaken);
-            self.following.insert(place, (to, answer));
+            self.follow(overtaken);
         }
         Some(first)
+    }
+
+    /// Lets an answer go right after the one that went last.
+    fn follow(&mut self, departure: Departure) {
+        // Its place is before its copy's.
+        let place = self.following.len();
+        let to = departure.to;
+        let answer = self.with_copy(departure);
+        self.following.insert(place, (to, answer));
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
@@ -86,18 +103,18 @@ impl Departures {
     }
 
     pub(super) fn take_due(&mut self, now: Duration) -> Option<(Peer, Outgoing)> {
-        if let Some(next) = self.following.pop_front() {
-            return Some(next);
-        }
-        if let Some((to, departure)) = self.held.take_due(now) {
-            return Some((to, self.with_copy(departure)));
-        }
-        while let Some(departure) = self.waiting.take_due(now) {
+        loop {
+            if let Some(next) = self.following.pop_front() {
+                return Some(next);
+            }
+            if let Some(departure) = self.held.take_due(now) {
+                return Some((departure.to, self.with_copy(departure)));
+            }
+            let departure = self.waiting.take_due(now)?;
             if let Some(answer) = self.leave(departure, now) {
                 return Some((departure.to, answer));
             }
         }
-        None
     }
 
     /// How many answers have not gone out, copies aside.

@@ -31,6 +31,9 @@ mod departures;
 #[cfg(test)]
 mod departures_tests;
 mod embedded;
+mod fair_queue;
+#[cfg(test)]
+mod fair_queue_tests;
 mod impairment;
 #[cfg(test)]
 mod limit_tests;
@@ -49,7 +52,6 @@ mod total_octets;
 
 pub use budgets::{Kind, Limits};
 pub use connection::Connection;
-pub use delay_queue::DelayQueue;
 pub use departures::Outgoing;
 pub use embedded::Embedded;
 pub use impairment::{Dice, Fate, Impairments};
@@ -95,7 +97,8 @@ pub struct Args {
     #[arg(long, value_name = "P", value_parser = probability)]
     loss: Option<f64>,
 
-    /// Let each answer wait, a time or a range to draw from: 20ms, 0.1ms..500ms
+    /// Let each answer wait, a time or a range to draw from: 20ms, 0.1ms..500ms. Over UDP 131072 wait at once; then the
+    /// network that has most for its size loses its further ones
     #[arg(long, value_name = "A..B", value_parser = delay_range)]
     delay: Option<DelayRange>,
 
@@ -103,7 +106,8 @@ pub struct Args {
     #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
     duplicate: f64,
 
-    /// Let this share of the answers over UDP be overtaken: each goes after the next one to the same sender, or after 1 s
+    /// Let this share of the answers over UDP be overtaken: each goes after the next one to the same sender, or after 1 s;
+    /// of 16384 senders at once
     #[arg(long, value_name = "P", value_parser = probability, default_value = "0")]
     reorder: f64,
 

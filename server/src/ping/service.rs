@@ -292,7 +292,7 @@ impl PingService {
                 None => Effect::Nothing,
             };
         }
-        if !self.departures.wait(departure, now + delay) {
+        if self.departures.wait(departure, now + delay) {
             self.tally.queue_full += 1;
         }
         Effect::Nothing

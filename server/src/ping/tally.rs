@@ -34,7 +34,7 @@ pub struct Tally {
     pub over_octets: u64,
     /// Not answered, since the answer would be longer than the message, and its source address may be forged.
     pub too_short: u64,
-    /// Delayed beyond what the queue of delayed answers holds.
+    /// Delayed, and without a place in the queue of delayed answers, or displaced from there.
     pub queue_full: u64,
     /// Answers that the network would not take.
     pub send_failed: u64,
