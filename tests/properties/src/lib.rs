@@ -8,6 +8,7 @@
 
 pub use connection::ping_connection;
 pub use differential::relay_differential;
+pub use fair_share::fair_share;
 pub use frames::{
     ping_answer, ping_request, relay_answer, relay_request, share_answer, share_request,
 };
@@ -21,6 +22,7 @@ mod connection;
 #[path = "../../src/classic/decision.rs"]
 pub mod decision;
 mod differential;
+mod fair_share;
 mod frames;
 mod framing;
 mod metrics;
@@ -33,7 +35,8 @@ mod source_validation;
 pub type Property = fn(&[u8]);
 
 /// Each fuzz target, by its name.
-pub const TARGETS: [(&str, Property); 13] = [
+pub const TARGETS: [(&str, Property); 14] = [
+    ("fair_share", fair_share),
     ("framing", framing),
     ("metrics_request", metrics_request),
     ("ping_answer", ping_answer),
