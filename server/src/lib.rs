@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use logs::LogFormat;
 
+mod accept;
 pub mod admission;
 pub mod allow_exit;
 pub mod announce;
@@ -17,6 +18,7 @@ mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod ping;
+pub mod places;
 pub mod policy;
 pub mod quiet;
 #[cfg(test)]

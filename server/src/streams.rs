@@ -1,11 +1,9 @@
 //! The TCP side of a service: accepts connections, and moves octets between them and their [`Conversation`]s.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hii_transport::clock::{Clock, Now};
@@ -17,11 +15,10 @@ use hii_transport::timer::Timer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Admission, ConnectionLimits, Refusal};
+use crate::accept::{Accepted, Acceptor};
+use crate::admission::{Admission, ConnectionLimits, Place, Refusal};
+use crate::policy::fair_share::Holder;
 use crate::policy::origin::Origin;
-
-/// How long no connection is accepted after one could not be, for lack of memory or files.
-const BREATH: Duration = Duration::from_millis(50);
 
 /// What all connections together and each of them may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +41,11 @@ pub trait StreamService: Service + Sized + 'static {
 
     /// The origin of a connection, if anything may come from there; else it is closed at once.
     fn admit(&mut self, from: &PacketInfo, now: Duration) -> Option<Origin>;
+
+    /// Whose fair share of all connections one of this origin is counted to.
+    fn holder(&self, origin: &Origin) -> Holder {
+        Holder::of(origin)
+    }
 
     /// Learns that a connection was closed at once, being one too many.
     fn refused(&mut self, refusal: Refusal);
@@ -83,6 +85,9 @@ pub trait Conversation {
     fn resume(&mut self, service: &mut Self::Service, now: Now) {
         let _ = (service, now);
     }
+
+    /// When a whole message last came, or `None` before the first one.
+    fn last_message(&self) -> Option<Duration>;
 
     /// When the connection is to be closed, if nothing happens until then.
     fn closes_at(&self) -> Option<Duration>;
@@ -151,6 +156,8 @@ pub enum End {
     Idle,
     /// What is sent was not taken for too long.
     Unread,
+    /// It gave way to another one: there were as many as there may be.
+    Displaced,
     /// It asked the whole service to stop, and may.
     Stops,
 }
@@ -217,10 +224,10 @@ pub(crate) async fn serve<S: StreamService>(
     // Nothing is ever sent: it ends with the last connection.
     let (open, mut none_open) = mpsc::channel::<()>(1);
     tokio::select! {
-        () = accept_all(&listeners, &common, limits.connections, &open) => {}
+        () = accept_all(listeners, &common, limits.connections, &open) => {}
         () = stopped(&mut stopping) => {}
     }
-    drop((listeners, open));
+    drop(open);
     let _ = tokio::time::timeout(limits.farewell, none_open.recv()).await;
 }
 
@@ -231,15 +238,19 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 async fn accept_all<S: StreamService>(
-    listeners: &[TcpListener],
+    listeners: Vec<TcpListener>,
     common: &Rc<Common<S>>,
     limits: ConnectionLimits,
     open: &mpsc::Sender<()>,
 ) {
     let admission = Admission::new(limits);
-    let mut told = false;
+    let mut acceptor = Acceptor::new(listeners, limits.all.saturating_add(1));
     loop {
-        let (stream, info) = accept(listeners, &mut told).await;
+        let Accepted {
+            stream,
+            info,
+            permit,
+        } = acceptor.accept().await;
         let now = common.clock.elapsed();
         let Some(origin) = common
             .service
@@ -248,7 +259,8 @@ async fn accept_all<S: StreamService>(
             sampled!(debug, "denied", from = %info.source);
             continue;
         };
-        let place = match admission.enter(&origin) {
+        let holder = common.service.with(|service| service.holder(&origin));
+        let mut place = match admission.enter(&origin, holder) {
             Ok(place) => place,
             Err(refusal) => {
                 sampled!(debug, "over the limit of connections", from = %origin.address(), ?refusal);
@@ -265,46 +277,10 @@ async fn accept_all<S: StreamService>(
         };
         let (common, open) = (Rc::clone(common), open.clone());
         tokio::task::spawn_local(async move {
-            converse(stream, origin.address(), connected, &common).await;
-            drop((place, open));
+            converse(stream, origin.address(), connected, &mut place, &common).await;
+            drop((place, permit, open));
         });
     }
-}
-
-/// The next connection of any listener, however long that takes. `told`: whether it has been said that none can be accepted.
-pub(crate) async fn accept(listeners: &[TcpListener], told: &mut bool) -> (TcpStream, PacketInfo) {
-    loop {
-        match next(listeners).await {
-            Ok(accepted) => return accepted,
-            // A warning once: it may come again twenty times a second.
-            Err(error) if *told => sampled!(debug, "cannot accept connections", %error),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; they wait until others end");
-            }
-        }
-        *told = true;
-        tokio::time::sleep(BREATH).await;
-    }
-}
-
-/// The next connection of any listener.
-async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, PacketInfo)> {
-    let (stream, source) = poll_fn(|context| {
-        for listener in listeners {
-            match listener.poll_accept(context) {
-                // Whoever hung up while waiting is no trouble of this side's.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {
-                    context.waker().wake_by_ref();
-                }
-                Poll::Ready(result) => return Poll::Ready(result),
-                Poll::Pending => {}
-            }
-        }
-        Poll::Pending
-    })
-    .await?;
-    let info = PacketInfo::of_connection(source, stream.local_addr().ok());
-    Ok((stream, info))
 }
 
 /// A conversation that is closed however its task ends: one that does not end in the farewell's time is dropped in the
@@ -335,6 +311,7 @@ async fn converse<S: StreamService>(
     stream: TcpStream,
     from: SocketAddr,
     mut connected: Connected<S>,
+    place: &mut Place,
     common: &Common<S>,
 ) {
     let Some(conversation) = &mut connected.conversation else {
@@ -344,10 +321,13 @@ async fn converse<S: StreamService>(
     if let Err(error) = stream.set_nodelay(true) {
         sampled!(debug, "no TCP_NODELAY", %from, %error);
     }
-    let result = exchange(&stream, conversation, common).await;
+    let result = exchange(&stream, conversation, place, common).await;
     connected.close(result.as_ref().ok().copied());
     match result {
-        Ok(End::Done) => close_gently(stream).await,
+        Ok(End::Done) => tokio::select! {
+            () = close_gently(stream) => {}
+            () = place.displaced() => {}
+        },
         Ok(End::Stops) => drop(common.asked.send_replace(true)),
         Ok(end) => sampled!(debug, "connection closed", %from, ?end),
         Err(error) => sampled!(debug, "connection lost", %from, %error),
@@ -358,9 +338,11 @@ async fn converse<S: StreamService>(
 async fn exchange<S: StreamService>(
     stream: &TcpStream,
     conversation: &mut S::Conversation,
+    place: &mut Place,
     common: &Common<S>,
 ) -> io::Result<End> {
     let mut timer = None;
+    let mut last_message = None;
     let mut stopping = common.stopping.clone();
     let mut has_hung_up = false;
     loop {
@@ -377,12 +359,17 @@ async fn exchange<S: StreamService>(
         if let Some(end) = conversation.end(now) {
             return Ok(end);
         }
+        if conversation.last_message() != last_message {
+            last_message = conversation.last_message();
+            place.note_progress();
+        }
         let wants = conversation.wants();
         let next = [conversation.next_due(), conversation.resumes_at()];
         let due = next.into_iter().flatten().min();
         let due = due.map(|due| due.saturating_sub(now));
         let closes = conversation.closes_at().map(|at| at.saturating_sub(now));
         tokio::select! {
+            () = place.displaced() => return Ok(End::Displaced),
             ready = stream.readable(), if wants.is_some() => {
                 ready?;
                 receive(stream, wants.unwrap_or_default(), conversation, common)?;

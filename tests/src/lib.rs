@@ -23,6 +23,7 @@ pub mod scratch;
 pub mod script;
 pub mod sender;
 pub mod share;
+pub mod streams;
 pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod tun_path;

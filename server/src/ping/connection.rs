@@ -37,6 +37,8 @@ pub struct Connection {
     idle: Duration,
     /// When something whole last came or went.
     progress: Duration,
+    /// When a whole message last came.
+    last_message: Option<Duration>,
     /// When more may be read, where its source is over a limit.
     held_until: Option<Duration>,
     /// Whether nothing was read before the next message because of a limit.
@@ -82,6 +84,7 @@ impl Connection {
             writing: Writing::default(),
             idle,
             progress: now,
+            last_message: None,
             held_until: None,
             was_held: false,
         }
@@ -119,6 +122,7 @@ impl Connection {
                 }
             };
             self.progress = now.monotonic;
+            self.last_message = Some(now.monotonic);
             let was_held = std::mem::take(&mut self.was_held);
             let decision = service.handle_frame(frame, &self.from, was_held, now);
             self.apply(decision, service);
@@ -202,6 +206,7 @@ impl Conversation for Connection {
         }
         if self.speaks == Speaks::Classic {
             self.progress = now.monotonic;
+            self.last_message = Some(now.monotonic);
             if octets == b"exit" {
                 self.refuse_more(service);
             } else {
@@ -232,6 +237,10 @@ impl Conversation for Connection {
                 self.may_read(service, now.monotonic);
             }
         }
+    }
+
+    fn last_message(&self) -> Option<Duration> {
+        self.last_message
     }
 
     fn closes_at(&self) -> Option<Duration> {
@@ -296,6 +305,7 @@ impl Conversation for Connection {
         match end {
             Some(End::Idle) => counts.idle += 1,
             Some(End::Unread) => counts.unread += 1,
+            Some(End::Displaced) => counts.displaced += 1,
             Some(End::Done | End::Stops) | None => {}
         }
         service.abandoned_on_stream(self.waiting() as u64);

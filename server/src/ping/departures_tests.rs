@@ -59,7 +59,7 @@ fn an_answer_sent_twice_is_answered_once_and_duplicated_once() {
     );
     let tally = service.tally();
     assert_eq!((tally.answered, tally.duplicated), (2, 2));
-    assert_balanced(tally);
+    assert_balanced(&tally);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_reordered_answer_goes_right_after_the_next_to_the_same_sender() {
     answer(&mut service, b"C 5", "192.0.2.1:1024");
     assert_eq!(departures(&mut service, &[1024, 1025]), []);
     assert_eq!(service.tally().abandoned, 2);
-    assert_balanced(Tally {
+    assert_balanced(&Tally {
         answered: 1,
         ..service.tally()
     });
@@ -118,7 +118,7 @@ fn what_nothing_overtakes_goes_after_a_second_and_is_not_reordered() {
         (1, 0)
     );
     assert_eq!(service.next_due(), None);
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn reordering_swaps_pairs_after_their_delay() {
         (service.tally().answered, service.tally().reordered),
         (4, 2)
     );
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
 }
 
 #[test]
@@ -168,12 +168,12 @@ fn a_full_delay_queue_loses_answers_of_the_senders_that_filled_it() {
         }
     }
     assert_eq!(service.tally().queue_full, 150_025 - (1 << 17));
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
     drain(&mut service, Duration::from_secs(13), &mut out);
     let honest = out.iter().filter(|(port, ..)| *port == 1024);
     assert_eq!(honest.count(), 25);
     assert_eq!(out.len(), 1 << 17);
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
 }
 
 /// The address of a flooder's nth answer.
@@ -232,6 +232,6 @@ fn senders_of_many_ports_release_their_own_answers_and_none_is_lost() {
         drain(&mut service, Duration::from_secs(1), &mut out);
         let tally = service.tally();
         assert_eq!((tally.answered, tally.reordered), (22_004, 2), "{name}");
-        assert_balanced(tally);
+        assert_balanced(&tally);
     }
 }

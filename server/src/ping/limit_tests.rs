@@ -97,7 +97,7 @@ fn each_kind_has_the_limits_of_the_table() {
     assert_eq!(tally.over_rate, 30_000);
     assert_eq!(tally.over_classic_rate, 2 * 30_000 + 30_000 - 1_500);
     assert_eq!(tally.over_message_rate, 6 * 30_000 - 62);
-    assert_balanced(tally);
+    assert_balanced(&tally);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn octets_of_answers_are_limited_for_an_address_and_in_all() {
     assert!((17..20).contains(&greedy), "{greedy}");
     assert!(answer(&mut service, probe(1).as_bytes(), "192.0.2.2:5001", 0).is_some());
     assert_eq!(service.tally().over_octets, 1000 - greedy as u64);
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_run_over_the_rate_is_recorded_and_its_answers_say_how_many_were_limited() {
     );
     assert_eq!(answer.count().unwrap().get(), 5);
     assert_eq!(service.tally().over_rate, 2);
-    assert_balanced(service.tally());
+    assert_balanced(&service.tally());
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn run_without_answers_gets_a_notice_a_second_and_no_entry() {
         (tally.over_rate, tally.notices, tally.answered),
         (3_000, 3, 0)
     );
-    assert_balanced(tally);
+    assert_balanced(&tally);
     assert!(service.remembers_nothing());
     // Of all ports of an address.
     let mut all = 0;

@@ -126,9 +126,10 @@ const UNANSWERED: [(&str, Figure); 10] = [
     }),
 ];
 
-const CLOSED: [(&str, Figure); 4] = [
+const CLOSED: [(&str, Figure); 5] = [
     ("limit", |now| now.tally.tcp.refused),
     ("source_limit", |now| now.tally.tcp.over_source),
+    ("displaced", |now| now.tally.tcp.displaced),
     ("idle", |now| now.tally.tcp.idle),
     ("unread", |now| now.tally.tcp.unread),
 ];
@@ -219,6 +220,7 @@ mod tests {
                 connections: 12,
                 refused: 13,
                 over_source: 14,
+                displaced: 23,
                 idle: 15,
                 unread: 16,
                 ..Connections::default()
@@ -275,6 +277,7 @@ mod tests {
                 "hii_ping_connections_total 24",
                 r#"hii_ping_connections_closed_total{reason="limit"} 26"#,
                 r#"hii_ping_connections_closed_total{reason="source_limit"} 28"#,
+                r#"hii_ping_connections_closed_total{reason="displaced"} 46"#,
                 r#"hii_ping_connections_closed_total{reason="idle"} 30"#,
                 r#"hii_ping_connections_closed_total{reason="unread"} 32"#,
                 r#"hii_ping_waiting{transport="udp"} 12"#,

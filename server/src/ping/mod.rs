@@ -143,7 +143,7 @@ pub struct Args {
     #[arg(long, value_name = "BYTES/s", value_parser = rate, default_value = "0")]
     total_octets: Rate,
 
-    /// TCP connections at once; further ones are closed
+    /// TCP connections at once; for a further one the network with most for its size loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 

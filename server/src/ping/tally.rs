@@ -59,10 +59,12 @@ pub struct Connections {
     pub classic_connections: u64,
     /// Connections closed at once: their source address is invalid.
     pub refused_sources: RefusedSources,
-    /// Connections closed at once: there were as many as allowed.
+    /// Connections closed at once: there were as many as allowed, and none of a larger holder than theirs.
     pub refused: u64,
     /// Connections closed at once: their source had as many as it may.
     pub over_source: u64,
+    /// Connections closed to make room for another one: there were as many as allowed, and their holder had most.
+    pub displaced: u64,
     /// Connections closed because nothing whole came for too long.
     pub idle: u64,
     /// Connections closed because their answers were not taken.
@@ -145,6 +147,7 @@ impl AddAssign for Connections {
             refused_sources,
             refused,
             over_source,
+            displaced,
             idle,
             unread,
             held,
@@ -156,6 +159,7 @@ impl AddAssign for Connections {
         self.refused_sources += refused_sources;
         self.refused += refused;
         self.over_source += over_source;
+        self.displaced += displaced;
         self.idle += idle;
         self.unread += unread;
         self.held += held;
@@ -219,6 +223,7 @@ impl fmt::Display for Connections {
             (self.classic_connections, "connections without frames"),
             (self.refused, "connections over the limit"),
             (self.over_source, "connections over the limit of one source"),
+            (self.displaced, "connections displaced by others"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took no answers"),
             (self.held, "times not read, being over a limit"),

@@ -8,7 +8,7 @@ use super::metrics::{Board, Snapshot};
 use super::service_tests::{PLAIN, at, from, service, train};
 use super::*;
 use crate::admission::Refusal;
-use crate::streams::StreamService as _;
+use crate::streams::{Conversation as _, End, StreamService as _};
 
 /// A count: its path in the JSON document, what the text says of four, and the metric; none is not shown there.
 type Row = (
@@ -18,7 +18,7 @@ type Row = (
     Option<&'static str>,
 );
 
-const ROWS: [Row; 24] = [
+const ROWS: [Row; 25] = [
     (
         "/received",
         |t| &mut t.received,
@@ -134,6 +134,12 @@ const ROWS: [Row; 24] = [
         Some("source_limit"),
     ),
     (
+        "/tcp/displaced",
+        |t| &mut t.tcp.displaced,
+        Some("4 connections displaced by others"),
+        Some("displaced"),
+    ),
+    (
         "/tcp/idle",
         |t| &mut t.tcp.idle,
         Some("4 connections idle too long"),
@@ -166,11 +172,11 @@ const ROWS: [Row; 24] = [
 ];
 
 /// The series of a server of which two threads did this.
-fn series(tally: Tally) -> Vec<String> {
+fn series(tally: &Tally) -> Vec<String> {
     let board = Board::default();
     for _ in 0..2 {
         board.seat("udp").publish(Snapshot {
-            tally,
+            tally: *tally,
             ..Snapshot::default()
         });
     }
@@ -211,7 +217,7 @@ fn each_count_of_two_threads_is_summed_and_shown_everywhere() {
             assert!(told.to_string().contains(text), "{path}: {told}");
         }
         if let Some(metric) = metric {
-            let shown = series(one);
+            let shown = series(&one);
             let of_reason = format!("reason=\"{metric}\"}} 4");
             let of_name = format!("hii_ping_{metric}");
             let lines = shown.iter().filter(|line| {
@@ -243,7 +249,7 @@ fn sends(service: &mut PingService, datagram: &[u8], result: &io::Result<()>) {
     }
 }
 
-const EVENTS: [Event; 9] = [
+const EVENTS: [Event; 10] = [
     (|s| sends(s, b"Hello Server", &Ok(())), |t| &mut t.received),
     (|s| sends(s, b"Hello Server", &Ok(())), |t| &mut t.answered),
     (
@@ -256,6 +262,13 @@ const EVENTS: [Event; 9] = [
     ),
     (|s| s.refused(Refusal::All), |t| &mut t.tcp.refused),
     (|s| s.refused(Refusal::Source), |t| &mut t.tcp.over_source),
+    (
+        |s| {
+            let connection = s.connect(from(SENDER), Duration::MAX, Duration::ZERO);
+            connection.close(Some(End::Displaced), s);
+        },
+        |t| &mut t.tcp.displaced,
+    ),
     (
         |s| {
             s.handle_classic(&from(SENDER), at(0));

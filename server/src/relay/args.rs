@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     peers: u32,
 
-    /// TCP connections at once; further ones are closed
+    /// TCP connections at once; for a further one the network with most for its size loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 

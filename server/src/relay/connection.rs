@@ -35,8 +35,8 @@ pub struct Connection {
     answered: u64,
     writing: Writing,
     idle: Duration,
-    /// Whether a whole frame has come.
-    has_spoken: bool,
+    /// When a whole frame last came.
+    last_frame: Option<Duration>,
     /// When something whole last came or went.
     progress: Duration,
     /// When more is read, where its source is over a rate.
@@ -77,7 +77,7 @@ impl Connection {
             answered: 0,
             writing: Writing::default(),
             idle,
-            has_spoken: false,
+            last_frame: None,
             progress: now,
             held_until: None,
         }
@@ -114,7 +114,7 @@ impl Connection {
                 }
             };
             self.progress = now;
-            self.has_spoken = true;
+            self.last_frame = Some(now);
             match verdict {
                 Verdict::Silence => {}
                 Verdict::Answer(answer) => self.answer(&answer),
@@ -189,6 +189,10 @@ impl Conversation for Connection {
         self.take_frames(service, now.monotonic);
     }
 
+    fn last_message(&self) -> Option<Duration> {
+        self.last_frame
+    }
+
     fn closes_at(&self) -> Option<Duration> {
         if self.held_until.is_some() && self.writing.octets.is_empty() {
             // Nothing is read from it by this side.
@@ -196,7 +200,7 @@ impl Conversation for Connection {
         }
         let (since, limit) = if !self.writing.octets.is_empty() {
             (self.writing.since, self.idle.min(PATIENCE))
-        } else if self.has_spoken {
+        } else if self.last_frame.is_some() {
             (self.progress, self.idle)
         } else {
             (self.progress, self.idle.min(PATIENCE))

@@ -130,9 +130,10 @@ const DROPPED: [(&str, Figure); 12] = [
     ("taken", |now| now.taken),
 ];
 
-const CLOSED: [(&str, Figure); 5] = [
+const CLOSED: [(&str, Figure); 6] = [
     ("limit", |now| now.tcp.refused),
     ("source_limit", |now| now.tcp.over_source),
+    ("displaced", |now| now.tcp.displaced),
     ("denied", |now| now.tcp.denied),
     ("idle", |now| now.tcp.idle),
     ("unread", |now| now.tcp.unread),

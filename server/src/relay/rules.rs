@@ -17,6 +17,7 @@ use super::tokens::{Key, Tokens};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::policy::Budget;
+use crate::policy::fair_share::{Class, Holder};
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal};
 use crate::quiet::Quiet;
@@ -284,6 +285,18 @@ impl Rules {
         let is_denied = self.shared.access.denies(origin.ip());
         self.tally.tcp.denied += u64::from(is_denied);
         !is_denied
+    }
+
+    /// Whose fair share of the connections one from there is counted to: with `--no-trust-loopback`, those of loopback are
+    /// strangers' too.
+    pub fn holder(&self, origin: &Origin) -> Holder {
+        let is_trusted = self.shared.access.trusts(origin);
+        let class = if is_trusted {
+            Class::Trusted
+        } else {
+            Class::Stranger
+        };
+        Holder::new(origin, class)
     }
 
     /// Charges a frame of a connection, whatever it is, to the connections of its address.

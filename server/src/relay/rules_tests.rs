@@ -12,6 +12,7 @@ use super::peers::Way;
 use super::rules::{Config, Decision, Delivery, Rules, Shared, Source};
 use crate::allow_exit::AllowExit;
 use crate::args::rate;
+use crate::policy::fair_share::Class;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::origin;
 
@@ -473,6 +474,25 @@ fn a_connection_is_a_peer_while_it_is_open() {
     assert_eq!(said(&mut rules, back, "192.0.2.7:7000", 2), UNDELIVERABLE);
     rules.disconnected(connection);
     assert_eq!(said(&mut rules, send, "192.0.2.9:9000", 3), UNDELIVERABLE);
+}
+
+#[test]
+fn connections_of_trusted_networks_are_counted_apart_from_those_of_strangers() {
+    let class = |rules: &Rules, ip: &str| {
+        let address = SocketAddr::new(ip.parse().unwrap(), 9);
+        rules.holder(&origin(address)).class()
+    };
+    let rules = trusting(&["192.0.2.0/24"]);
+    for trusted in ["127.0.0.1", "::1", "192.0.2.7"] {
+        assert_eq!(class(&rules, trusted), Class::Trusted, "{trusted}");
+    }
+    assert_eq!(class(&rules, "192.0.3.7"), Class::Stranger);
+    // Behind a proxy everybody comes from loopback.
+    let rules = relay(Access {
+        distrusts_loopback: true,
+        ..Access::default()
+    });
+    assert_eq!(class(&rules, "127.0.0.1"), Class::Stranger);
 }
 
 #[test]

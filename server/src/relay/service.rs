@@ -22,6 +22,7 @@ use super::peers::{self, Way};
 use super::rules::{Decision, Delivery, Rules, Source};
 use super::tally::Tally;
 use crate::admission::Refusal;
+use crate::policy::fair_share::Holder;
 use crate::policy::origin::{Origin, SourceRefusal, Transport};
 use crate::policy::source_validation::SourceValidator;
 use crate::streams::{End, Held, StreamService};
@@ -159,6 +160,7 @@ impl RelayService {
         match end {
             Some(End::Idle) => tally.tcp.idle += 1,
             Some(End::Unread) => tally.tcp.unread += 1,
+            Some(End::Displaced) => tally.tcp.displaced += 1,
             Some(End::Done | End::Stops) | None => {}
         }
     }
@@ -385,6 +387,10 @@ impl StreamService for RelayService {
                 None
             }
         }
+    }
+
+    fn holder(&self, origin: &Origin) -> Holder {
+        self.rules.holder(origin)
     }
 
     fn refused(&mut self, refusal: Refusal) {

@@ -74,10 +74,12 @@ pub struct Connections {
     pub forwarded: u64,
     /// Connections closed at once: their source address is invalid.
     pub refused_sources: RefusedSources,
-    /// Connections closed at once: there were as many as allowed.
+    /// Connections closed at once: there were as many as allowed, and none of a larger holder than theirs.
     pub refused: u64,
     /// Connections closed at once: their source had as many as it may.
     pub over_source: u64,
+    /// Connections closed to make room for another one: there were as many as allowed, and their holder had most.
+    pub displaced: u64,
     /// Connections closed at once: nothing may come from there.
     pub denied: u64,
     /// Connections closed because nothing whole came for too long.
@@ -198,6 +200,7 @@ impl AddAssign for Connections {
             refused_sources,
             refused,
             over_source,
+            displaced,
             denied,
             idle,
             unread,
@@ -210,6 +213,7 @@ impl AddAssign for Connections {
         self.refused_sources += refused_sources;
         self.refused += refused;
         self.over_source += over_source;
+        self.displaced += displaced;
         self.denied += denied;
         self.idle += idle;
         self.unread += unread;
@@ -279,6 +283,7 @@ impl fmt::Display for Connections {
         for (count, what) in [
             (self.refused, "connections over the limit"),
             (self.over_source, "connections over the limit of one source"),
+            (self.displaced, "connections displaced by others"),
             (self.denied, "connections denied"),
             (self.idle, "connections idle too long"),
             (self.unread, "connections that took nothing"),

@@ -35,7 +35,7 @@ type Row = (
     Option<&'static str>,
 );
 
-const ROWS: [Row; 29] = [
+const ROWS: [Row; 30] = [
     (
         "/received",
         |t| &mut t.received,
@@ -181,6 +181,12 @@ const ROWS: [Row; 29] = [
         |t| &mut t.tcp.over_source,
         Some("4 connections over the limit of one source"),
         Some("source_limit"),
+    ),
+    (
+        "/tcp/displaced",
+        |t| &mut t.tcp.displaced,
+        Some("4 connections displaced by others"),
+        Some("displaced"),
     ),
     (
         "/tcp/denied",
@@ -364,7 +370,7 @@ fn twice_on_two_threads(does: impl Fn(&mut Thread, usize)) -> Tally {
 /// What a thread does, and the count of it.
 type Event = (fn(&mut Thread, usize), fn(&mut Tally) -> &mut u64);
 
-const EVENTS: [Event; 18] = [
+const EVENTS: [Event; 19] = [
     (
         |t, n| t.say(b"hii", &format!("192.0.2.{n}:7000")),
         |t| &mut t.addresses,
@@ -461,6 +467,13 @@ const EVENTS: [Event; 18] = [
                 .close(Some(End::Unread), &mut t.service);
         },
         |t| &mut t.tcp.unread,
+    ),
+    (
+        |t, _| {
+            t.connect("192.0.2.1:7000", &[])
+                .close(Some(End::Displaced), &mut t.service);
+        },
+        |t| &mut t.tcp.displaced,
     ),
     (
         |t, _| t.connect("192.0.2.1:7000", &[]).close(None, &mut t.service),

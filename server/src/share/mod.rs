@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use hii_protocol::share::{Id, Path};
 use hii_transport::addresses::interface_addresses;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::admission::{Admission, ConnectionLimits};
 use crate::announce::Announcement;
 use crate::exit::{Exit, Failure, count, note};
 use crate::logs::LogFormat;
@@ -21,6 +20,7 @@ mod classic;
 mod handshakes;
 pub mod key;
 mod key_command;
+mod limits;
 mod offer;
 mod pipe;
 mod receiver;
@@ -31,7 +31,7 @@ mod tally;
 
 pub use args::Args;
 pub use classic::{Verdict, judge};
-pub use handshakes::{Failures, HalfOpen};
+pub use handshakes::{Failures, Handshakes};
 pub use key_command::{KeyArgs, run_key};
 pub use offer::{NotSendable, Offer, OfferError, Sendable, Skipped};
 pub use session::{Event, Session, Step};
@@ -39,6 +39,7 @@ pub use source::{Failed, Source};
 pub use tally::Tally;
 
 use key::Given;
+use limits::Limits;
 use receiver::Lacks;
 use serve::{Common, Outcome, State, StdinEnd};
 
@@ -55,10 +56,11 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let offer = make_offer(args)?;
     let has_stdin = offer.has_stdin();
     let is_for_one = has_stdin || args.is_for_one();
-    let max_receivers = args.max_receivers(is_for_one);
     let outcome = running::block_on_all_cores(async {
         // Caught from here on: whoever reads the announcement may stop the sender.
         let stop = running::asked_to_stop()?;
+        let limits = Limits::new(args.max_receivers(is_for_one));
+        limits.want_files();
         let sockets = if args.classic {
             classic::listen(&args.bind, args.port, args.classic_insecure)?
         } else {
@@ -79,11 +81,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
             key: given.map(|given| given.key),
             stdin: pipe::Pipe::new(io::stdin()),
             idle: args.idle,
-            admission: Admission::new(ConnectionLimits {
-                all: max_receivers,
-                // Whoever has the key is no stranger.
-                each: Some(max_receivers),
-            }),
+            receivers: Semaphore::new(limits.receivers),
+            handshakes: Handshakes::new(limits.handshakes),
             once: is_for_one,
             log,
             stop: watch::Sender::new(false),
@@ -91,7 +90,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
             may_end: Notify::new(),
         };
         let sources = SourceValidator::new(LocalAddrs::new(&addresses, interface_addresses));
-        serve::serve(sockets, sources, Arc::new(common), max_receivers, stop)
+        serve::serve(sockets, sources, Arc::new(common), limits.max_open(), stop)
             .await
             .map_err(|error| running::cannot_serve(&error))
     })?;

@@ -8,35 +8,32 @@ use std::time::Duration;
 use hii_protocol::share::Key;
 use hii_transport::channel::ChannelError;
 use hii_transport::clock::Clock;
-use hii_transport::files;
 use hii_transport::sampled;
 use hii_transport::sampled::Kind;
 use hii_transport::tcp::close_gently;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::classic::Client;
-use super::handshakes::{Failures, HalfOpen};
+use super::handshakes::{Failures, Handshakes};
 use super::offer::Offer;
 use super::pipe::Pipe;
 use super::receiver::{End, Lacks, Receiver};
 use super::tally::Tally;
-use crate::admission::Admission;
+use crate::accept::{Accepted, Acceptor};
 use crate::exit::{count, note};
 use crate::logs::LogFormat;
+use crate::places::Place;
 use crate::policy::origin::{Origin, Transport};
 use crate::policy::source_validation::SourceValidator;
-use crate::streams::{accept, stopped};
+use crate::streams::stopped;
 
 /// How long a stranger has to shake hands and to say hello.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long receivers have to hear that this side stops.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Files beside those of receivers: the standard streams, sockets of the service and the runtime, handshakes.
-const OTHER_FILES: usize = 512;
 
 /// What all connections have in common.
 pub(super) struct Common {
@@ -45,7 +42,9 @@ pub(super) struct Common {
     pub(super) key: Option<Key>,
     pub(super) stdin: Pipe,
     pub(super) idle: Duration,
-    pub(super) admission: Admission,
+    /// A permit for each receiver. Once one is served, nobody displaces it.
+    pub(super) receivers: Semaphore,
+    pub(super) handshakes: Handshakes,
     pub(super) once: bool,
     pub(super) log: LogFormat,
     /// Whether the sender stops.
@@ -60,7 +59,6 @@ pub(super) struct Common {
 pub(super) struct State {
     tally: Tally,
     failures: Failures,
-    half_open: HalfOpen<oneshot::Sender<()>>,
     /// What the last receiver lacks that wants no more. Where stdin is offered only who got that counts.
     last_done: Option<Lacks>,
     /// How whoever got what came from stdin has left.
@@ -111,19 +109,7 @@ impl Common {
     }
 }
 
-/// A handshake's place among those under way, which is free again when this is dropped.
-struct HalfOpenPlace<'a> {
-    number: u64,
-    common: &'a Common,
-}
-
-impl Drop for HalfOpenPlace<'_> {
-    fn drop(&mut self) {
-        self.common.with(|state| state.half_open.leave(self.number));
-    }
-}
-
-/// Serves receivers until there is no reason to, or `stop` completes.
+/// Serves receivers until there is no reason to, or `stop` completes. Up to `max_open` connections are open at once.
 ///
 /// # Errors
 /// The sockets cannot be had.
@@ -131,24 +117,22 @@ pub(super) async fn serve(
     listeners: Vec<StdListener>,
     sources: SourceValidator,
     common: Arc<Common>,
-    max_receivers: usize,
+    max_open: usize,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
     let listeners: Vec<_> = listeners
         .into_iter()
         .map(TcpListener::from_std)
         .collect::<io::Result<_>>()?;
-    // A socket and a file each.
-    let files = max_receivers.saturating_mul(2).saturating_add(OTHER_FILES);
-    files::want(u64::try_from(files).unwrap_or(u64::MAX));
+    let acceptor = Acceptor::new(listeners, max_open);
     // Nothing is ever sent: it ends with the last connection.
     let (open, mut none_open) = mpsc::channel::<()>(1);
     tokio::select! {
-        () = accept_all(&listeners, sources, &common, &open) => {}
+        () = accept_all(acceptor, sources, &common, &open) => {}
         () = over(&common) => {}
         () = stop => {}
     }
-    drop((listeners, open));
+    drop(open);
     common.stop.send_replace(true);
     let _ = timeout(FAREWELL, none_open.recv()).await;
     Ok(common.with(|state| Outcome {
@@ -165,17 +149,19 @@ async fn over(common: &Common) {
 }
 
 async fn accept_all(
-    listeners: &[TcpListener],
+    mut acceptor: Acceptor,
     mut sources: SourceValidator,
     common: &Arc<Common>,
     open: &mpsc::Sender<()>,
 ) {
     let clock = Clock::start();
-    let mut told = false;
     loop {
-        let (stream, info) = accept(listeners, &mut told).await;
-        let (evict, evicted) = oneshot::channel();
-        let admitted = common.with(|state| {
+        let Accepted {
+            stream,
+            info,
+            permit,
+        } = acceptor.accept().await;
+        let origin = common.with(|state| {
             let now = clock.elapsed();
             state.tally.connections += 1;
             let origin = match sources.validate(&info, Transport::Tcp, now) {
@@ -189,20 +175,27 @@ async fn accept_all(
                 state.tally.barred += 1;
                 return None;
             }
-            // Who has to go learns it from the loss of its sender.
-            let (number, _) = state.half_open.enter(&origin, evict);
-            Some((origin, number))
+            Some(origin)
         });
-        let Some((origin, number)) = admitted else {
+        let Some(origin) = origin else {
             sampled!(debug, "closed unread", from = %info.source);
+            continue;
+        };
+        let Some(place) = common.handshakes.begin(&origin) else {
+            unfinished(origin.address(), common);
             continue;
         };
         let (common, open) = (Arc::clone(common), open.clone());
         tokio::spawn(async move {
-            receive(stream, origin, &common, number, evicted, clock).await;
-            drop(open);
+            receive(stream, origin, &common, place, clock).await;
+            drop((permit, open));
         });
     }
+}
+
+fn unfinished(from: SocketAddr, common: &Common) {
+    sampled!(debug, "handshake unfinished", %from);
+    common.tally(|tally| tally.unfinished += 1);
 }
 
 /// A receiver that may be let in.
@@ -260,51 +253,74 @@ async fn receive(
     mut stream: TcpStream,
     origin: Origin,
     common: &Common,
-    number: u64,
-    evicted: oneshot::Receiver<()>,
+    silent: Place,
     clock: Clock,
 ) {
     let from = origin.address();
-    let place = HalfOpenPlace { number, common };
     if let Err(error) = stream.set_nodelay(true) {
         sampled!(debug, "no TCP_NODELAY", %from, %error);
     }
-    let mut stopping = common.stop.subscribe();
-    let met = tokio::select! {
-        met = timeout(HANDSHAKE, Guest::meet(&mut stream, from, common)) => {
-            met.unwrap_or(Err(Refusal::Unfinished))
-        }
-        _ = evicted => Err(Refusal::Unfinished),
-        () = stopped(&mut stopping) => Err(Refusal::Unfinished),
+    let deadline = Instant::now() + HANDSHAKE;
+    let heard = until(deadline, silent, common, speaks(&stream)).await;
+    let place = match heard {
+        Some((true, silent)) => common.handshakes.speak(&origin, silent),
+        _ => None,
     };
-    match met {
-        Ok(guest) => {
-            drop(place);
-            Box::pin(welcome(guest, origin, common)).await;
-        }
-        Err(Refusal::Key) => {
+    let Some(place) = place else {
+        return unfinished(from, common);
+    };
+    let meet = Guest::meet(&mut stream, from, common);
+    match until(deadline, place, common, meet).await {
+        Some((Ok(guest), place)) => Box::pin(welcome(guest, origin, common, place)).await,
+        Some((Err(Refusal::Key), mut place)) => {
             common.with(|state| {
                 state.tally.wrong_key += 1;
                 state.failures.add(&origin, clock.elapsed());
             });
-            close_gently(stream).await;
+            tokio::select! {
+                () = close_gently(stream) => {}
+                () = place.displaced() => {}
+            }
         }
-        Err(Refusal::Unfinished) => {
-            sampled!(debug, "handshake unfinished", %from);
-            common.tally(|tally| tally.unfinished += 1);
-        }
+        Some((Err(Refusal::Unfinished), _)) | None => unfinished(from, common),
     }
 }
 
-/// Lets in who has the key, if there is room.
-async fn welcome(guest: Guest<'_>, origin: Origin, common: &Common) {
+/// Waits for the first octet; `false` if none comes any more. It is left where it is.
+async fn speaks(stream: &TcpStream) -> bool {
+    matches!(stream.peek(&mut [0]).await, Ok(1))
+}
+
+/// Waits for a part of a handshake, and gives it back with its place; `None` if it takes too long, has to give way, or this
+/// side stops.
+async fn until<T>(
+    deadline: Instant,
+    mut place: Place,
+    common: &Common,
+    part: impl Future<Output = T>,
+) -> Option<(T, Place)> {
+    let mut stopping = common.stop.subscribe();
+    let result = tokio::select! {
+        result = timeout_at(deadline, part) => result.ok(),
+        () = place.displaced() => None,
+        () = stopped(&mut stopping) => None,
+    };
+    result.map(|result| (result, place))
+}
+
+/// Lets in who has the key, if there is room. One that is turned away keeps its place among the handshakes until it is gone.
+async fn welcome(guest: Guest<'_>, origin: Origin, common: &Common, mut place: Place) {
     let from = origin.address();
-    let Ok(_place) = common.admission.enter(&origin) else {
+    let Ok(_permit) = common.receivers.try_acquire() else {
         sampled!(info, "busy", %from);
         common.tally(|tally| tally.busy += 1);
-        guest.turn_away().await;
+        tokio::select! {
+            () = guest.turn_away() => {}
+            () = place.displaced() => {}
+        }
         return;
     };
+    drop(place);
     common.tally(|tally| tally.receivers += 1);
     sampled!(info, "receiver let in", %from);
     let (end, had_stdin) = guest.converse().await;

@@ -111,8 +111,9 @@ fn a_thousand_half_open_connections_keep_nobody_out() {
     let (mut receiver, offered) = sender.connect();
     let fetched = receiver.fetch(offered[1].id, Start::Beginning);
     assert_eq!(fetched.octets, octets(1));
-    // All but so many had to make room.
-    for stream in &mut crowd[..700] {
+    // Those that have sent something had to make room for others of that kind.
+    let sent_something = |(number, _): &(usize, _)| number % 10 > 0;
+    for (_, stream) in crowd[..700].iter_mut().enumerate().filter(sent_something) {
         match stream.read(&mut [0; 16]) {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
