@@ -12,6 +12,7 @@ pub mod admission;
 pub mod allow_exit;
 pub mod announce;
 pub mod args;
+mod descriptors;
 pub mod exit;
 mod inbox;
 mod listen;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::exit::{Exit, Failure};
+pub(crate) use places::MAX_CONNECTIONS;
 use places::{Places, Stage};
 
 pub mod http;

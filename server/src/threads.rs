@@ -15,8 +15,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::exit::{Exit, Failure};
+use crate::descriptors::{Descriptors, OF_CONNECTION};
+use crate::exit::{self, Exit, Failure, note};
 use crate::listen::Sockets;
+use crate::logs::LogFormat;
+use crate::metrics;
 use crate::streams::{self, Shared, StreamLimits, StreamService, stopped};
 
 /// A service that tells what it did.
@@ -53,9 +56,46 @@ pub(crate) fn want_files(threads: usize, addresses: &[IpAddr], connections: usiz
     // A thread has a timer too, and so has a connection with delayed answers. A listener is a socket more.
     let all = (sockets + 1)
         .saturating_mul(threads)
-        .saturating_add(connections.saturating_mul(2))
+        .saturating_add(connections.saturating_mul(OF_CONNECTION))
         .saturating_add(sockets + OTHER_FILES);
     files::want(u64::try_from(all).unwrap_or(u64::MAX));
+}
+
+/// The limits, with as many connections as there may be open files for, now that sockets and metrics have theirs. Says so if
+/// these are fewer.
+pub(crate) fn fit_files(
+    limits: StreamLimits,
+    threads: usize,
+    has_metrics: bool,
+    log: LogFormat,
+) -> StreamLimits {
+    let metrics = if has_metrics {
+        metrics::MAX_CONNECTIONS
+    } else {
+        0
+    };
+    // What stops the threads, and a timer for each.
+    let reserved = threads.saturating_add(2 + metrics);
+    let Some(files) = Descriptors::count(reserved) else {
+        return limits;
+    };
+    let mut limits = limits;
+    let wanted = limits.connections.all;
+    let connections = files.connections(wanted);
+    limits.connections.all = connections;
+    if connections < wanted {
+        let files = files.limit;
+        match log {
+            LogFormat::Text => note(format_args!(
+                "  serves up to {}: the limit of open files is {files}",
+                exit::count(connections as u64, "TCP connection")
+            )),
+            LogFormat::Json => {
+                tracing::warn!(connections, files, "fewer connections, for lack of files");
+            }
+        }
+    }
+    limits
 }
 
 /// Each thread's sockets, when each address has one for each thread.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::source::Source;
 
 /// Connections at once.
-pub(super) const MAX_CONNECTIONS: usize = 16;
+pub(crate) const MAX_CONNECTIONS: usize = 16;
 
 /// How far a connection is, in the order in which they make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -143,11 +143,12 @@ pub struct Args {
     #[arg(long, value_name = "BYTES/s", value_parser = rate, default_value = "0")]
     total_octets: Rate,
 
-    /// TCP connections at once; for a further one the network with most for its size loses one
+    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the network with
+    /// most for its size loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
-    /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
+    /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of the connections,
     /// and no limit for loopback]
     #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,
@@ -255,6 +256,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }
+        let limits = args.stream_limits();
+        let limits = threads::fit_files(limits, threads, metrics.is_some(), log);
         let local = LocalAddrs::new(&addresses, interface_addresses);
         let service = |part| {
             let config = Config {
@@ -272,7 +275,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 Part::Streams => service.with_stream_metrics(seat("tcp")),
             }
         };
-        threads::serve(sockets, service, args.stream_limits(), stop)
+        threads::serve(sockets, service, limits, stop)
             .await
             .map_err(|error| running::cannot_serve(&error))
     })?;

@@ -75,11 +75,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     peers: u32,
 
-    /// TCP connections at once; for a further one the network with most for its size loses one
+    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the network with
+    /// most for its size loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
-    /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of --max-connections,
+    /// TCP connections at once of one source: an IPv4 address, or an IPv6 /64 [default: an eighth of the connections,
     /// and no limit for loopback]
     #[arg(long, value_name = "N", value_parser = connections)]
     connections_per_source: Option<usize>,

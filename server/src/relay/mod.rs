@@ -91,6 +91,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
             running::tell_metrics(endpoint, log);
         }
         stance::tell(&config.access, log);
+        let limits = threads::fit_files(limits, threads, metrics.is_some(), log);
         let mailboxes = Mailboxes::default();
         let mut sender = Some(sender);
         let service = |part| {

@@ -48,7 +48,8 @@ pub struct Args {
     #[arg(long)]
     pub(super) once: bool,
 
-    /// Receivers at once; further ones are told to come later [default: 64; 1 with --once, --classic or stdin]
+    /// Receivers at once, fewer where the limit of open files has no room for them; further ones are told to come later
+    /// [default: 64; 1 with --once, --classic or stdin]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_receivers: Option<u32>,
 

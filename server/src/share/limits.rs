@@ -2,6 +2,10 @@
 
 use hii_transport::files;
 
+use crate::descriptors::{Descriptors, OF_CONNECTION};
+use crate::exit::{count, note};
+use crate::logs::LogFormat;
+
 /// Connections at once that have sent nothing yet, and of those that have sent a part of a handshake.
 const HANDSHAKES: usize = 256;
 
@@ -39,9 +43,40 @@ impl Limits {
         files::want(u64::try_from(all).unwrap_or(u64::MAX));
     }
 
+    /// As many as there may be open files for, now that the sockets have theirs. Says so if these are fewer.
+    pub(super) fn fit_files(self, log: LogFormat) -> Self {
+        let Some(files) = Descriptors::count(0) else {
+            return self;
+        };
+        let [receivers, handshakes, _] = files.shares(self.pools());
+        let fit = Self {
+            receivers,
+            handshakes,
+        };
+        if fit != self {
+            let files = files.limit;
+            match log {
+                LogFormat::Text => note(format_args!(
+                    "  serves up to {}, beside {handshakes} connections without the key, and {handshakes} that are silent: \
+                     the limit of open files is {files}",
+                    count(receivers as u64, "receiver")
+                )),
+                LogFormat::Json => {
+                    tracing::warn!(
+                        receivers,
+                        handshakes,
+                        files,
+                        "fewer connections, for lack of files"
+                    );
+                }
+            }
+        }
+        fit
+    }
+
     /// The connections of each kind, and the files of one. A receiver has the file open that is sent to it.
     fn pools(&self) -> [(usize, usize); 3] {
         let handshakes = (self.handshakes, 1);
-        [(self.receivers, 2), handshakes, handshakes]
+        [(self.receivers, OF_CONNECTION), handshakes, handshakes]
     }
 }

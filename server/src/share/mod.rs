@@ -73,6 +73,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         };
         Announcement::new("share", transport, &addresses, command).tell(log);
         tell_offer(&offer, log);
+        let limits = limits.fit_files(log);
         if let Some(given) = &given {
             tell_key(given);
         }
