@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::policy::Limit;
+use crate::policy::fair_share::allowances;
 use crate::policy::limits::{
     ANSWER_OCTETS, CLASSIC_PROBES, CONTROL_OF_ADDRESS, CONTROL_OF_ENDPOINT, ERRORS_OF_ADDRESS,
     ERRORS_OF_ENDPOINT, MESSAGES_OF_PEER, NOTICES_OF_ADDRESS, NOTICES_OF_ENDPOINT,
@@ -92,6 +93,56 @@ fn budgets_of_security_md_are_the_default_limits() {
     assert_eq!(found, expected);
 }
 
+/// The default of an option.
+fn default_of<A: clap::Args>(option: &str) -> u32 {
+    let command = A::augment_args(clap::Command::new("server"));
+    let option = command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(option));
+    let default = option.and_then(|option| option.get_default_values().first());
+    default.unwrap().to_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn fair_shares_of_security_md_are_those_of_the_pools() {
+    let connections = default_of::<crate::ping::Args>("max-connections");
+    assert_eq!(
+        connections,
+        default_of::<crate::relay::Args>("max-connections")
+    );
+    let [runs, waiting, held] = crate::ping::PLACES;
+    let handshakes = u32::try_from(crate::share::HANDSHAKES).unwrap();
+    let pools = [
+        ("ping", runs),
+        ("ping", waiting),
+        ("ping", held),
+        ("relay", default_of::<crate::relay::Args>("peers")),
+        ("ping, relay", connections),
+        ("share", handshakes),
+        ("share", handshakes),
+    ];
+    let expected = pools.map(|(service, places)| {
+        let allowed = allowances(places).map(|places| grouped(u64::from(places)));
+        [
+            service.into(),
+            grouped(u64::from(places)),
+            allowed.join(", "),
+        ]
+    });
+    let rows = table(&[
+        "service",
+        "what",
+        "places",
+        "option",
+        "overloaded with more than",
+    ]);
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| [0, 2, 4].map(|column| row[column].clone()))
+        .collect();
+    assert_eq!(found, expected);
+}
+
 /// All Rust sources beneath a directory.
 fn sources(directory: &Path, into: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
@@ -108,13 +159,13 @@ fn sources(directory: &Path, into: &mut String) {
 fn tests_that_security_md_names_exist() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut code = String::new();
-    for directory in ["server/src", "transport/src", "tests/tests"] {
+    for directory in ["server/src", "client/src", "transport/src", "tests/tests"] {
         sources(&project.join(directory), &mut code);
     }
     let is_test = |word: &&str| {
         let is_name = word
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         is_name && word.bytes().filter(|byte| *byte == b'_').count() >= 3
     };
     let named: Vec<_> = DOCUMENT.split('`').filter(is_test).collect();

@@ -61,6 +61,10 @@ pub use service::{Config, Decision, PingService, Reply, Train};
 pub use tally::{Connections, Tally};
 pub use total_octets::SharedTotal;
 
+/// Places for runs, for answers that wait, and for those that are held, as `SECURITY.md` has them.
+#[cfg(test)]
+pub(crate) const PLACES: [u32; 3] = [runs::MAX_RUNS, departures::CAPACITY, reorder::CAPACITY];
+
 /// The command line of `hii-server ping`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

@@ -14,7 +14,7 @@ use crate::policy::fair_share::{Class, EntryId, Holder, Turn};
 use crate::policy::origin::Origin;
 
 /// How many runs are remembered; then their senders have fair shares.
-const MAX_RUNS: u32 = 1 << 16;
+pub(super) const MAX_RUNS: u32 = 1 << 16;
 
 /// A run that was silent this long is forgotten.
 pub(super) const EXPIRY: Duration = Duration::from_secs(600);

@@ -7,7 +7,7 @@ use crate::exit::{count, note};
 use crate::logs::LogFormat;
 
 /// Connections at once that have sent nothing yet, and of those that have sent a part of a handshake.
-const HANDSHAKES: usize = 256;
+pub(crate) const HANDSHAKES: usize = 256;
 
 /// Files beside those of connections: the standard streams, sockets, the runtime's own.
 const OTHER_FILES: usize = 64;

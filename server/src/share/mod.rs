@@ -39,6 +39,8 @@ pub use source::{Failed, Source};
 pub use tally::Tally;
 
 use key::Given;
+#[cfg(test)]
+pub(crate) use limits::HANDSHAKES;
 use limits::Limits;
 use receiver::Lacks;
 use serve::{Common, Outcome, State, StdinEnd};

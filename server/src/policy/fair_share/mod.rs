@@ -21,6 +21,8 @@ mod tests;
 
 pub use holder::{Class, Holder};
 use tree::Tree;
+#[cfg(test)]
+pub(crate) use tree::allowances;
 
 /// No node, no entry.
 const NIL: u32 = u32::MAX;

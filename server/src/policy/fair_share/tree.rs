@@ -56,6 +56,11 @@ impl Node {
     }
 }
 
+/// How many places of a pool a host, a site and a region may have before they are overloaded.
+pub(crate) fn allowances(places: u32) -> [u32; 3] {
+    [256, 64, 16].map(|parts| (places / parts).max(MIN_ALLOWANCE))
+}
+
 /// The tree of prefixes: class, region, site, host.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -72,7 +77,7 @@ pub(super) struct Tree {
 impl Tree {
     /// For a pool of this many places.
     pub(super) fn new(places: u32, order: Order) -> Self {
-        let part = |parts: u32| (places / parts).max(MIN_ALLOWANCE);
+        let [host, site, region] = allowances(places);
         Self {
             // The roots of both classes.
             nodes: vec![NO_NODE; 2],
@@ -80,7 +85,7 @@ impl Tree {
             by_id: HashTable::new(),
             key: RandomState::new(),
             order,
-            allowances: [u32::MAX, part(16), part(64), part(256)],
+            allowances: [u32::MAX, region, site, host],
         }
     }
 
