@@ -267,7 +267,7 @@ fn unfinished_frames_take_bounded_memory() {
                 socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
                 socket.connect(&to.into()).unwrap();
                 socket.set_nonblocking(true).unwrap();
-                // Excess connections are closed.
+                // Those beyond the places are closed.
                 let _ = socket.send(&part);
                 socket
             })
@@ -283,8 +283,10 @@ fn unfinished_frames_take_bounded_memory() {
         let memory = most_memory(&server);
         assert!(memory < 258 * 1024, "{memory} KiB");
         let tally = server.stop().json();
-        let accepted = count(&tally["tcp"]["connections"]);
-        assert!((1..=1024).contains(&accepted), "{tally}");
+        let [accepted, displaced] =
+            ["connections", "displaced"].map(|key| count(&tally["tcp"][key]));
+        // One may have been displaced and not yet closed at the end.
+        assert!((1..=1025).contains(&(accepted - displaced)), "{tally}");
         drop(slow);
     }
 }
