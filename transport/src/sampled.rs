@@ -34,7 +34,7 @@ impl Sampler {
 
     /// Whether the line of this moment is written, and how many were left out before it.
     pub fn take(&mut self, now: Duration) -> Option<u64> {
-        if now.as_secs() != self.second {
+        if now.as_secs() > self.second {
             self.second = now.as_secs();
             self.lines = 0;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 use hii_protocol::ping::{Probe, Run, Seq};
+use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
-use rand::{RngExt as _, SeedableRng as _};
 
 use crate::policy::fair_pool::FairPool;
 use crate::policy::fair_share::{Class, EntryId, Holder, Turn};
@@ -51,6 +51,8 @@ pub struct Runs {
     last: EntryId,
     /// The run whose expiry is looked at next.
     hand: EntryId,
+    /// Chooses the sample.
+    random: Xoshiro256PlusPlus,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,7 @@ impl Runs {
             key: RandomState::new(),
             last: 0,
             hand: 0,
+            random: rand::make_rng(),
         }
     }
 
@@ -163,7 +166,8 @@ impl Runs {
     fn insert(&mut self, holder: Holder, entry: Entry) {
         let hash = entry.hash(&self.key);
         self.forget_expired(entry.heard);
-        let choose = |pool: &FairPool<Entry>, class, _| silent(pool, class, hash);
+        let random = &mut self.random;
+        let choose = |pool: &FairPool<Entry>, class, _| silent(pool, class, random);
         let inserted = self.pool.insert_or_choose(holder, TURN, entry, choose);
         if let Some((id, gone)) = inserted.displaced {
             self.unlist(id, &gone);
@@ -208,9 +212,12 @@ impl Default for Runs {
 }
 
 /// A run of senders of this class that was silent for longer than most.
-fn silent(pool: &FairPool<Entry>, class: Class, seed: u64) -> Option<EntryId> {
+fn silent(
+    pool: &FairPool<Entry>,
+    class: Class,
+    random: &mut Xoshiro256PlusPlus,
+) -> Option<EntryId> {
     let is_loopback = class == Class::Trusted;
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let sample = (0..SAMPLE).filter_map(|_| {
         let id = random.random_range(0..pool.id_bound());
         let entry = pool.get(id)?;

@@ -83,6 +83,13 @@ impl<T> FairPool<T> {
         self.share.touch(id, turn);
     }
 
+    /// Changes a value's turn, if it has another one.
+    pub fn set_turn(&mut self, id: EntryId, turn: Turn) {
+        if self.share.turn(id) != turn {
+            self.share.touch(id, turn);
+        }
+    }
+
     /// Removes a value.
     pub fn remove(&mut self, id: EntryId) -> Option<T> {
         let value = self.values.get_mut(usize::try_from(id).ok()?)?.take()?;

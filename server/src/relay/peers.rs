@@ -12,7 +12,7 @@ use super::greeted_addrs::GreetedAddrs;
 use super::slot::{Slot, Slots, packed, seconds};
 use crate::args::Rate;
 use crate::policy::fair_pool::Inserted;
-use crate::policy::fair_share::Holder;
+use crate::policy::fair_share::{Holder, Turn};
 use crate::policy::{Limit, Pace};
 
 /// How long a peer that proved its address is one, unless it proves it again.
@@ -199,9 +199,9 @@ impl Peers {
         // A bare greeting takes nothing from a peer that proved itself, and does not prove it again.
         if peer.standing != Standing::Greeted {
             slot.standing = peer.standing;
-            slot.proven = seconds(now);
         }
         if slot.standing == peer.standing {
+            slot.since = seconds(now);
             slot.socket = peer.way.socket;
             let before = slot.greeted;
             slot.greeted = self.greeted.add(peer.way.asked);
@@ -224,7 +224,7 @@ impl Peers {
             ip,
             sent: 0,
             received: 0,
-            proven: seconds(now),
+            since: seconds(now),
             socket: peer.way.socket,
             greeted: self.greeted.add(peer.way.asked),
             port,
@@ -301,6 +301,11 @@ impl Peers {
         }
         let turn = slot.turn();
         self.slots.touch(place, turn);
+        if heard.standing == Standing::Greeted
+            && let Some(slot) = self.slots.get_mut(place)
+        {
+            slot.since = seconds(now);
+        }
         Some(heard)
     }
 
@@ -355,7 +360,8 @@ impl Peers {
         }
     }
 
-    /// Removes expired peers among the next slots. None is looked at twice in a second, in which no other one expires.
+    /// Removes expired peers among the next slots, and lets those that only greeted and are silent make room as others do.
+    /// None is looked at twice in a second, in which no other one expires.
     fn sweep(&mut self, slots: u32, now: Duration) {
         let end = self.slots.datagrams.id_bound();
         let second = seconds(now);
@@ -367,9 +373,12 @@ impl Peers {
             self.swept += 1;
             let place = self.hand;
             self.hand = if place + 1 < end { place + 1 } else { 0 };
-            let slot = self.slots.get(place);
-            if slot.is_some_and(|slot| slot.has_expired(now)) {
-                self.remove(place);
+            match self.slots.get(place) {
+                Some(slot) if slot.has_expired(now) => self.remove(place),
+                Some(slot) if slot.is_silent(now) => {
+                    self.slots.datagrams.set_turn(place, Turn::First);
+                }
+                _ => {}
             }
         }
     }

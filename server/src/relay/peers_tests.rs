@@ -291,6 +291,30 @@ fn a_peer_that_greeted_makes_room_after_the_proven_ones_of_its_address() {
 }
 
 #[test]
+fn silent_peers_that_greeted_keep_no_proven_one_out() {
+    use Standing::{Greeted, Proven};
+
+    let mut peers = trusted_address([Greeted; 4]);
+    let endpoint = of_trusted_address(9);
+    let holder = holder(endpoint, Class::Trusted);
+    let mut register = |at| peers.register(endpoint, peer(Proven), holder, secs(at));
+    assert_eq!(register(300), Registration::NoRoom);
+    assert_eq!(register(301), Registration::Displacing);
+    // One that is active again is the last to go.
+    assert!(
+        peers
+            .hear(of_trusted_address(4), false, secs(302))
+            .is_some()
+    );
+    for port in 10..20 {
+        let endpoint = of_trusted_address(port);
+        peers.register(endpoint, peer(Proven), holder, secs(302));
+    }
+    assert!(peers.find(of_trusted_address(4), secs(302)).is_some());
+    assert_eq!(peers.len(), 4);
+}
+
+#[test]
 fn connections_take_no_place_of_others() {
     let mut peers = peers(4);
     let connected = Standing::Connected;
@@ -439,7 +463,7 @@ proptest! {
     fn does_what_a_plain_list_does(acts in acts(), most in 1..12_u32) {
         let mut peers = Peers::new(most, rate("0").unwrap());
         let host = holder(of_one(0), Class::Trusted);
-        // Who, how, and when it proved itself; the one heard of last stands last.
+        // Who, how, and when it proved itself or, having greeted, was active; the one heard of last stands last.
         let mut list: Vec<(u32, Standing, u64)> = Vec::new();
         let mut now = 0;
         for act in acts {
@@ -455,8 +479,9 @@ proptest! {
                     let index = list.iter().position(|one| one.0 == who && !expired(now, one));
                     prop_assert_eq!(heard.is_some(), index.is_some());
                     if let Some(index) = index {
-                        let one = list.remove(index);
-                        list.push(one);
+                        let (who, standing, since) = list.remove(index);
+                        let is_greeted = standing == Standing::Greeted;
+                        list.push((who, standing, if is_greeted { now } else { since }));
                     }
                 }
                 Act::Disconnect(who) => {
@@ -475,14 +500,24 @@ proptest! {
                         prop_assert_eq!(got, expected);
                         if !other {
                             list.remove(index);
-                            let proven = if standing == Standing::Greeted { proven } else { now };
+                            let is_weaker = standing == Standing::Greeted && before != standing;
+                            let proven = if is_weaker { proven } else { now };
                             let standing = if standing == Standing::Greeted { before } else { standing };
                             list.push((who, standing, proven));
                         }
                     } else {
                         list.retain(|one| one.0 != who);
                         list.push((who, standing, now));
-                        let displaced = surplus(&list, most).map(|index| list.remove(index).0);
+                        let is_silent = |one: &(u32, Standing, u64)| one.1 == Standing::Greeted && now - one.2 >= 300;
+                        let mut surplus = surplus(&list, most);
+                        if let Some(first) = surplus && list.iter().any(is_silent) {
+                            // Which of the silent ones goes, and when a proven one, depends on when they were looked at.
+                            let gone = list.iter().position(|one| peers.place(of_one(one.0)).is_none());
+                            let gone = gone.unwrap();
+                            prop_assert!(is_silent(&list[gone]) || gone == first && list[gone].1 == Standing::Proven);
+                            surplus = Some(gone);
+                        }
+                        let displaced = surplus.map(|index| list.remove(index).0);
                         let expected = match displaced {
                             None => Registration::New,
                             Some(other) if other == who => Registration::NoRoom,

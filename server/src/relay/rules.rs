@@ -17,7 +17,7 @@ use super::tokens::{Key, Tokens};
 use crate::allow_exit::AllowExit;
 use crate::args::Rate;
 use crate::policy::Budget;
-use crate::policy::fair_share::{Class, Holder};
+use crate::policy::fair_share::Holder;
 use crate::policy::local_addrs::LocalAddrs;
 use crate::policy::origin::{Origin, SourceRefusal};
 use crate::quiet::Quiet;
@@ -290,13 +290,7 @@ impl Rules {
     /// Whose fair share of the connections one from there is counted to: with `--no-trust-loopback`, those of loopback are
     /// strangers' too.
     pub fn holder(&self, origin: &Origin) -> Holder {
-        let is_trusted = self.shared.access.trusts(origin);
-        let class = if is_trusted {
-            Class::Trusted
-        } else {
-            Class::Stranger
-        };
-        Holder::new(origin, class)
+        self.shared.access.holder(origin)
     }
 
     /// Charges a frame of a connection, whatever it is, to the connections of its address.

@@ -18,8 +18,8 @@ pub(super) struct Slot {
     pub(super) sent: u64,
     /// What it was sent of what it may be sent.
     pub(super) received: u64,
-    /// When it proved its address, in seconds.
-    pub(super) proven: u32,
+    /// When it proved its address, or, if it only greeted, when it was last active; in seconds.
+    pub(super) since: u32,
     pub(super) socket: u32,
     /// The number of the address that it greeted.
     pub(super) greeted: u32,
@@ -33,8 +33,17 @@ impl Slot {
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {
-        let age = seconds(now).saturating_sub(self.proven);
-        self.standing == Standing::Proven && u64::from(age) >= EXPIRY.as_secs()
+        self.standing == Standing::Proven && self.is_old(now)
+    }
+
+    /// Whether it only greeted, and sent nothing for as long as a proof is valid.
+    pub(super) fn is_silent(&self, now: Duration) -> bool {
+        self.standing == Standing::Greeted && self.is_old(now)
+    }
+
+    fn is_old(&self, now: Duration) -> bool {
+        let age = seconds(now).saturating_sub(self.since);
+        u64::from(age) >= EXPIRY.as_secs()
     }
 
     /// Which peers of one host make room first. An original client greets once, and cannot register again when it is none.

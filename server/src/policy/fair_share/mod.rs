@@ -101,7 +101,8 @@ pub struct FairShare {
     entries: Vec<Entry>,
     /// Unused entries, each leading to the next.
     free: u32,
-    /// Counts activity. It wraps around: two entries are compared within 2^31 of it.
+    /// Counts activity. It wraps around: of entries with equal loads, one that was inactive for 2^31 of it may pass for a
+    /// recent one.
     time: u32,
 }
 
@@ -109,9 +110,10 @@ impl FairShare {
     /// Shares of a pool of this many places. Memory is taken as they are used.
     #[must_use]
     pub fn new(places: u32, order: Order) -> Self {
+        // A node's number has 31 bits, and an entry has three of them at most.
+        let places = places.min(1 << 29);
         Self {
-            // A node's number has 31 bits, and an entry has three of them at most.
-            places: places.min(1 << 29),
+            places,
             order,
             tree: Tree::new(places, order),
             entries: Vec::new(),
@@ -160,6 +162,12 @@ impl FairShare {
         self.link(id, host, turn);
         self.update(host, 1);
         id
+    }
+
+    /// The turn of an entry.
+    #[must_use]
+    pub fn turn(&self, id: EntryId) -> Turn {
+        self.entry(id).turn()
     }
 
     /// Notes that an entry was active, and its turn from now on.
