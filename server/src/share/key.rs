@@ -85,6 +85,20 @@ pub(super) fn is_open(metadata: &Metadata) -> bool {
     cfg!(unix) && metadata.is_file() && mode(metadata) & 0o044 != 0
 }
 
+/// Whether this output is a file that others on this host can read.
+#[cfg(unix)]
+pub(super) fn is_readable_by_others(output: impl std::os::fd::AsFd) -> bool {
+    let file = output.as_fd().try_clone_to_owned().map(File::from);
+    let metadata = file.and_then(|file| file.metadata());
+    metadata.is_ok_and(|metadata| is_open(&metadata))
+}
+
+/// Who can read a file there is not in its mode.
+#[cfg(not(unix))]
+pub(super) fn is_readable_by_others<T>(_output: T) -> bool {
+    false
+}
+
 /// What it says is not shown: it may be nearly the key.
 fn parse(text: &str, origin: &str) -> Result<Key, Failure> {
     text.parse().map_err(|error| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hii_protocol::share::Key;
 
-use super::key::draw;
+use super::key::{draw, is_readable_by_others};
 use super::offer::shown;
 use crate::exit::{Exit, Failure, note};
 use crate::logs::LogFormat;
@@ -33,7 +33,7 @@ pub struct KeyArgs {
 pub fn run_key(args: &KeyArgs, log: LogFormat) -> Result<(), Failure> {
     let key = draw()?;
     let Some(path) = &args.file else {
-        if stdout_is_open() {
+        if is_readable_by_others(io::stdout()) {
             tracing::warn!(
                 "others on this host can read the file that this key is written to: \
                  make it with hii-server key FILE"
@@ -100,19 +100,4 @@ fn cannot_make(path: &Path, error: &io::Error) -> Failure {
         format_args!("cannot make {shown}: {error}"),
         "give a file in a folder that you can write to",
     )
-}
-
-/// Whether stdout is a file that others on this host can read.
-#[cfg(unix)]
-fn stdout_is_open() -> bool {
-    use std::os::fd::AsFd as _;
-    let metadata = io::stdout().as_fd().try_clone_to_owned();
-    let metadata = metadata.and_then(|stdout| File::from(stdout).metadata());
-    metadata.is_ok_and(|metadata| super::key::is_open(&metadata))
-}
-
-/// Who can read a file there is not in its mode.
-#[cfg(not(unix))]
-fn stdout_is_open() -> bool {
-    false
 }

@@ -71,6 +71,9 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let addresses = listen::addresses(&sockets);
         let (transport, command) = match given {
             Some(_) => ("TCP, encrypted", "hii get"),
+            None if args.classic_insecure => {
+                ("TCP, plain text", "hii get --classic --classic-insecure")
+            }
             None => ("TCP, plain text", "hii get --classic"),
         };
         Announcement::new("share", transport, &addresses, command).tell(log);
@@ -119,6 +122,12 @@ fn find_key(args: &Args, log: LogFormat) -> Result<Given, Failure> {
 fn tell_key(given: &Given) {
     if given.is_new {
         note(format_args!("  and the key, when it asks: {}", given.key));
+        if key::is_readable_by_others(io::stderr()) {
+            tracing::warn!(
+                "others on this host can read the file that this key is written to: \
+                 make one with hii-server key FILE, and give it with --key-file"
+            );
+        }
     }
     if given.is_open {
         tracing::warn!("others on this host can read the file of the key: chmod 600 it");

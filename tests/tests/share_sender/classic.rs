@@ -105,6 +105,27 @@ fn a_file_that_changed_ends_in_a_reset_and_not_as_a_whole_one() {
 }
 
 #[test]
+fn start_shows_a_command_that_fetches_from_other_hosts() {
+    let files = directory("classic-command");
+    fs::write(files.path("file"), b"x").unwrap();
+    for (insecure, expected) in [
+        ("", "hii get --classic 127."),
+        (
+            "--classic-insecure",
+            "hii get --classic --classic-insecure 127.",
+        ),
+    ] {
+        let command = format!(
+            "\"$0\" share --classic {insecure} -b 127.0.0.1 -p 0 \"$1\" 2> \"$1.log\" & \
+             until grep -q 'hii get' \"$1.log\"; do kill -0 $! || exit 9; done; kill -TERM $!; wait $!"
+        );
+        run("sh", &["-c", &command, PROGRAM, &files.path("file")]);
+        let log = fs::read_to_string(files.path("file.log")).unwrap();
+        assert!(log.contains(expected), "{log}");
+    }
+}
+
+#[test]
 fn plain_text_is_for_this_host_and_for_one_file() {
     let files = directory("classic-refused");
     fs::write(files.path("file"), b"x").unwrap();

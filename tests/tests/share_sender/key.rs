@@ -69,3 +69,21 @@ fn key_on_stdout_warns_of_a_file_that_others_can_read() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     ended.stdout.trim_end().parse::<Key>().unwrap();
 }
+
+#[test]
+fn new_key_in_a_log_that_others_can_read_is_warned_of() {
+    let files = Directory::new("key-log");
+    let offered = files.path("offered");
+    fs::write(&offered, "x").unwrap();
+    for (umask, warns) in [("077", false), ("022", true)] {
+        let command = format!(
+            "umask {umask}; \"$0\" share -b 127.0.0.1 -p 0 \"$1\" 2> \"$1.{umask}\" & \
+             until grep -q 'when it asks' \"$1.{umask}\"; do kill -0 $! || exit 9; done; kill -TERM $!; wait $!"
+        );
+        let ended = shell(&command, &offered);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let log = fs::read_to_string(format!("{offered}.{umask}")).unwrap();
+        let names_the_way = log.contains("hii-server key FILE");
+        assert_eq!(names_the_way, warns, "umask {umask}: {log}");
+    }
+}
