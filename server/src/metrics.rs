@@ -2,29 +2,39 @@
 //! (`OpenMetrics` 1.0).
 //!
 //! The endpoint has a thread of its own, so that neither a busy service nor a slow reader keeps the other waiting.
-//! Everything that a stranger can make grow has a limit: connections, the length of a request, the time for one. A new
-//! connection is accepted at once: where there is no room for it, an idle one is closed.
+//! Everything that a stranger can make grow has a limit: connections, which are shared fairly, the length of a request, the
+//! time for one.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hii_transport::addresses::interface_addresses;
+use hii_transport::clock::Clock;
 use hii_transport::sampled;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::accept::{Accepted, Acceptor};
 use crate::exit::{Exit, Failure};
-pub(crate) use places::MAX_CONNECTIONS;
-use places::{Places, Stage};
+use crate::places::{Place, Places};
+use crate::policy::fair_share::Holder;
+use crate::policy::local_addrs::LocalAddrs;
+use crate::policy::origin::Transport;
+use crate::policy::source_validation::SourceValidator;
 
 pub mod http;
-mod places;
+
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 16;
+
+/// Connections open at once: one more, for which another one gives way.
+pub(crate) const MAX_OPEN: usize = MAX_CONNECTIONS + 1;
 
 /// How long a connection lives at most, its request and its answer together.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,6 +67,7 @@ impl Endpoint {
             let _inside = runtime.enter();
             TcpListener::from_std(listener)?
         };
+        let sources = SourceValidator::new(LocalAddrs::new(&[address], interface_addresses));
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("metrics".into())
@@ -64,7 +75,7 @@ impl Endpoint {
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
-                        () = accept(listener, Arc::new(registry), patience) => {}
+                        () = accept(listener, sources, Arc::new(registry), patience) => {}
                     }
                 });
             })?;
@@ -100,7 +111,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
         io::ErrorKind::AddrNotAvailable => {
             "this host does not have that address: give one of its own with --metrics"
         }
-        _ => "give another address with --metrics, as 127.0.0.1:9100",
+        _ => "give another address with --metrics, such as 127.0.0.1:9100",
     };
     Failure::new(
         Exit::Unreachable,
@@ -109,73 +120,81 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
     )
 }
 
-async fn accept(listener: TcpListener, registry: Arc<Registry>, patience: Duration) {
-    let places = Arc::new(Mutex::new(Places::default()));
+async fn accept(
+    listener: TcpListener,
+    mut sources: SourceValidator,
+    registry: Arc<Registry>,
+    patience: Duration,
+) {
+    let mut acceptor = Acceptor::new(vec![listener], MAX_OPEN);
+    let places = Places::new(MAX_CONNECTIONS);
+    let clock = Clock::start();
     loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                // The sender goes when the connection has to make room.
-                let (end, ended) = oneshot::channel::<Infallible>();
-                let number = lock(&places).enter(from.ip(), end);
-                let (registry, places) = (Arc::clone(&registry), Arc::clone(&places));
-                tokio::spawn(async move {
-                    let reach = |stage| lock(&places).reach(number, stage);
-                    tokio::select! {
-                        served = timeout(patience, serve(stream, &registry, reach)) => match served {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => sampled!(debug, "metrics", %from, %error),
-                            Err(_) => sampled!(debug, "metrics: too slow", %from),
-                        },
-                        _ = ended => sampled!(debug, "metrics: made room", %from),
-                    }
-                    lock(&places).leave(number);
-                });
+        let Accepted {
+            stream,
+            info,
+            permit,
+        } = acceptor.accept().await;
+        let from = info.source;
+        let place = match sources.validate(&info, Transport::Tcp, clock.elapsed()) {
+            Ok(origin) => places.enter(Holder::of(&origin)),
+            Err(_) => None,
+        };
+        let Some(place) = place else {
+            sampled!(debug, "metrics: closed unread", %from);
+            continue;
+        };
+        let registry = Arc::clone(&registry);
+        tokio::spawn(async move {
+            match timeout(patience, serve(stream, &registry, place)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => sampled!(debug, "metrics", %from, %error),
+                Err(_) => sampled!(debug, "metrics: too slow", %from),
             }
-            Err(error) => {
-                sampled!(debug, "metrics: accept", %error);
-                // Out of files, most likely; asking again at once would only burn time.
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
+            drop(permit);
+        });
     }
 }
 
-/// Nothing is done under this lock that could leave its content half written.
-fn lock<T>(places: &Mutex<T>) -> MutexGuard<'_, T> {
-    places.lock().unwrap_or_else(PoisonError::into_inner)
+/// Serves one connection, until it has to give way.
+async fn serve(mut stream: TcpStream, registry: &Registry, mut place: Place) -> io::Result<()> {
+    let answer = tokio::select! {
+        answer = receive(&mut stream, registry) => answer?,
+        () = place.displaced() => None,
+    };
+    let Some(answer) = answer else {
+        return Ok(());
+    };
+    place.note_progress();
+    tokio::select! {
+        sent = send(&mut stream, &answer) => sent,
+        () = place.displaced() => Ok(()),
+    }
 }
 
-/// Answers one request; every answer ends its connection.
-async fn serve(
-    mut stream: TcpStream,
-    registry: &Registry,
-    reach: impl Fn(Stage),
-) -> io::Result<()> {
+/// Receives a request, and returns its answer; `None` if the request ends before it is whole.
+async fn receive(stream: &mut TcpStream, registry: &Registry) -> io::Result<Option<String>> {
     let mut request = Vec::new();
-    let answer = loop {
+    loop {
         let mut part = [0; 1024];
         let len = stream.read(&mut part).await?;
         if len == 0 {
-            return Ok(());
+            return Ok(None);
         }
         request.extend_from_slice(part.get(..len).unwrap_or_default());
-        if let Some(answer) = http::answer(&request, || text(registry))? {
-            break answer;
-        }
-    };
-    reach(Stage::Answering);
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    reach(Stage::Answered);
-    // Closing with octets unread would reset the connection, and the answer with it.
-    let mut rest = [0; 1024];
-    let mut room = 64 * rest.len();
-    while room > 0 {
-        match stream.read(&mut rest).await? {
-            0 => break,
-            len => room = room.saturating_sub(len),
+        let answer = http::answer(&request, || text(registry))?;
+        if answer.is_some() {
+            return Ok(answer);
         }
     }
+}
+
+/// Sends an answer, which ends the connection.
+async fn send(stream: &mut TcpStream, answer: &str) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    // Closing with bytes unread would reset the connection, and the answer with it.
+    let mut rest = vec![0; 64 * 1024];
+    let _ = stream.try_read(&mut rest);
     Ok(())
 }
 

@@ -69,11 +69,7 @@ pub(crate) fn fit_files(
     has_metrics: bool,
     log: LogFormat,
 ) -> StreamLimits {
-    let metrics = if has_metrics {
-        metrics::MAX_CONNECTIONS
-    } else {
-        0
-    };
+    let metrics = if has_metrics { metrics::MAX_OPEN } else { 0 };
     // What stops the threads, and a timer for each.
     let reserved = threads.saturating_add(2 + metrics);
     let Some(files) = Descriptors::count(reserved) else {
