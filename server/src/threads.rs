@@ -61,37 +61,40 @@ pub(crate) fn want_files(threads: usize, addresses: &[IpAddr], connections: usiz
     files::want(u64::try_from(all).unwrap_or(u64::MAX));
 }
 
-/// The limits, with as many connections as there may be open files for, now that sockets and metrics have theirs. Says so if
-/// these are fewer.
+/// The limits, with as many connections as there may be open files for, now that sockets and metrics have theirs.
+///
+/// # Errors
+/// There may not be enough open files for one.
 pub(crate) fn fit_files(
     limits: StreamLimits,
     threads: usize,
     has_metrics: bool,
-    log: LogFormat,
-) -> StreamLimits {
+) -> Result<StreamLimits, Failure> {
     let metrics = if has_metrics { metrics::MAX_OPEN } else { 0 };
     // What stops the threads, and a timer for each.
     let reserved = threads.saturating_add(2 + metrics);
-    let Some(files) = Descriptors::count(reserved) else {
-        return limits;
-    };
     let mut limits = limits;
-    let wanted = limits.connections.all;
-    let connections = files.connections(wanted);
-    limits.connections.all = connections;
-    if connections < wanted {
-        let files = files.limit;
-        match log {
-            LogFormat::Text => note(format_args!(
-                "  serves up to {}: the limit of open files is {files}",
-                exit::count(connections as u64, "TCP connection")
-            )),
-            LogFormat::Json => {
-                tracing::warn!(connections, files, "fewer connections, for lack of files");
-            }
+    if let Some(files) = Descriptors::count(reserved) {
+        limits.connections.all = files.connections(limits.connections.all)?;
+    }
+    Ok(limits)
+}
+
+/// Reports if there are fewer connections than wanted.
+pub(crate) fn report_fewer(limits: StreamLimits, wanted: usize, log: LogFormat) {
+    let connections = limits.connections.all;
+    let Some(files) = files::limit().filter(|_| connections < wanted) else {
+        return;
+    };
+    match log {
+        LogFormat::Text => note(format_args!(
+            "  serves up to {}: the limit of open files is {files}",
+            exit::count(connections as u64, "TCP connection")
+        )),
+        LogFormat::Json => {
+            tracing::warn!(connections, files, "fewer connections, for lack of files");
         }
     }
-    limits
 }
 
 /// Each thread's sockets, when each address has one for each thread.

@@ -247,6 +247,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let board = Board::default();
         let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
         let metrics = metrics.transpose()?;
+        let limits = threads::fit_files(args.stream_limits(), threads, metrics.is_some())?;
         Announcement::new("ping", "UDP and TCP", &addresses, "hii ping").tell(log);
         if let Some(endpoint) = &metrics {
             running::tell_metrics(endpoint, log);
@@ -260,8 +261,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
                 LogFormat::Json => tracing::info!(%impairments, seed, "impaired on purpose"),
             }
         }
-        let limits = args.stream_limits();
-        let limits = threads::fit_files(limits, threads, metrics.is_some(), log);
+        threads::report_fewer(limits, args.max_connections, log);
         let local = LocalAddrs::new(&addresses, interface_addresses);
         let service = |part| {
             let config = Config {

@@ -76,7 +76,8 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let stop = running::asked_to_stop()?;
         let (addresses, port) = args.listens();
         let limits = args.stream_limits();
-        threads::want_files(threads, addresses, limits.connections.all);
+        let wanted = limits.connections.all;
+        threads::want_files(threads, addresses, wanted);
         let sockets = Sockets::listen(addresses, port, threads)?;
         let addresses = sockets.addresses();
         let sender = Sender::of(sockets.udp.iter().filter_map(|shared| shared.first()));
@@ -86,12 +87,13 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         let board = Board::new(Arc::clone(&shared));
         let metrics = args.metrics.map(|at| Endpoint::start(at, board.registry()));
         let metrics = metrics.transpose()?;
+        let limits = threads::fit_files(limits, threads, metrics.is_some())?;
         Announcement::new("relay", "UDP and TCP", &addresses, "hii chat").tell(log);
         if let Some(endpoint) = &metrics {
             running::tell_metrics(endpoint, log);
         }
         stance::tell(&config.access, log);
-        let limits = threads::fit_files(limits, threads, metrics.is_some(), log);
+        threads::report_fewer(limits, wanted, log);
         let mailboxes = Mailboxes::default();
         let mut sender = Some(sender);
         let service = |part| {

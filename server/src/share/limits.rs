@@ -3,7 +3,7 @@
 use hii_transport::files;
 
 use crate::descriptors::{Descriptors, OF_CONNECTION};
-use crate::exit::{count, note};
+use crate::exit::{Failure, count, note};
 use crate::logs::LogFormat;
 
 /// Connections at once that have sent nothing yet, and of those that have sent a part of a handshake.
@@ -43,35 +43,46 @@ impl Limits {
         files::want(u64::try_from(all).unwrap_or(u64::MAX));
     }
 
-    /// As many as there may be open files for, now that the sockets have theirs. Says so if these are fewer.
-    pub(super) fn fit_files(self, log: LogFormat) -> Self {
+    /// As many as there may be open files for, now that the sockets have theirs.
+    ///
+    /// # Errors
+    /// There may not be enough open files for one of each kind.
+    pub(super) fn fit_files(self) -> Result<Self, Failure> {
         let Some(files) = Descriptors::count(0) else {
-            return self;
+            return Ok(self);
         };
-        let [receivers, handshakes, _] = files.shares(self.pools());
-        let fit = Self {
+        let [receivers, handshakes, _] = files.shares(self.pools())?;
+        Ok(Self {
             receivers,
             handshakes,
+        })
+    }
+
+    /// Reports if these are fewer than wanted.
+    pub(super) fn report_fewer(&self, wanted: &Self, log: LogFormat) {
+        let Some(files) = files::limit().filter(|_| self != wanted) else {
+            return;
         };
-        if fit != self {
-            let files = files.limit;
-            match log {
-                LogFormat::Text => note(format_args!(
-                    "  serves up to {}, beside {handshakes} connections without the key, and {handshakes} that are silent: \
-                     the limit of open files is {files}",
-                    count(receivers as u64, "receiver")
-                )),
-                LogFormat::Json => {
-                    tracing::warn!(
-                        receivers,
-                        handshakes,
-                        files,
-                        "fewer connections, for lack of files"
-                    );
-                }
+        let Self {
+            receivers,
+            handshakes,
+        } = *self;
+        match log {
+            LogFormat::Text => note(format_args!(
+                "  serves up to {}, beside {} without the key, and {handshakes} that have sent nothing: the limit of open \
+                 files is {files}",
+                count(receivers as u64, "receiver"),
+                count(handshakes as u64, "connection"),
+            )),
+            LogFormat::Json => {
+                tracing::warn!(
+                    receivers,
+                    handshakes,
+                    files,
+                    "fewer connections, for lack of files"
+                );
             }
         }
-        fit
     }
 
     /// The connections of each kind, and the files of one. A receiver has the file open that is sent to it.

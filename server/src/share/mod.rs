@@ -61,13 +61,14 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
     let outcome = running::block_on_all_cores(async {
         // Caught from here on: whoever reads the announcement may stop the sender.
         let stop = running::asked_to_stop()?;
-        let limits = Limits::new(args.max_receivers(is_for_one));
-        limits.want_files();
+        let wanted = Limits::new(args.max_receivers(is_for_one));
+        wanted.want_files();
         let sockets = if args.classic {
             classic::listen(&args.bind, args.port, args.classic_insecure)?
         } else {
             listen::tcp(&args.bind, args.port)?
         };
+        let limits = wanted.fit_files()?;
         let addresses = listen::addresses(&sockets);
         let (transport, command) = match given {
             Some(_) => ("TCP, encrypted", "hii get"),
@@ -78,7 +79,7 @@ pub fn run(args: &Args, log: LogFormat) -> Result<(), Failure> {
         };
         Announcement::new("share", transport, &addresses, command).tell(log);
         tell_offer(&offer, log);
-        let limits = limits.fit_files(log);
+        limits.report_fewer(&wanted, log);
         if let Some(given) = &given {
             tell_key(given);
         }
