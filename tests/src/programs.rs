@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -222,6 +222,8 @@ pub fn count(value: &Value) -> u64 {
 pub struct Server {
     child: Option<Child>,
     address: SocketAddr,
+    /// What it has written to stderr.
+    stderr: Option<JoinHandle<String>>,
 }
 
 impl Server {
@@ -242,15 +244,16 @@ impl Server {
             .find_map(|word| word.parse().ok())
             .unwrap_or_else(|| panic!("no address in {line:?}"));
         // The rest is read too, or the server would one day wait for room.
-        thread::spawn(move || {
-            lines
-                .into_inner()
-                .into_pipe()
-                .read_to_string(&mut String::new())
+        let stderr = thread::spawn(move || {
+            // What was buffered with the first line comes first.
+            line.push_str(&String::from_utf8_lossy(lines.buffer()));
+            let _ = lines.into_inner().into_pipe().read_to_string(&mut line);
+            line
         });
         Self {
             child: Some(child),
             address,
+            stderr: Some(stderr),
         }
     }
 
@@ -281,7 +284,10 @@ impl Server {
     /// # Panics
     /// It hangs.
     pub fn wait(mut self) -> Ended {
-        finish(self.child.take().expect("it runs"))
+        let mut ended = finish(self.child.take().expect("it runs"));
+        let stderr = self.stderr.take().expect("it is read once");
+        ended.stderr = stderr.join().expect("it can be read");
+        ended
     }
 }
 
