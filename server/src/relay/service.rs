@@ -14,7 +14,7 @@ use hii_transport::traffic::Traffic;
 
 use super::burst::Train;
 use super::connection::Connection;
-use super::frame_log::FrameLog;
+use super::frame_log;
 use super::heads::{self, Heads};
 use super::mailbox::Mailboxes;
 use super::metrics::Seat;
@@ -62,7 +62,6 @@ pub struct RelayService {
     sender: Option<Sender>,
     heads: Heads,
     now: Duration,
-    log: FrameLog,
     seat: Option<Seat>,
     held: Held,
     /// What the loop moved, and what went out beside it.
@@ -81,7 +80,6 @@ impl RelayService {
             sender: None,
             heads: Heads::default(),
             now: Duration::ZERO,
-            log: FrameLog::default(),
             seat: None,
             held: Held::default(),
             traffic: Traffic::default(),
@@ -108,7 +106,7 @@ impl RelayService {
         self.rules.charge_frame(&from, now);
         let train = self.rules.train(from, now);
         let decision = self.rules.decide(frame, &train);
-        self.log.decided(frame, from.address(), &decision, now);
+        frame_log::decided(frame, from.address(), &decision, now);
         let decision = match decision {
             Decision::Forward { to, way, forward } => {
                 let delivery = match way {
@@ -285,7 +283,7 @@ impl Service for RelayService {
     fn alike(&mut self, datagram: &[u8], train: &Self::Train) -> Option<Range<usize>> {
         let train = train.as_ref().ok()?;
         let payload = self.rules.alike(datagram, train)?;
-        self.log.alike(datagram, train.from.address(), train.now);
+        frame_log::alike(datagram, train.from.address(), train.now);
         let (_, octets) = heads::parts(payload);
         let place = heads::place(octets, datagram);
         debug_assert!(place.is_some(), "a payload is part of its datagram");
@@ -301,8 +299,7 @@ impl Service for RelayService {
             }
         };
         let decision = self.rules.decide(datagram, train);
-        self.log
-            .decided(datagram, train.from.address(), &decision, train.now);
+        frame_log::decided(datagram, train.from.address(), &decision, train.now);
         self.effect(decision, datagram, train)
     }
 

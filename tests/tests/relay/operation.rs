@@ -197,10 +197,11 @@ fn it_says_what_it_is_and_warns_of_being_open() {
 
 #[test]
 fn contents_are_in_no_log_and_what_is_logged_is_escaped_and_bounded() {
+    const MESSAGES: usize = 300;
     let (child, lines, address) = relay_that_logs(&["--rate", "0"]);
     let mut udp = Udp::of(address);
     udp.greet();
-    for _ in 0..300 {
+    for _ in 0..MESSAGES {
         // The message goes before its answer.
         assert!(
             udp.tell(&udp.address(), "\x1b[2Jprivate")
@@ -217,6 +218,17 @@ fn contents_are_in_no_log_and_what_is_logged_is_escaped_and_bounded() {
         .collect();
     assert!(!about.is_empty(), "{log:?}");
     assert!(about.len() < 290, "{} lines", about.len());
+    // Each one is in a line, or counted as left out in a later one.
+    let written = log.iter().filter(|line| line.contains(" passed on "));
+    let left_out = about.iter().filter_map(|line| {
+        let (_, number) = line.split_once("left_out=")?;
+        number.split(' ').next()?.parse::<usize>().ok()
+    });
+    assert_eq!(
+        written.count() + left_out.sum::<usize>(),
+        MESSAGES,
+        "{about:?}"
+    );
     assert!(!log.iter().any(|line| line.contains("private")), "{log:?}");
 }
 
