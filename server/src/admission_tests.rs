@@ -16,8 +16,8 @@ fn enter(admission: &Admission, address: &str) -> Result<Place, Refusal> {
     enter_from(admission, address.parse().unwrap())
 }
 
-/// As many as get in.
-fn crowd(admission: &Admission, address: &str, most: usize) -> (Vec<Place>, Option<Refusal>) {
+/// Up to this many connections, and why there are no more.
+fn enter_many(admission: &Admission, address: &str, most: usize) -> (Vec<Place>, Option<Refusal>) {
     let mut places = Vec::new();
     while places.len() < most {
         match enter(admission, address) {
@@ -70,17 +70,17 @@ fn eight_sources_of_one_network_leave_places_to_others() {
                 sources.iter().copied().flat_map(enter_all)
             };
             // They take all that there are, and send as the honest do.
-            let mut crowd: Vec<_> = attack().collect();
-            crowd.iter().for_each(Place::note_progress);
+            let mut attackers: Vec<_> = attack().collect();
+            attackers.iter().for_each(Place::note_progress);
             assert_eq!(admission.places.taken() as usize, all);
             let mut honest = vec![established];
             for newcomer in ["192.0.2.1", "192.0.2.2", "203.0.113.1", "2001:db8:1::1"] {
-                let before = displaced(&crowd);
+                let before = displaced(&attackers);
                 honest.push(enter(&admission, newcomer).unwrap());
-                assert_eq!(displaced(&crowd), before + 1);
-                // None of the honest goes for more of the crowd, which comes as often as it may.
-                crowd.retain(|place| !place.fair.is_displaced());
-                crowd.extend(attack());
+                assert_eq!(displaced(&attackers), before + 1);
+                // None of the honest goes for more of the attacker's, which come as often as they may.
+                attackers.retain(|place| !place.fair.is_displaced());
+                attackers.extend(attack());
                 assert_eq!(displaced(&honest), 0);
             }
         }
@@ -90,7 +90,7 @@ fn eight_sources_of_one_network_leave_places_to_others() {
 #[test]
 fn connection_without_a_message_gives_way_before_others_of_its_host() {
     let admission = admission(4, Some(4));
-    let (places, _) = crowd(&admission, "192.0.2.1", 4);
+    let (places, _) = enter_many(&admission, "192.0.2.1", 4);
     for index in [0, 1, 3] {
         places[index].note_progress();
     }
@@ -110,7 +110,7 @@ fn connection_without_a_message_gives_way_before_others_of_its_host() {
 #[test]
 fn host_with_all_places_has_no_other_if_each_has_sent_a_message() {
     let admission = admission(4, Some(9));
-    let (places, _) = crowd(&admission, "192.0.2.1", 4);
+    let (places, _) = enter_many(&admission, "192.0.2.1", 4);
     places.iter().for_each(Place::note_progress);
     assert_eq!(enter(&admission, "192.0.2.1").err(), Some(Refusal::All));
     assert_eq!(displaced(&places), 0);
@@ -119,7 +119,7 @@ fn host_with_all_places_has_no_other_if_each_has_sent_a_message() {
 #[test]
 fn source_at_its_limit_has_no_other_and_gets_its_own_back() {
     let admission = admission(80, None);
-    let (mut places, refusal) = crowd(&admission, "2001:db8::1", 80);
+    let (mut places, refusal) = enter_many(&admission, "2001:db8::1", 80);
     assert_eq!((places.len(), refusal), (10, Some(Refusal::Source)));
     let same = enter(&admission, "2001:db8::ffff");
     assert_eq!(same.err(), Some(Refusal::Source));
@@ -135,19 +135,19 @@ fn source_at_its_limit_has_no_other_and_gets_its_own_back() {
 #[test]
 fn limit_of_a_source_does_not_hold_for_loopback_unless_it_is_given() {
     let unlimited = admission(80, None);
-    let (places, refusal) = crowd(&unlimited, "127.0.0.1", 80);
+    let (places, refusal) = enter_many(&unlimited, "127.0.0.1", 80);
     assert_eq!((places.len(), refusal), (80, None));
     // With all places taken, one of its own gives way.
     let newcomer = enter(&unlimited, "127.0.0.1").unwrap();
     assert!(places[0].fair.is_displaced() && !newcomer.fair.is_displaced());
-    let (places, refusal) = crowd(&admission(80, Some(3)), "::ffff:127.0.0.1", 80);
+    let (places, refusal) = enter_many(&admission(80, Some(3)), "::ffff:127.0.0.1", 80);
     assert_eq!((places.len(), refusal), (3, Some(Refusal::Source)));
 }
 
 #[test]
 fn loopback_and_strangers_have_a_half_each() {
     let admission = admission(8, Some(8));
-    let (own, _) = crowd(&admission, "127.0.0.1", 8);
+    let (own, _) = enter_many(&admission, "127.0.0.1", 8);
     own.iter().for_each(Place::note_progress);
     let hosts = |network| (1..=8).map(move |host| format!("{network}.{host}"));
     let strangers: Vec<_> = hosts("192.0.2")

@@ -19,7 +19,7 @@ mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod ping;
-pub mod places;
+mod places;
 pub mod policy;
 pub mod quiet;
 #[cfg(test)]

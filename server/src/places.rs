@@ -1,4 +1,4 @@
-//! The places of connections in a fair pool: a connection that has to give way learns it, and a place is free again when it
+//! The places of connections in a fair pool: a connection that has to give way is notified, and a place is free again when it
 //! is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use crate::policy::fair_share::{EntryId, Holder, Turn};
 
 /// The places of one pool. Clones are the same pool.
 #[derive(Debug, Clone)]
-pub struct Places(Arc<Mutex<Pool>>);
+pub(crate) struct Places(Arc<Mutex<Pool>>);
 
 #[derive(Debug)]
 struct Pool {
@@ -21,7 +21,7 @@ struct Pool {
 /// What the pool has of a place.
 #[derive(Debug)]
 struct Taken {
-    /// Tells places apart that have the same number one after the other.
+    /// Differs between places that have the same number one after the other.
     serial: u64,
     /// Nothing is ever sent: its end is that of the place.
     _displaced: oneshot::Sender<()>,
@@ -29,7 +29,7 @@ struct Taken {
 
 /// One connection's place, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     places: Places,
     id: EntryId,
     serial: u64,
@@ -38,8 +38,7 @@ pub struct Place {
 
 impl Places {
     /// A pool of this many places.
-    #[must_use]
-    pub fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize) -> Self {
         let places = u32::try_from(places).unwrap_or(u32::MAX);
         Self(Arc::new(Mutex::new(Pool {
             fair: FairPool::new(places),
@@ -49,8 +48,7 @@ impl Places {
 
     /// Takes a place. In a full pool the connection that has to give way is displaced; returns `None` if that is the new
     /// one.
-    #[must_use]
-    pub fn enter(&self, holder: Holder) -> Option<Place> {
+    pub(crate) fn enter(&self, holder: Holder) -> Option<Place> {
         let mut pool = self.lock();
         pool.last += 1;
         let serial = pool.last;
@@ -70,8 +68,8 @@ impl Places {
     }
 
     /// How many places are taken.
-    #[must_use]
-    pub fn taken(&self) -> u32 {
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> u32 {
         self.lock().fair.len()
     }
 
@@ -83,21 +81,21 @@ impl Places {
 
 impl Place {
     /// Completes when the connection has to give way.
-    pub async fn displaced(&mut self) {
+    pub(crate) async fn displaced(&mut self) {
         if !self.displaced.is_terminated() {
             let _ = (&mut self.displaced).await;
         }
     }
 
     /// Whether the connection has to give way.
-    #[must_use]
-    pub fn is_displaced(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_displaced(&self) -> bool {
         !self.is_held(&self.places.lock())
     }
 
     /// Notes that a whole message has come: from now on the connection gives way after those of its host that have sent
     /// none, and after those that were silent for longer.
-    pub fn note_progress(&self) {
+    pub(crate) fn note_progress(&self) {
         let mut pool = self.places.lock();
         if self.is_held(&pool) {
             pool.fair.touch(self.id, Turn::Last);
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn displaced_connection_learns_it_once_and_for_all() {
+    async fn displaced_connection_is_notified_for_good() {
         let places = Places::new(1);
         let mut first = enter(&places, "192.0.2.1").unwrap();
         let mut second = enter(&places, "192.0.2.2").unwrap();
@@ -170,16 +168,16 @@ mod tests {
     fn is_displaced_from(places: usize, regions: u8, hosts: u8) -> bool {
         let pool = Places::new(places);
         let honest = enter(&pool, "192.0.2.1").unwrap();
-        let mut crowd = Vec::new();
+        let mut others = Vec::new();
         for _ in 0..10 {
             for (region, site) in
                 (0..regions).flat_map(|region| (0..4).map(move |site| (region, site)))
             {
                 for host in 1..=hosts {
-                    crowd.extend(enter(&pool, &format!("10.{region}.{site}.{host}")));
+                    others.extend(enter(&pool, &format!("10.{region}.{site}.{host}")));
                 }
             }
-            crowd.retain(|place| !place.is_displaced());
+            others.retain(|place| !place.is_displaced());
         }
         honest.is_displaced()
     }

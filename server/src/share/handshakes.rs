@@ -21,7 +21,7 @@ const SOURCES: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
 
 /// Failed handshakes of each source.
 #[derive(Debug)]
-pub struct Failures {
+pub(super) struct Failures {
     /// When, at the allowed rate, all of its failures would have been (the generic cell rate algorithm).
     of: LruCache<Source, Duration>,
 }
@@ -36,9 +36,9 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// Whether this source has failed too often to be heard now. This host itself never has: behind a tunnel or a proxy
+    /// Whether this source has failed too often to be let in now. This host itself never has: behind a tunnel or a proxy
     /// everybody comes from there, and one stranger would keep all out.
-    pub fn bars(&mut self, origin: &Origin, now: Duration) -> bool {
+    pub(super) fn bars(&mut self, origin: &Origin, now: Duration) -> bool {
         if origin.is_loopback() {
             return false;
         }
@@ -47,41 +47,38 @@ impl Failures {
     }
 
     /// Notes that a handshake has failed.
-    pub fn add(&mut self, origin: &Origin, now: Duration) {
+    pub(super) fn add(&mut self, origin: &Origin, now: Duration) {
         let all = self.of.get_or_insert_mut(Source::of(origin.ip()), || now);
         *all = (*all).max(now).saturating_add(GAP);
     }
 }
 
 /// The connections whose handshake is not finished, in two pools of fair shares: those that have sent nothing yet, and those
-/// that have. So the silent ones displace each other only, and who opens many of either kind displaces its own.
+/// that have. So the idle ones displace only each other, and a sender of many of either kind displaces its own.
 #[derive(Debug)]
-pub struct Handshakes {
-    silent: Places,
-    speaking: Places,
+pub(super) struct Handshakes {
+    idle: Places,
+    started: Places,
 }
 
 impl Handshakes {
     /// Up to this many of each kind.
-    #[must_use]
-    pub fn new(each: usize) -> Self {
+    pub(super) fn new(each: usize) -> Self {
         Self {
-            silent: Places::new(each),
-            speaking: Places::new(each),
+            idle: Places::new(each),
+            started: Places::new(each),
         }
     }
 
     /// Takes a connection from there, which has sent nothing yet; `None` if it is the one that gives way.
-    #[must_use]
-    pub fn begin(&self, origin: &Origin) -> Option<Place> {
-        self.silent.enter(Holder::of(origin))
+    pub(super) fn begin(&self, origin: &Origin) -> Option<Place> {
+        self.idle.enter(Holder::of(origin))
     }
 
     /// Moves a connection from there to those that have sent something; `None` if it is the one that gives way.
-    #[must_use]
-    pub fn speak(&self, origin: &Origin, silent: Place) -> Option<Place> {
-        drop(silent);
-        self.speaking.enter(Holder::of(origin))
+    pub(super) fn start(&self, origin: &Origin, idle: Place) -> Option<Place> {
+        drop(idle);
+        self.started.enter(Holder::of(origin))
     }
 }
 

@@ -74,21 +74,21 @@ const ATTACKERS: [(&str, Addresses); 3] = [
 const ATTACKS: u64 = 600;
 
 /// The attacker's connections, which it keeps as long as it can.
-struct Crowd {
+struct Connections {
     places: VecDeque<Place>,
     address: Addresses,
     /// Whether it sends a part of a handshake on each.
-    speaks: bool,
+    starts: bool,
     opened: u16,
 }
 
-impl Crowd {
+impl Connections {
     fn open(&mut self, handshakes: &Handshakes) {
         self.opened = self.opened.wrapping_add(1);
         let origin = from_ip((self.address)(self.opened));
         let mut place = handshakes.begin(&origin);
-        if self.speaks {
-            place = place.and_then(|place| handshakes.speak(&origin, place));
+        if self.starts {
+            place = place.and_then(|place| handshakes.start(&origin, place));
         }
         self.places.extend(place);
         while self.places.front().is_some_and(Place::is_displaced) {
@@ -98,31 +98,31 @@ impl Crowd {
 }
 
 /// Of 25 honest handshakes, those that are finished.
-fn finished(honest: &str, address: Addresses, speaks: bool) -> usize {
+fn finished(honest: &str, address: Addresses, starts: bool) -> usize {
     let handshakes = Handshakes::new(256);
-    let mut crowd = Crowd {
+    let mut connections = Connections {
         places: VecDeque::new(),
         address,
-        speaks,
+        starts,
         opened: 0,
     };
     let mut round_trip = || {
         for _ in 0..ATTACKS {
-            crowd.open(&handshakes);
+            connections.open(&handshakes);
         }
     };
     // The attacker has all that it can have by now.
     round_trip();
     let honest = from(honest);
     let mut handshake = || {
-        let silent = handshakes.begin(&honest)?;
+        let first = handshakes.begin(&honest)?;
         round_trip();
-        if silent.is_displaced() {
+        if first.is_displaced() {
             return None;
         }
-        let speaking = handshakes.speak(&honest, silent)?;
+        let started = handshakes.start(&honest, first)?;
         round_trip();
-        (!speaking.is_displaced()).then_some(())
+        (!started.is_displaced()).then_some(())
     };
     (0..25).filter_map(|_| handshake()).count()
 }
@@ -130,25 +130,25 @@ fn finished(honest: &str, address: Addresses, speaks: bool) -> usize {
 #[test]
 fn many_connections_of_one_network_prevent_no_handshake() {
     for (name, attacker) in ATTACKERS {
-        for speaks in [false, true] {
-            let finished = finished("203.0.113.5", attacker, speaks);
-            assert_eq!(finished, 25, "beside {name}, {speaks}");
+        for starts in [false, true] {
+            let finished = finished("203.0.113.5", attacker, starts);
+            assert_eq!(finished, 25, "beside {name}, {starts}");
         }
     }
 }
 
 #[test]
-fn silent_connections_displace_silent_ones_only() {
+fn idle_connections_displace_only_idle_ones() {
     let handshakes = Handshakes::new(4);
     let source = from("192.0.2.1");
-    let silent = handshakes.begin(&source).unwrap();
-    let speaking = handshakes.speak(&source, silent).unwrap();
-    let crowd: Vec<_> = (0..100).map(|_| handshakes.begin(&source)).collect();
-    assert!(!speaking.is_displaced());
+    let first = handshakes.begin(&source).unwrap();
+    let started = handshakes.start(&source, first).unwrap();
+    let idle: Vec<_> = (0..100).map(|_| handshakes.begin(&source)).collect();
+    assert!(!started.is_displaced());
     // The oldest go first: an honest handshake is short.
-    let stay: Vec<_> = crowd.iter().flatten().map(Place::is_displaced).collect();
+    let stay: Vec<_> = idle.iter().flatten().map(Place::is_displaced).collect();
     assert_eq!(stay[..96], [true; 96]);
     assert_eq!(stay[96..], [false; 4]);
-    drop((crowd, speaking));
-    assert_eq!(handshakes.silent.taken() + handshakes.speaking.taken(), 0);
+    drop((idle, started));
+    assert_eq!(handshakes.idle.taken() + handshakes.started.taken(), 0);
 }

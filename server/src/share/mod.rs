@@ -31,13 +31,13 @@ mod tally;
 
 pub use args::Args;
 pub use classic::{Verdict, judge};
-pub use handshakes::{Failures, Handshakes};
 pub use key_command::{KeyArgs, run_key};
 pub use offer::{NotSendable, Offer, OfferError, Sendable, Skipped};
 pub use session::{Event, Session, Step};
 pub use source::{Failed, Source};
 pub use tally::Tally;
 
+use handshakes::Handshakes;
 use key::Given;
 #[cfg(test)]
 pub(crate) use limits::HANDSHAKES;

@@ -253,7 +253,7 @@ async fn receive(
     mut stream: TcpStream,
     origin: Origin,
     common: &Common,
-    silent: Place,
+    idle: Place,
     clock: Clock,
 ) {
     let from = origin.address();
@@ -261,9 +261,9 @@ async fn receive(
         sampled!(debug, "no TCP_NODELAY", %from, %error);
     }
     let deadline = Instant::now() + HANDSHAKE;
-    let heard = until(deadline, silent, common, speaks(&stream)).await;
-    let place = match heard {
-        Some((true, silent)) => common.handshakes.speak(&origin, silent),
+    let first = until(deadline, idle, common, first_byte(&stream)).await;
+    let place = match first {
+        Some((true, idle)) => common.handshakes.start(&origin, idle),
         _ => None,
     };
     let Some(place) = place else {
@@ -286,8 +286,8 @@ async fn receive(
     }
 }
 
-/// Waits for the first octet; `false` if none comes any more. It is left where it is.
-async fn speaks(stream: &TcpStream) -> bool {
+/// Waits for the first byte, and leaves it unread; `false` if none comes any more.
+async fn first_byte(stream: &TcpStream) -> bool {
     matches!(stream.peek(&mut [0]).await, Ok(1))
 }
 
