@@ -75,7 +75,7 @@ impl Acceptor {
         let (stream, source) = poll_fn(|context| {
             for listener in &self.listeners {
                 match listener.poll_accept(context) {
-                    // Whoever hung up while waiting is no trouble of this side's.
+                    // A client that closed its connection before this is no reason to wait.
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {
                         context.waker().wake_by_ref();
                     }

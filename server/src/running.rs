@@ -88,7 +88,7 @@ pub(crate) fn cannot_serve(error: &io::Error) -> Failure {
 /// A sentence that says what is wrong with the text.
 pub(crate) fn metrics_address(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse();
-    address.map_err(|_| "give an address with a port, as 127.0.0.1:9100 or [::1]:9100".into())
+    address.map_err(|_| "give an address with a port, such as 127.0.0.1:9100 or [::1]:9100".into())
 }
 
 /// Says where the metrics are.

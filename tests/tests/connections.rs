@@ -85,7 +85,7 @@ fn silent_connections_of_many_addresses_give_way_to_those_of_others() {
     let server = Server::start(HII_SERVER, &args);
     let mut established = connect(local(200), server.address());
     assert!(is_served(&mut established));
-    let mut crowd: Vec<_> = (0..64)
+    let mut silent: Vec<_> = (0..64)
         .map(|number| connect(local(1 + number % 8), server.address()))
         .collect();
     for _ in 0..10 {
@@ -93,7 +93,7 @@ fn silent_connections_of_many_addresses_give_way_to_those_of_others() {
         assert!(is_served(&mut established));
     }
     // Those that came first have gone first.
-    assert!(crowd[..40].iter_mut().all(is_closed));
+    assert!(silent[..40].iter_mut().all(is_closed));
     let tally = server.stop().json();
     let displaced = tally["tcp"]["displaced"].as_u64().unwrap();
     let refused = tally["tcp"]["refused"].as_u64().unwrap();

@@ -84,7 +84,7 @@ fn silent_connections_keep_no_receiver_out_of_a_sender() {
         &key,
         &file,
     ];
-    // A silent connection is closed after 10 s in any case. If few are accepted at once, so many take more than a minute.
+    // A silent connection is closed after 10 s in any case. If few are accepted at once, 400 take more than a minute.
     let (sender, idle) = with_idle(400, &args);
     let to = sender.address();
     for _ in 0..5 {

@@ -34,17 +34,17 @@ struct Attack {
 impl Attack {
     /// Opens connections, each from an address and /64 of its own, until it is to end.
     fn run(&self, to: SocketAddr) {
-        let mut crowd = VecDeque::new();
+        let mut open = VecDeque::new();
         while !self.is_over.load(Ordering::Relaxed) {
             let [.., high, low] = self.opened.fetch_add(1, Ordering::Relaxed).to_be_bytes();
             let net = u16::from_be_bytes([high, low]);
             let from = Ipv6Addr::new(0xfd77, 9, 0, net, 0, 0, 0, 1);
-            crowd.push_back(connect(from.into(), to));
-            crowd.drain(..crowd.len().saturating_sub(KEPT));
+            open.push_back(connect(from.into(), to));
+            open.drain(..open.len().saturating_sub(KEPT));
         }
     }
 
-    /// Waits until it has opened so many more.
+    /// Waits until it has opened [`STEP`] more.
     fn step(&self) {
         let before = self.opened.load(Ordering::Relaxed);
         while self.opened.load(Ordering::Relaxed) < before + STEP {

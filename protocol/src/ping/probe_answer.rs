@@ -1,4 +1,4 @@
-//! Answers to probes, and what they tell (`WIRE.md` section 2.2).
+//! Answers to probes, and what they report (`WIRE.md` section 2.2).
 
 use super::probe::{Probe, ProbeSize, Run, Seq, emit_numbered, field, numbered};
 use crate::Rule;
@@ -112,31 +112,31 @@ impl ProbeAnswer {
 }
 
 impl Probe {
-    /// The answer to this probe, exactly as long: of the report it tells, from the left, what fits.
+    /// The answer to this probe, exactly as long: it has the fields of the report, from the left, that fit.
     #[must_use]
     pub fn answer(self, report: &Report) -> ProbeAnswer {
         let spare = self.size.get() - Self::smallest(self.seq);
         let mut answer = self.bare_answer();
-        let told = &mut answer.report;
+        let fitting = &mut answer.report;
         let mut used = 0;
         let mut fits = |len: usize| {
             used += 1 + len;
             used <= spare
         };
         if fits(decimal_len(report.count.get())) {
-            told.count = report.count;
+            fitting.count = report.count;
             answer.fields = COUNT;
             if fits(16) {
-                told.window = report.window;
+                fitting.window = report.window;
                 answer.fields = WINDOW;
                 if fits(decimal_len(report.held)) {
-                    told.held = report.held;
+                    fitting.held = report.held;
                     answer.fields = HELD;
                     if fits(decimal_len(report.received)) {
-                        told.received = report.received;
+                        fitting.received = report.received;
                         answer.fields = RECEIVED;
                         if fits(decimal_len(report.limited)) {
-                            told.limited = report.limited;
+                            fitting.limited = report.limited;
                             answer.fields = LIMITED;
                         }
                     }

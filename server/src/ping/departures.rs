@@ -24,7 +24,7 @@ pub(super) struct Departure {
     pub(super) yields: bool,
 }
 
-// So many times as there are places.
+// There is one for each place.
 const _: () = assert!(size_of::<Departure>() <= 160);
 
 /// An answer that is to go out now.

@@ -6,7 +6,7 @@ use super::delay_queue::{DelayQueue, Place};
 use crate::policy::fair_pool::{FairPool, Inserted};
 use crate::policy::fair_share::{EntryId, Holder, Order, Turn};
 
-/// A delay queue of a bounded number of items. When it is full, the holder with most for its size loses one.
+/// A delay queue of a bounded number of items. When it is full, the most loaded network loses one.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     pool: FairPool<Waiting<T>>,

@@ -96,7 +96,7 @@ const SECOND_ROW: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Clone)]
 pub struct Dice {
     impairments: Impairments,
-    fake_nothing: bool,
+    is_unimpaired: bool,
     rng: Xoshiro256PlusPlus,
     /// Duplication and reordering have a row of their own: a seed means the same loss and delay as before there were
     /// any.
@@ -109,16 +109,16 @@ impl Dice {
     pub fn new(impairments: Impairments, seed: u64) -> Self {
         Self {
             impairments,
-            fake_nothing: impairments == Impairments::NONE,
+            is_unimpaired: impairments == Impairments::NONE,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             second: Xoshiro256PlusPlus::seed_from_u64(seed ^ SECOND_ROW),
         }
     }
 
-    /// Whether nothing is faked: then each message is answered at once, and nothing needs to be drawn.
+    /// Whether there is no impairment: then each message is answered at once, and nothing needs to be drawn.
     #[must_use]
-    pub fn fake_nothing(&self) -> bool {
-        self.fake_nothing
+    pub fn is_unimpaired(&self) -> bool {
+        self.is_unimpaired
     }
 
     /// The fate of the next message. Everything is drawn for each, in this order, so that one setting does not shift the

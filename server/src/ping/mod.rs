@@ -102,7 +102,7 @@ pub struct Args {
     loss: Option<f64>,
 
     /// Let each answer wait, a time or a range to draw from: 20ms, 0.1ms..500ms. Over UDP 131072 wait at once; then the
-    /// network that has most for its size loses its further ones
+    /// most loaded network loses its further ones
     #[arg(long, value_name = "A..B", value_parser = delay_range)]
     delay: Option<DelayRange>,
 
@@ -147,8 +147,8 @@ pub struct Args {
     #[arg(long, value_name = "BYTES/s", value_parser = rate, default_value = "0")]
     total_octets: Rate,
 
-    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the network with
-    /// most for its size loses one
+    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the most
+    /// loaded network loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
@@ -166,7 +166,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     threads: u16,
 
-    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address, as 127.0.0.1:9100
+    /// Serve counters to a monitoring system, such as at 127.0.0.1:9100: `GET /metrics`. There is no access control
     #[arg(long, value_name = "ADDR", value_parser = running::metrics_address)]
     metrics: Option<SocketAddr>,
 

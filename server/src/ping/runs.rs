@@ -70,7 +70,7 @@ struct Entry {
     within_limits_at: Duration,
 }
 
-// So many times as there are places.
+// There is one for each place.
 const _: () = assert!(size_of::<Option<Entry>>() <= 96);
 
 impl Runs {
@@ -80,7 +80,7 @@ impl Runs {
         Self::with_places(MAX_RUNS)
     }
 
-    /// No runs yet, and at most so many.
+    /// No runs yet, and at most this many.
     pub(super) fn with_places(places: u32) -> Self {
         Self {
             pool: FairPool::new(places),

@@ -112,7 +112,7 @@ const PLACES: u32 = 4096;
 const SHARE: u32 = PLACES / 256;
 
 /// Counts how often the runs of honest hosts, and of as many behind one NAT as have a share, are forgotten while a flooder
-/// begins five tables' worth of runs. Each sends a probe whenever it has begun so many.
+/// begins five tables' worth of runs. Each sends a probe whenever it has begun that number.
 fn forgotten(flood: Attack, interval: u32) -> usize {
     let mut honest = vec![(at(Ipv4Addr::LOCALHOST), 0)];
     honest.extend(floods::honest().into_iter().map(at).zip(1..));

@@ -268,7 +268,7 @@ impl PingService {
 
     /// Loses, delays, doubles or reorders an answer as it was asked to.
     fn impair(&mut self, to: Peer, reply: Reply, now: Duration) -> Effect<Outgoing> {
-        if self.dice.fake_nothing() {
+        if self.dice.is_unimpaired() {
             return Effect::Answer(Outgoing { reply, copy: false });
         }
         let Fate::Answered {

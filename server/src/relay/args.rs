@@ -71,12 +71,12 @@ pub struct Args {
     #[arg(long)]
     no_trust_loopback: bool,
 
-    /// Peers over UDP at most; when all places are taken, the network with most for its size loses one
+    /// Peers over UDP at most; when all places are taken, the most loaded network loses one
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     peers: u32,
 
-    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the network with
-    /// most for its size loses one
+    /// TCP connections at once, fewer where the limit of open files has no room for them; for a further one the most
+    /// loaded network loses one
     #[arg(long, value_name = "N", value_parser = connections, default_value = "1024")]
     max_connections: usize,
 
@@ -93,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=256))]
     pub(super) threads: u16,
 
-    /// Tell counters to a monitoring system: `GET /metrics` there, for whoever reaches the address, as 127.0.0.1:9100
+    /// Serve counters to a monitoring system, such as at 127.0.0.1:9100: `GET /metrics`. There is no access control
     #[arg(long, value_name = "ADDR", value_parser = running::metrics_address)]
     pub(super) metrics: Option<SocketAddr>,
 

@@ -17,7 +17,7 @@ pub enum Pick {
     Never,
     /// A share of them at random, from 0 to 1.
     Share(f64),
-    /// The last of every so many, all packets counted.
+    /// The last of every N, all packets counted.
     Every(u64),
     /// Those with these numbers, all packets counted from 0.
     Numbers(Range<u64>),
@@ -54,7 +54,7 @@ impl Pick {
 pub enum Reordering {
     /// It goes without delay, and so overtakes those before it.
     WithoutDelay,
-    /// So many later packets of its direction overtake it; fewer if they do not come within [`OVERTAKEN_WITHIN`].
+    /// This many later packets of its direction overtake it; fewer if they do not come within [`OVERTAKEN_WITHIN`].
     Overtaken(usize),
 }
 

@@ -98,7 +98,7 @@ fn a_handshake_said_again_is_no_receiver() {
 #[test]
 fn a_thousand_half_open_connections_keep_nobody_out() {
     let sender = sender("strangers-half-open", 1, &[]);
-    let mut crowd: Vec<_> = (0..1000)
+    let mut half_open: Vec<_> = (0..1000)
         .map(|number| {
             let mut stream = TcpStream::connect(sender.server.address()).unwrap();
             // Some say a part of the handshake.
@@ -113,7 +113,11 @@ fn a_thousand_half_open_connections_keep_nobody_out() {
     assert_eq!(fetched.octets, octets(1));
     // Those that have sent something had to make room for others of that kind.
     let sent_something = |(number, _): &(usize, _)| number % 10 > 0;
-    for (_, stream) in crowd[..700].iter_mut().enumerate().filter(sent_something) {
+    for (_, stream) in half_open[..700]
+        .iter_mut()
+        .enumerate()
+        .filter(sent_something)
+    {
         match stream.read(&mut [0; 16]) {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}

@@ -33,7 +33,7 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// Of a measurement of so many probes.
+    /// Of a measurement of this many probes.
     pub(crate) fn new(record: &Record, count: u64) -> Self {
         let probes: Vec<_> = record
             .datagrams(Direction::Forward)

@@ -20,7 +20,7 @@ struct Measurement {
 }
 
 impl Measurement {
-    /// Measures a server at the end of this path with so many probes; `None` where a test may not.
+    /// Measures a server at the end of this path with this many probes; `None` where a test may not.
     fn run(path: Builder, ip: impl Fn(End) -> IpAddr, probes: u64, args: &[&str]) -> Option<Self> {
         let path = path.start()?;
         let bind = ip(End::Server).to_string();
