@@ -46,10 +46,10 @@ fn networks_of_a_61() -> Vec<IpAddr> {
 #[test]
 fn source_that_gets_one_place_back_has_one_more() {
     let admission = admission(80, Some(3));
-    let (mut places, refusal) = crowd(&admission, "192.0.2.1", 9);
+    let (mut places, refusal) = enter_many(&admission, "192.0.2.1", 9);
     assert_eq!((places.len(), refusal), (3, Some(Refusal::Source)));
     drop(places.pop());
-    let (again, refusal) = crowd(&admission, "192.0.2.1", 9);
+    let (again, refusal) = enter_many(&admission, "192.0.2.1", 9);
     assert_eq!((again.len(), refusal), (1, Some(Refusal::Source)));
     drop((places, again));
     assert!(lock(&admission.of).is_empty());
