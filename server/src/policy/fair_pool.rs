@@ -2,7 +2,7 @@
 
 use super::fair_share::{Class, EntryId, FairShare, Holder, Order, Turn};
 
-/// Values in bounded memory: one more than there are places puts one out, and the holder with most for its size loses it.
+/// Values in bounded memory: one more than there are places puts one out, and the most loaded network loses one.
 #[derive(Debug)]
 pub struct FairPool<T> {
     share: FairShare,

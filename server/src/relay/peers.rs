@@ -162,7 +162,7 @@ impl Peers {
         self.greeted.len()
     }
 
-    /// Makes a sender a peer. Where all places are taken, the holder with most for its size loses one.
+    /// Makes a sender a peer. Where all places are taken, the most loaded network loses one.
     pub fn register(
         &mut self,
         endpoint: Endpoint,

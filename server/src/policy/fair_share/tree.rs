@@ -1,4 +1,4 @@
-//! How many places the prefixes of all holders have, and which of them has most for its size.
+//! How many places the prefixes of all holders have, and which of them is the most loaded.
 
 use std::hash::{BuildHasher as _, RandomState};
 
