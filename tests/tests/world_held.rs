@@ -282,11 +282,13 @@ fn unfinished_frames_take_bounded_memory() {
         ask(&honest, hello, |_| true);
         let memory = most_memory(&server);
         assert!(memory < 258 * 1024, "{memory} KiB");
+        // The connections, one that is displaced meanwhile, and the server's own files.
+        let open = fs::read_dir(format!("/proc/{}/fd", server.id()))
+            .unwrap()
+            .count();
+        assert!(open < 1024 + 64, "{open}");
         let tally = server.stop().json();
-        let [accepted, displaced] =
-            ["connections", "displaced"].map(|key| count(&tally["tcp"][key]));
-        // One may have been displaced and not yet closed at the end.
-        assert!((1..=1025).contains(&(accepted - displaced)), "{tally}");
+        assert!(count(&tally["tcp"]["connections"]) > 0, "{tally}");
         drop(slow);
     }
 }
