@@ -23,6 +23,13 @@ pub fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..]
         | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => [Some(v4(high, low)), None],
+        // NAT64 with the prefix for local use (RFC 8215): in the form of a /48 (RFC 6052), which ends in zeros, or of a /96.
+        [0x64, 0xff9b, 1, first, second, third, 0, 0] => {
+            let [_, second] = second.to_be_bytes();
+            let [third, _] = third.to_be_bytes();
+            [Some(v4(first, u16::from_be_bytes([second, third]))), None]
+        }
+        [0x64, 0xff9b, 1, .., high, low] => [Some(v4(high, low)), None],
         // Teredo (RFC 4380): its server, and its client with every bit inverted.
         [0x2001, 0, high, low, _, _, client_high, client_low] => {
             [v4(high, low), v4(!client_high, !client_low)].map(Some)
@@ -54,6 +61,8 @@ mod tests {
             ("::ffff:0:127.0.0.1", &["127.0.0.1"]),
             ("64:ff9b::192.0.2.9", &["192.0.2.9"]),
             ("2002:c000:209::1", &["192.0.2.9"]),
+            ("64:ff9b:1::192.0.2.9", &["192.0.2.9"]),
+            ("64:ff9b:1:c000:2:900::", &["192.0.2.9"]),
             ("2001:db8::5efe:192.0.2.9", &["192.0.2.9"]),
             ("2001:db8::200:5efe:192.0.2.9", &["192.0.2.9"]),
             ("2001:0:c000:209::80ff:fffe", &["192.0.2.9", "127.0.0.1"]),
