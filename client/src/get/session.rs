@@ -65,14 +65,19 @@ pub enum Violation {
     #[error("\"{}\" has more octets than it was offered with", Escaped(.0.as_bytes()))]
     TooMuch(String),
     /// A file's end does not fit what came.
-    #[error("\"{}\" has {came} octets, but {told} by the sender's own count", Escaped(.path.as_bytes()))]
+    #[error(
+        "\"{}\" has {received} octets: it was offered with {offered}, and the sender counted {counted}",
+        Escaped(.path.as_bytes())
+    )]
     WrongCount {
         /// Which.
         path: String,
-        /// Octets that came.
-        came: u64,
-        /// Octets, as the sender says.
-        told: u64,
+        /// Octets received.
+        received: u64,
+        /// Octets at the end, as the sender counted them.
+        counted: u64,
+        /// Octets in the list; those counted, if their number was not known.
+        offered: u64,
     },
 }
 
@@ -196,11 +201,11 @@ impl Session {
                 };
                 if come != octets || octets != offered {
                     let path = entry.map_or("", |entry| entry.path).into();
-                    let told = octets;
                     return Err(Violation::WrongCount {
                         path,
-                        came: come,
-                        told,
+                        received: come,
+                        counted: octets,
+                        offered,
                     });
                 }
                 Ok(Step::Whole { id, digest })
@@ -354,11 +359,12 @@ mod tests {
             take(&mut session, "file 1 0").unwrap();
             take(&mut session, data).unwrap();
             let sum = format!("sum 1 {told} {DIGEST}");
-            let result = take(&mut session, &sum);
-            assert!(
-                matches!(result, Err(Violation::WrongCount { .. })),
-                "{result:?}"
+            let error = take(&mut session, &sum).unwrap_err().to_string();
+            let received = data.len() - "data ".len();
+            let expected = format!(
+                "\"a\" has {received} octets: it was offered with 10, and the sender counted {told}"
             );
+            assert_eq!(error, expected);
         }
     }
 
