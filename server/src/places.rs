@@ -163,11 +163,13 @@ mod tests {
         }
     }
 
-    /// Whether the only connection of an IPv4 /16 is displaced by those from this many other /16s: four /24s in each, and this
-    /// many addresses in each /24.
-    fn is_displaced_from(places: usize, regions: u8, hosts: u8) -> bool {
+    /// Whether one of this many connections of an address is displaced from this many /16s: four /24s in each, and this many
+    /// addresses in each /24.
+    fn is_displaced_from(places: usize, own: usize, regions: u8, hosts: u8) -> bool {
         let pool = Places::new(places);
-        let honest = enter(&pool, "192.0.2.1").unwrap();
+        let honest: Vec<_> = (0..own)
+            .map(|_| enter(&pool, "192.0.2.1").unwrap())
+            .collect();
         let mut others = Vec::new();
         for _ in 0..10 {
             for (region, site) in
@@ -179,15 +181,25 @@ mod tests {
             }
             others.retain(|place| !place.is_displaced());
         }
-        honest.is_displaced()
+        assert_eq!(pool.taken() as usize, places);
+        honest.iter().any(Place::is_displaced)
     }
 
     #[test]
-    fn only_connection_of_a_network_is_displaced_from_64_others() {
+    fn connection_of_a_network_is_displaced_from_64_others_and_of_several_from_fewer() {
         // The connections of a service, and the handshakes of one kind.
-        for (places, hosts) in [(1024, 4), (256, 1)] {
-            assert!(!is_displaced_from(places, 63, hosts), "{places}");
-            assert!(is_displaced_from(places, 64, hosts), "{places}");
+        for (places, own, regions, hosts) in [
+            (1024, 1, 64, 4),
+            (1024, 2, 32, 8),
+            (1024, 4, 16, 16),
+            (256, 1, 64, 1),
+        ] {
+            let few = is_displaced_from(places, own, regions - 1, hosts + 2);
+            assert!(!few, "{places} {own}");
+            assert!(
+                is_displaced_from(places, own, regions, hosts),
+                "{places} {own}"
+            );
         }
     }
 
