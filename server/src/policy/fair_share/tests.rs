@@ -270,6 +270,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(checked.share.len() as usize, checked.known.len());
+            prop_assert_eq!(checked.share.is_empty(), checked.known.is_empty());
         }
         for id in checked.known.clone().into_keys() {
             checked.remove(id);
