@@ -83,7 +83,7 @@ impl<T> FairPool<T> {
         self.share.touch(id, turn);
     }
 
-    /// Changes a value's turn, if it has another one.
+    /// Changes a value's turn, if it has another one. That counts as activity.
     pub fn set_turn(&mut self, id: EntryId, turn: Turn) {
         if self.share.turn(id) != turn {
             self.share.touch(id, turn);
